@@ -1,0 +1,50 @@
+"""An ordered, durable, tamper-evident log of records on one disk.
+
+The package knows nothing of what its records mean: a *stream* is an opaque string, a *record* has a kind, a payload and
+perhaps a body. Start at `Journal` (journal/journal.py); `DESIGN.md` beside this file argues why it is right.
+"""
+
+from journal.backend import Backend, Identity
+from journal.errors import (
+    CommitAmbiguous,
+    DiskFull,
+    JournalClosed,
+    JournalDamaged,
+    JournalError,
+    JournalForeign,
+    JournalLocked,
+    JournalShortened,
+    StateBehind,
+    StreamChanged,
+)
+from journal.follower import Follower
+from journal.journal import Journal
+from journal.memory import MemoryBackend
+from journal.record import Decision, Entry, Head, Record
+from journal.sqlite import SqliteBackend
+from journal.writer import Appended, State
+
+__all__ = [
+    "Appended",
+    "Backend",
+    "CommitAmbiguous",
+    "Decision",
+    "DiskFull",
+    "Entry",
+    "Follower",
+    "Head",
+    "Identity",
+    "Journal",
+    "JournalClosed",
+    "JournalDamaged",
+    "JournalError",
+    "JournalForeign",
+    "JournalLocked",
+    "JournalShortened",
+    "MemoryBackend",
+    "Record",
+    "SqliteBackend",
+    "State",
+    "StateBehind",
+    "StreamChanged",
+]

@@ -1,0 +1,56 @@
+"""A file of written bytes that is given up when the disk is full.
+
+With it gone there is room for what shrinks the problem: deletes, outcomes of the replicator, the checkpoint at start.
+It is written out, not merely allocated, because thin volumes give space only to bytes that were written.
+"""
+
+from journal.disk import Disk, is_full
+
+BALLAST_NAME = "ballast"
+_PIECE_BYTES = 1024 * 1024
+
+
+class Ballast:
+    """Space in reserve, `size_bytes` of it; 0 switches it off."""
+
+    def __init__(self, disk: Disk, directory: str, size_bytes: int) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._path = f"{directory}/{BALLAST_NAME}"
+        self._size_bytes = size_bytes
+        self._complete = False
+
+    def release(self) -> None:
+        """Give the space back to the volume."""
+        if self._disk.exists(self._path):
+            self._disk.unlink(self._path)
+        self._complete = False
+
+    def restore(self) -> None:
+        """Take the space again, once the volume has twice as much free: less would put it back on the brink."""
+        if self._complete or self._size_bytes == 0:
+            return
+        if self._disk.exists(self._path):
+            if self._disk.size_bytes(self._path) == self._size_bytes:
+                self._complete = True
+                return
+            self._disk.unlink(self._path)
+        if self._disk.free_bytes(self._directory) < 2 * self._size_bytes:
+            return
+        try:
+            self._write()
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._disk.unlink(self._path)
+
+    def _write(self) -> None:
+        file = self._disk.create(self._path)
+        try:
+            piece = bytes(_PIECE_BYTES)
+            for offset in range(0, self._size_bytes, _PIECE_BYTES):
+                file.pwrite(piece[: self._size_bytes - offset], offset)
+            file.sync()
+        finally:
+            file.close()
+        self._complete = True

@@ -1,0 +1,152 @@
+"""The disk as a seam: every byte that must survive a power cut, and is not SQLite's own, goes through here.
+
+The mark, the lock, the ballast and (in s3d) the blob files use one `Disk`, so that the power-cut sweep can lose, tear
+and reorder their writes under the same I/O index as the database's.
+"""
+
+import errno
+import fcntl
+import os
+from typing import Protocol
+
+
+class DiskFile(Protocol):
+    """An open file. Every call may raise OSError."""
+
+    def pwrite(self, data: bytes | memoryview, offset: int) -> None:
+        """Write all of `data` at `offset` bytes; durable only after `sync`."""
+
+    def pread(self, size_bytes: int, offset: int) -> bytes:
+        """Read up to `size_bytes` at `offset`."""
+
+    def sync(self) -> None:
+        """Return when everything written so far is durable (fdatasync)."""
+
+    def close(self) -> None:
+        """Close without syncing."""
+
+
+class Disk(Protocol):
+    """A file system. Every call may raise OSError."""
+
+    def create(self, path: str) -> DiskFile:
+        """Create a file that must not exist; its name is durable only after `sync_directory`."""
+
+    def open(self, path: str) -> DiskFile:
+        """Open an existing file for reading and writing."""
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or directory has this name."""
+
+    def size_bytes(self, path: str) -> int:
+        """The length of a file."""
+
+    def names(self, directory: str) -> list[str]:
+        """What a directory holds, in no order."""
+
+    def make_directory(self, path: str) -> None:
+        """Create a directory and its parents; existing ones are fine. Durable when it returns."""
+
+    def unlink(self, path: str) -> None:
+        """Remove a name; durable only after `sync_directory`."""
+
+    def rename(self, source: str, target: str) -> None:
+        """Give a file another name, replacing what had it; durable only after `sync_directory`."""
+
+    def sync_directory(self, path: str) -> None:
+        """Return when the names in this directory are durable."""
+
+    def free_bytes(self, path: str) -> int:
+        """What an unprivileged process may still write on this volume."""
+
+    def lock(self, path: str) -> DiskFile | None:
+        """Take an exclusive lock for as long as the file stays open; None when another process has it."""
+
+
+class RealFile:
+    """A file descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def pwrite(self, data: bytes | memoryview, offset: int) -> None:
+        view = memoryview(data)
+        while view:  # a short write is legal; on a full disk the next call says ENOSPC
+            written = os.pwrite(self.descriptor, view, offset)
+            view = view[written:]
+            offset += written
+
+    def pread(self, size_bytes: int, offset: int) -> bytes:
+        return os.pread(self.descriptor, size_bytes, offset)
+
+    def sync(self) -> None:
+        os.fdatasync(self.descriptor)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+class RealDisk:
+    """The operating system's file system."""
+
+    def create(self, path: str) -> RealFile:
+        return RealFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+    def open(self, path: str) -> RealFile:
+        return RealFile(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+
+    def exists(self, path: str) -> bool:
+        return os.path.lexists(path)
+
+    def size_bytes(self, path: str) -> int:
+        return os.stat(path).st_size
+
+    def names(self, directory: str) -> list[str]:
+        return os.listdir(directory)
+
+    def make_directory(self, path: str) -> None:
+        if os.path.isdir(path):
+            return
+        parent = os.path.dirname(os.path.abspath(path))
+        self.make_directory(parent)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
+        self.sync_directory(parent)
+
+    def unlink(self, path: str) -> None:
+        os.unlink(path)
+
+    def rename(self, source: str, target: str) -> None:
+        os.rename(source, target)
+
+    def sync_directory(self, path: str) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def free_bytes(self, path: str) -> int:
+        status = os.statvfs(path)
+        return status.f_bavail * status.f_frsize
+
+    def lock(self, path: str) -> RealFile | None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+                return None
+            raise
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        return RealFile(descriptor)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether an error means that there is no space (or no quota, or no inode) left."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}

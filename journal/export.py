@@ -1,0 +1,51 @@
+"""JSON Lines: one record a line, readable by anything, verifiable without this program.
+
+The first line names the journal; the hash of record n covers the hash of record n-1 and, for n = 1, the genesis that
+the first line gives. Payloads that are JSON are shown as JSON beside their exact bytes in base64.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+
+from journal.backend import Identity
+from journal.record import Record, genesis
+
+
+def export_lines(identity: Identity, records: Iterable[Record]) -> Iterator[str]:
+    """The lines of an export, without line ends."""
+    yield json.dumps(
+        {
+            "journal": identity.instance,
+            "epoch": identity.epoch,
+            "genesis": genesis(identity.instance).hex(),
+            "format": 1,
+        }
+    )
+    for record in records:
+        yield record_line(record)
+
+
+def record_line(record: Record) -> str:
+    """One record as one line of JSON."""
+    return json.dumps(
+        {
+            "sequence": record.sequence,
+            "written_at_ms": record.written_at,
+            "stream": record.stream,
+            "kind": record.kind,
+            "payload": _readable(record.payload),
+            "payload_base64": base64.b64encode(record.payload).decode(),
+            "body_digest": record.body_digest.hex(),
+            "body_size": record.body_size,
+            "hash": record.hash.hex(),
+        },
+        ensure_ascii=False,
+    )
+
+
+def _readable(payload: bytes) -> object:
+    try:
+        return json.loads(payload)
+    except ValueError:
+        return None

@@ -1,0 +1,32 @@
+"""A named reader of the journal: in order, at least once, with a position that survives restarts."""
+
+from typing import TYPE_CHECKING
+
+from journal.record import Record
+
+if TYPE_CHECKING:
+    from journal.journal import Journal
+
+
+class Follower:
+    """Reads records after its position; `advance` says durably how far it has come.
+
+    A crash between reading and advancing repeats records: what a follower does must bear repetition.
+    """
+
+    def __init__(self, journal: "Journal", name: str, position: int) -> None:
+        self._journal = journal
+        self.name = name
+        self.position = position
+
+    async def next(self, limit: int = 1000) -> list[Record]:
+        """Wait until there are records after the position, and return up to `limit` of them."""
+        await self._journal.wait(self.position + 1)
+        return self._journal.read(self.position, limit)
+
+    async def advance(self, position: int) -> None:
+        """Remember durably that everything up to `position` is done; never goes back."""
+        if position <= self.position:
+            return
+        await self._journal.advance(self.name, position)
+        self.position = position

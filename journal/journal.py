@@ -1,0 +1,214 @@
+"""The only door to a journal.
+
+    journal = await Journal.open(SqliteBackend(directory), state)
+    appended = await journal.submit(command)        # decided, durable, visible
+    records = journal.read(after=0, limit=100)
+    follower = journal.follow("replicator")
+
+Commands gather for one turn of the event loop, go to the writer thread together, share its fsync with whatever else
+waits there, and come back with one wake-up of the loop.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from journal.backend import Backend, Identity
+from journal.errors import CommitAmbiguous, JournalClosed
+from journal.follower import Follower
+from journal.record import Entry, Head, Record
+from journal.verify import verify_backend
+from journal.writer import (
+    AdvanceFollower,
+    Appended,
+    AppendEntries,
+    Committer,
+    Outcome,
+    State,
+    Submission,
+    WriterThread,
+)
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Journal:
+    """An open journal, bound to the event loop that opened it."""
+
+    def __init__(self, backend: Backend, committer: Committer, positions: dict[str, int]) -> None:
+        self._backend = backend
+        self._committer = committer
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[Submission] = []
+        self._positions = positions
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waited = 0
+        self._writer: WriterThread | None = None
+        self._head = committer.head
+        self.failure: CommitAmbiguous | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        backend: Backend,
+        state: State,
+        *,
+        now_ms: Callable[[], int] = wall_clock_ms,
+        failed: Callable[[CommitAmbiguous], None] | None = None,
+        observe: Callable[[int, int], None] | None = None,
+    ) -> "Journal":
+        """Recover the journal, bring `state` up to its head, and start the writer thread.
+
+        `failed` is called on the loop when a COMMIT was ambiguous: the process must end then. `observe` is called on
+        the writer's thread after each batch with the number of commands and the new head.
+        Raises what `Backend.open` raises.
+        """
+        committer = Committer(backend, state, now_ms)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, committer.open)
+        journal = cls(backend, committer, backend.positions())
+        journal._writer = WriterThread(
+            committer,
+            backend,
+            deliver=journal._deliver,
+            failed=lambda error: journal._post(journal._fail, error, failed),
+            observe=observe,
+        )
+        journal._writer.start()
+        return journal
+
+    # writing
+
+    def submit(self, command: Any, *, essential: bool = False) -> "asyncio.Future[Appended]":
+        """Have `State.decide` take this command; the future has its durable records and its answer.
+
+        The future raises what `decide` raised, or DiskFull, CommitAmbiguous, StateBehind or JournalClosed. Cancelling
+        it does not cancel the command.
+        """
+        future: asyncio.Future[Appended] = self._loop.create_future()
+        if self._writer is None:
+            future.set_exception(JournalClosed("the journal is closed"))
+            return future
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(Submission(command, future, essential))
+        return future
+
+    async def append(
+        self, entries: Sequence[Entry], unless_changed_since: tuple[Sequence[str], int] | None = None
+    ) -> Sequence[Record]:
+        """Append entries as they are, unless one of the streams has a record after a position (StreamChanged)."""
+        streams, position = unless_changed_since or ((), 0)
+        return (await self.submit(AppendEntries(entries, streams, position))).records
+
+    async def advance(self, name: str, position: int) -> None:
+        """Remember a follower's position durably."""
+        await self.submit(AdvanceFollower(name, position), essential=True)
+        self._positions[name] = position
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if self._writer is not None:
+            self._writer.put(gathered)
+            return
+        for submission in gathered:
+            submission.token.set_exception(JournalClosed("the journal is closed"))
+
+    def _deliver(self, outcomes: list[Outcome], head: Head) -> None:
+        self._post(self._resolve, outcomes, head)
+
+    def _post(self, callback: Callable[..., None], *arguments: Any) -> None:
+        """Call on the loop, from the writer's thread; a loop that has been closed has nobody left to tell."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def _resolve(self, outcomes: list[Outcome], head: Head) -> None:
+        self._head = head
+        for future, outcome in outcomes:
+            if future.done():
+                continue  # the request was cancelled; the record stands
+            if isinstance(outcome, Appended):
+                future.set_result(outcome)
+            else:
+                future.set_exception(outcome)
+        while self._waiting and self._waiting[0][0] <= head.sequence:
+            waiter = heapq.heappop(self._waiting)[2]
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _fail(self, error: CommitAmbiguous, failed: Callable[[CommitAmbiguous], None] | None) -> None:
+        self.failure = error
+        if failed is not None:
+            failed(error)
+
+    # reading
+
+    @property
+    def identity(self) -> Identity:
+        """Which journal this is."""
+        return self._backend.identity
+
+    @property
+    def head(self) -> Head:
+        """The last record whose answer has gone out."""
+        return self._head
+
+    def read(self, after: int, limit: int) -> list[Record]:
+        """Up to `limit` records that follow sequence `after`. Blocks on the disk; allowed on any thread."""
+        return self._backend.read(after, limit)
+
+    def pick(self, sequences: Sequence[int]) -> list[Record]:
+        """The records with these sequence numbers; missing ones are left out. Allowed on any thread."""
+        return self._backend.pick(sequences)
+
+    def body(self, sequence: int) -> bytes | None:
+        """A record's inline body, or None. Blocks on the disk; allowed on any thread."""
+        return self._backend.body(sequence)
+
+    def follow(self, name: str) -> Follower:
+        """A follower at its durable position, 0 when the name is new."""
+        return Follower(self, name, self._positions.get(name, 0))
+
+    async def wait(self, position: int) -> None:
+        """Return when the record with this sequence number is durable."""
+        if position <= self._head.sequence:
+            return
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waited += 1
+        heapq.heappush(self._waiting, (position, self._waited, waiter))
+        await waiter
+
+    async def verify(self) -> int:
+        """Follow the whole chain from its genesis; the number of records.
+
+        Raises JournalDamaged naming the first record that does not follow.
+        """
+        head = self._head
+        return await self._loop.run_in_executor(None, verify_backend, self._backend, head)
+
+    async def records(self, after: int = 0, page: int = 1000) -> AsyncIterator[Record]:
+        """Every record after `after` that is durable now, read in pages off the loop."""
+        last = self._head.sequence
+        while after < last:
+            found = await self._loop.run_in_executor(None, self._backend.read, after, min(page, last - after))
+            for record in found:
+                yield record
+            after = found[-1].sequence
+
+    async def close(self) -> None:
+        """Finish what is queued, sync the mark and let go."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            if self._gathered:
+                gathered, self._gathered = self._gathered, []
+                writer.put(gathered)
+            writer.stop()
+            await self._loop.run_in_executor(None, writer.join)
+            await asyncio.sleep(0)  # let the last batch's answers be delivered
+        self._backend.close()

@@ -1,0 +1,102 @@
+"""The high-water mark: the last acknowledged record, remembered outside the database.
+
+A WAL that loses its tail to a flipped bit opens without complaint, only shorter. The mark is what notices. It is two
+slots in one small file: between two syncs only one of them is overwritten, so whatever a power cut tears, the slot of
+the last sync is whole. It is written after COMMIT and before the acknowledgement, and synced a little later: after a
+power cut it may be older than the database, never newer, and an older mark still proves everything up to itself.
+"""
+
+import struct
+import zlib
+
+import msgspec
+
+from journal.disk import Disk, DiskFile
+from journal.errors import JournalDamaged
+from journal.record import Head
+
+MARK_NAME = "mark"
+SLOT_SPACING_BYTES = 4096  # the slots lie in different device blocks, so that one torn write cannot reach both
+_MAGIC = b"s3dmark1"
+_SLOT = struct.Struct(">8sQQQ32sI")  # magic, turn, file number, sequence, chain head, CRC-32 of what precedes
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """What the mark says: which journal file, and the last acknowledged record in it."""
+
+    file_number: int
+    head: Head
+
+
+class MarkFile:
+    """The mark on disk; one writer."""
+
+    def __init__(self, file: DiskFile, turn: int, durable_slot: int) -> None:
+        self._file = file
+        self._turn = turn
+        self._durable_slot = durable_slot
+        self.unsynced = False
+
+    @classmethod
+    def create(cls, disk: Disk, directory: str, mark: Mark) -> "MarkFile":
+        """Make the file durable, with both slots filled, under a temporary name first."""
+        path = f"{directory}/{MARK_NAME}"
+        temporary = f"{path}.new"
+        if disk.exists(temporary):
+            disk.unlink(temporary)
+        file = disk.create(temporary)
+        file.pwrite(_pack(1, mark).ljust(SLOT_SPACING_BYTES, b"\0") + _pack(2, mark), 0)
+        file.sync()
+        disk.rename(temporary, path)
+        disk.sync_directory(directory)
+        return cls(file, turn=2, durable_slot=1)
+
+    @classmethod
+    def open(cls, disk: Disk, directory: str) -> tuple["MarkFile", Mark]:
+        """Read the newer valid slot, and make sure that it is durable.
+
+        Raises JournalDamaged when neither slot is valid.
+        """
+        file = disk.open(f"{directory}/{MARK_NAME}")
+        slots = [_unpack(file.pread(_SLOT.size, slot * SLOT_SPACING_BYTES)) for slot in (0, 1)]
+        valid = [(found, slot) for slot, found in enumerate(slots) if found is not None]
+        if not valid:
+            file.close()
+            raise JournalDamaged(
+                "both slots of the journal's mark are unreadable, so missing records could not be noticed",
+                hint="check the disk; if the journal verifies, `s3d journal adopt` writes a new mark",
+            )
+        (turn, mark), slot = max(valid, key=lambda pair: pair[0][0])
+        file.sync()  # after a mere process kill the newest slot may still be in memory only
+        return cls(file, turn, durable_slot=slot), mark
+
+    def write(self, mark: Mark) -> None:
+        """Overwrite the slot that is not the durable one; durable after `sync`."""
+        self._turn += 1
+        self._file.pwrite(_pack(self._turn, mark), (1 - self._durable_slot) * SLOT_SPACING_BYTES)
+        self.unsynced = True
+
+    def sync(self) -> None:
+        """Make the last write durable."""
+        if self.unsynced:
+            self._file.sync()
+            self._durable_slot = 1 - self._durable_slot
+            self.unsynced = False
+
+    def close(self) -> None:
+        """Close the file without syncing it."""
+        self._file.close()
+
+
+def _pack(turn: int, mark: Mark) -> bytes:
+    content = _SLOT.pack(_MAGIC, turn, mark.file_number, mark.head.sequence, mark.head.hash, 0)[:-4]
+    return content + struct.pack(">I", zlib.crc32(content))
+
+
+def _unpack(slot: bytes) -> tuple[int, Mark] | None:
+    if len(slot) != _SLOT.size:
+        return None
+    magic, turn, file_number, sequence, head, checksum = _SLOT.unpack(slot)
+    if magic != _MAGIC or checksum != zlib.crc32(slot[:-4]):
+        return None
+    return turn, Mark(file_number, Head(sequence, head))

@@ -1,0 +1,50 @@
+"""Follow the hash chain, and say where it breaks."""
+
+from collections.abc import Iterable, Iterator
+
+from journal.backend import Backend, Identity
+from journal.errors import JournalDamaged
+from journal.record import Head, Record, follows, genesis
+
+ADVICE = "nothing was changed; keep a copy of the directory, then run `s3d journal verify`"
+_PAGE_RECORDS = 1000
+
+
+def verify_chain(identity: Identity, records: Iterable[Record], head: Head) -> int:
+    """Follow the chain from its genesis to `head`; the number of records.
+
+    Raises JournalDamaged naming the first record that does not follow.
+    """
+    previous, expected = genesis(identity.instance), 1
+    for record in records:
+        if record.sequence != expected:
+            raise JournalDamaged(
+                f"records {expected} to {record.sequence - 1} are missing", sequence=expected, hint=ADVICE
+            )
+        if not follows(previous, record):
+            raise JournalDamaged(
+                f"record {record.sequence} does not follow the one before it: it was changed, or that one was",
+                sequence=record.sequence,
+                hint=ADVICE,
+            )
+        previous, expected = record.hash, expected + 1
+    if expected - 1 != head.sequence or previous != head.hash:
+        raise JournalDamaged(
+            f"the chain ends at record {expected - 1}, not {head.sequence}", sequence=expected, hint=ADVICE
+        )
+    return expected - 1
+
+
+def verify_backend(backend: Backend, head: Head) -> int:
+    """Follow a backend's chain up to `head`; the number of records. Raises JournalDamaged."""
+    return verify_chain(backend.identity, _all_records(backend, head), head)
+
+
+def _all_records(backend: Backend, head: Head) -> Iterator[Record]:
+    after = 0
+    while after < head.sequence:
+        records = backend.read(after, min(_PAGE_RECORDS, head.sequence - after))
+        if not records:
+            return
+        yield from records
+        after = records[-1].sequence
