@@ -1,0 +1,1 @@
+"""Bytes on local disk: files that are written once, synced, then only read or removed."""

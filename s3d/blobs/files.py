@@ -1,0 +1,101 @@
+"""Blob files: bodies too large for a journal row.
+
+A blob is written once under a random name and never changed. `finish` returns when the bytes and the name are durable,
+and only then may a record name it: no user text ever becomes a path. What no record, reader or writer names is removed
+by collect.py.
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+
+from journal.disk import Disk, DiskFile
+
+_FAN_OUT = 256
+
+
+class BlobWriter:
+    """One blob being written, by one thread at a time."""
+
+    def __init__(self, files: "BlobFiles", blob: str, file: DiskFile) -> None:
+        self._files = files
+        self._file: DiskFile | None = file
+        self.id = blob
+        self.size_bytes = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes. Raises OSError; then the blob can only be aborted."""
+        assert self._file is not None, "the blob is already finished"
+        self._file.pwrite(data, self.size_bytes)
+        self.size_bytes += len(data)
+
+    def finish(self) -> None:
+        """Make bytes and name durable. Raises OSError; then the blob can only be aborted, never synced again."""
+        assert self._file is not None, "the blob is already finished"
+        self._file.sync()
+        self._file.close()
+        self._file = None
+        self._files.sync_name(self.id)
+
+    def abort(self) -> None:
+        """Leave nothing behind. Safe to call at any time before a record names the blob."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._files.remove(self.id)
+
+
+class BlobFiles:
+    """The directory of blobs. Ids are 32 hexadecimal digits; the first two name a subdirectory."""
+
+    def __init__(self, disk: Disk, directory: str, new_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._new_id = new_id
+
+    def prepare(self) -> None:
+        """Make the directories, durably."""
+        for number in range(_FAN_OUT):
+            self._disk.make_directory(f"{self._directory}/{number:02x}")
+
+    def create(self) -> BlobWriter:
+        """Begin a blob. Raises OSError."""
+        blob = self._new_id()
+        return BlobWriter(self, blob, self._disk.create(self.path(blob)))
+
+    def open(self, blob: str) -> DiskFile:
+        """Open a blob for reading. Raises FileNotFoundError."""
+        return self._disk.open(self.path(blob))
+
+    def read(self, blob: str, offset: int, size_bytes: int) -> bytes:
+        """Read part of a blob; fewer bytes than asked for means that the file is shorter."""
+        file = self.open(blob)
+        try:
+            return file.pread(size_bytes, offset)
+        finally:
+            file.close()
+
+    def remove(self, blob: str) -> None:
+        """Remove a blob that nothing names; one that is gone already is fine."""
+        try:
+            self._disk.unlink(self.path(blob))
+        except FileNotFoundError:
+            pass
+
+    def ids(self) -> list[str]:
+        """The blobs that are on disk, finished or not."""
+        return [
+            name
+            for number in range(_FAN_OUT)
+            if self._disk.exists(directory := f"{self._directory}/{number:02x}")
+            for name in self._disk.names(directory)
+        ]
+
+    def path(self, blob: str) -> str:
+        """Where a blob is."""
+        assert len(blob) == 32, "a blob id is made here, never taken from a client"
+        return f"{self._directory}/{blob[:2]}/{blob}"
+
+    def sync_name(self, blob: str) -> None:
+        """Make a new blob's directory entry durable."""
+        self._disk.sync_directory(os.path.dirname(self.path(blob)))

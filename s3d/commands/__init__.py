@@ -1,0 +1,1 @@
+"""Mutations: commands that the journal's writer decides, one after another, on current state."""

@@ -1,0 +1,83 @@
+"""What a decision may know: the view, and whether there is a remote that might know more.
+
+A decision never waits. Where it needs a remote fact that is missing, or older than its command allows, it raises Need;
+whoever submitted the command asks the remote, hands over the fact, and submits the command again.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+from journal import Decision
+from s3d.errors import S3Error
+from s3d.view.questions import Questions
+from s3d.view.rows import BucketRow, ObjectRow
+
+
+class NeedBucket(msgspec.Struct, frozen=True):
+    """Does this bucket exist at the remote?"""
+
+    bucket: str
+
+
+class NeedObject(msgspec.Struct, frozen=True):
+    """What does the remote have under this key?"""
+
+    bucket: str
+    key: str
+
+
+class Need(Exception):
+    """A decision lacks a fact that only the remote has."""
+
+    def __init__(self, question: NeedBucket | NeedObject) -> None:
+        super().__init__(repr(question))
+        self.question = question
+
+
+class Knowledge:
+    """Questions to the state that a decision is taken on."""
+
+    def __init__(self, questions: Questions, *, has_remote: bool) -> None:
+        self.questions = questions
+        self.has_remote = has_remote
+
+    def existing_bucket(self, name: str, since_ms: int) -> BucketRow:
+        """The bucket, which exists.
+
+        Raises NoSuchBucket, or Need when only a remote answer newer than `since_ms` could tell.
+        """
+        row = self.questions.bucket(name)
+        if row is None:
+            if self.has_remote:
+                raise Need(NeedBucket(name))
+            raise no_such_bucket(name)
+        if row.present:
+            return row
+        if 0 < row.seen_ms < since_ms:
+            raise Need(NeedBucket(name))
+        raise no_such_bucket(name)
+
+    def current_etag(self, bucket: BucketRow, key: str, row: ObjectRow | None, since_ms: int) -> str | None:
+        """The ETag under this key now, None when there is no object: what a conditional write is decided on.
+
+        Raises Need when others write to the bucket too and the remote has not told since `since_ms`.
+        """
+        if bucket.sole or (row is not None and not row.confirmed):
+            return row.etag if row is not None and row.present else None
+        fact = self.questions.remote_object(bucket.name, key)
+        if fact is None or fact.seen_ms < since_ms:
+            raise Need(NeedObject(bucket.name, key))
+        return fact.etag if fact.present else None
+
+
+class Command(Protocol):
+    """A mutation before it is decided."""
+
+    def decide(self, state: Knowledge, now_ms: int) -> Decision:
+        """What to append. Pure. Raises S3Error or Need."""
+
+
+def no_such_bucket(name: str) -> S3Error:
+    """The error that S3 gives for a bucket that does not exist."""
+    return S3Error("NoSuchBucket", "The specified bucket does not exist", details={"BucketName": name})

@@ -1,0 +1,90 @@
+"""What the records say: the payloads of the journal, as S3's own operations and their outcomes.
+
+A record's `kind` is the name of the S3 operation (`PutObject`, …) or of an outcome (`Confirmed`, `Parked`, `Resumed`).
+Payloads are JSON, so that an auditor can read them without this program; every payload carries a version, and old
+versions stay readable.
+"""
+
+from typing import Any
+
+import msgspec
+
+from s3d.values import Extent
+
+OUTCOME_STREAM = ""  # outcomes belong to many streams at once; a bucket name is never empty
+
+
+class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """A mutation that a client made.
+
+    `input` is the operation's normalised input under botocore's names, without Bucket, Key, Body and the checksums'
+    values. `etag` is without quotes. `extents` says where the bytes are; empty with `size` > 0 means: in this record's
+    own row. `replaces` is the sequence of the unconfirmed or last record that this one follows on its key (0: none
+    known), `replaces_etag` the ETag that the edge believed it was replacing. A copy names its source, the sequence of
+    the record that made it and its ETag.
+    """
+
+    version: int = 1
+    input: dict[str, Any] = {}
+    caller: str = ""
+    source: str = ""
+    request: str = ""
+    size: int = 0
+    etag: str = ""
+    checksums: dict[str, str] = {}
+    extents: tuple[Extent, ...] = ()
+    replaces: int = 0
+    replaces_etag: str = ""
+    copy_bucket: str = ""
+    copy_key: str = ""
+    copy_sequence: int = 0
+    copy_etag: str = ""
+
+
+class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The remote has a record: under which ETag and version; `existed`: the bucket had been there before."""
+
+    sequence: int
+    etag: str = ""
+    version_id: str = ""
+    existed: bool = False
+
+
+class Confirmed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """Many records arrived; the record's own time says when that was known."""
+
+    version: int = 1
+    confirmations: tuple[Confirmation, ...] = ()
+
+
+class Parked(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """A record cannot go on without a person: the remote's code and message say why."""
+
+    version: int = 1
+    sequence: int = 0
+    code: str = ""
+    message: str = ""
+
+
+class Resumed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """A person let parked records try again."""
+
+    version: int = 1
+    sequences: tuple[int, ...] = ()
+    caller: str = ""
+
+
+CONFIRMED, PARKED, RESUMED = "Confirmed", "Parked", "Resumed"
+OUTCOMES = frozenset({CONFIRMED, PARKED, RESUMED})
+
+_encoder = msgspec.json.Encoder()
+_mutation = msgspec.json.Decoder(Mutation)
+_confirmed = msgspec.json.Decoder(Confirmed)
+_parked = msgspec.json.Decoder(Parked)
+_resumed = msgspec.json.Decoder(Resumed)
+
+encode = _encoder.encode
+decode_mutation = _mutation.decode
+decode_confirmed = _confirmed.decode
+decode_parked = _parked.decode
+decode_resumed = _resumed.decode

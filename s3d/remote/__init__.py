@@ -1,0 +1,1 @@
+"""The upstream store, behind one seam."""

@@ -1,0 +1,62 @@
+"""The remote as a seam: what the rest of s3d may ask of an upstream S3, a promise per method.
+
+Operations and inputs have botocore's names, so that a journaled input can be sent as it is. Bodies are pieces of memory
+or of files, never open handles: the sender may be another process.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+
+class FileSlice(msgspec.Struct, frozen=True):
+    """`length` bytes of a file from `offset`."""
+
+    path: str
+    offset: int
+    length: int
+
+
+Piece = bytes | FileSlice
+
+
+class Content(msgspec.Struct, frozen=True):
+    """A body to be sent: its pieces in order, its size in bytes and, where known, its digests for the remote to check."""
+
+    pieces: tuple[Piece, ...]
+    size: int
+    md5_base64: str = ""
+    sha256_hex: str = ""
+
+
+class RemoteStream(Protocol):
+    """An answer whose body is still arriving. Must be closed."""
+
+    @property
+    def output(self) -> Mapping[str, Any]:
+        """The parsed answer under botocore's names, without the body."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body. Raises RemoteFailure when it breaks off or is shorter than announced."""
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Remote(Protocol):
+    """An S3 service somewhere else. Every method makes exactly one attempt: retrying is the caller's decision."""
+
+    async def call(
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
+    ) -> Mapping[str, Any]:
+        """Perform one operation (`PutObject`, `HeadObject`, …) and return its parsed output.
+
+        Raises RemoteFailure.
+        """
+
+    async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:
+        """Perform an operation that answers with a body (`GetObject`). Raises RemoteFailure."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""

@@ -1,0 +1,66 @@
+"""Small frozen values that every floor of the house shares."""
+
+import enum
+
+import msgspec
+
+
+class RowBytes(msgspec.Struct, frozen=True, array_like=True, tag="r", gc=False):
+    """Part of the inline body of a journal record."""
+
+    sequence: int
+    offset: int
+    length: int
+
+
+class BlobBytes(msgspec.Struct, frozen=True, array_like=True, tag="b", gc=False):
+    """Part of a blob file."""
+
+    blob: str
+    offset: int
+    length: int
+
+
+Extent = RowBytes | BlobBytes
+Extents = tuple[Extent, ...]
+
+
+class Replication(enum.IntEnum):
+    """How far an object has come; the names are those of `x-amz-replication-status`."""
+
+    PENDING = 0
+    COMPLETED = 1
+    FAILED = 2
+
+
+def stream_of(bucket: str, key: str = "") -> str:
+    """The journal stream of a bucket, or of an object in it. Bucket names have no slash, so this can be undone."""
+    return f"{bucket}/{key}" if key else bucket
+
+
+def split_stream(stream: str) -> tuple[str, str]:
+    """The bucket and the key of a stream; the key is empty for a bucket's own stream."""
+    bucket, _, key = stream.partition("/")
+    return bucket, key
+
+
+def slice_extents(extents: Extents, start: int, length: int) -> Extents:
+    """The extents that cover `length` bytes from `start`, in order."""
+    parts: list[Extent] = []
+    for extent in extents:
+        if length <= 0:
+            break
+        if start >= extent.length:
+            start -= extent.length
+            continue
+        taken = min(extent.length - start, length)
+        parts.append(_sub_extent(extent, start, taken))
+        length -= taken
+        start = 0
+    return tuple(parts)
+
+
+def _sub_extent(extent: Extent, start: int, length: int) -> Extent:
+    if isinstance(extent, RowBytes):
+        return RowBytes(extent.sequence, extent.offset + start, length)
+    return BlobBytes(extent.blob, extent.offset + start, length)

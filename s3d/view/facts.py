@@ -1,0 +1,106 @@
+"""What the remote said, as values; the writer's thread puts them into the view.
+
+A fact says when it was learned. It never changes what was written here: facts and folded tables are kept apart, and a
+read puts them together.
+"""
+
+from typing import Any
+
+import apsw
+import msgspec
+
+
+class BucketFact(msgspec.Struct, frozen=True):
+    """A bucket exists at the remote, or does not."""
+
+    name: str
+    present: bool
+    seen_ms: int
+    created_ms: int = 0
+
+
+class BucketListFact(msgspec.Struct, frozen=True):
+    """All buckets that the remote lists: name and creation time in milliseconds."""
+
+    buckets: tuple[tuple[str, int], ...]
+    seen_ms: int
+
+
+class ObjectFact(msgspec.Struct, frozen=True):
+    """An object at the remote, or its absence; `attributes` under botocore's names."""
+
+    bucket: str
+    key: str
+    present: bool
+    seen_ms: int
+    size: int = 0
+    etag: str = ""
+    modified_ms: int = 0
+    attributes: dict[str, Any] = {}
+
+
+class CachedFact(msgspec.Struct, frozen=True):
+    """The bytes of a remote object with this ETag are in a blob here."""
+
+    bucket: str
+    key: str
+    etag: str
+    blob: str
+    size: int
+    used_ms: int
+
+
+class EvictedFact(msgspec.Struct, frozen=True):
+    """A cached blob is to be let go."""
+
+    bucket: str
+    key: str
+    blob: str
+
+
+Fact = BucketFact | BucketListFact | ObjectFact | CachedFact | EvictedFact
+_encode = msgspec.json.Encoder().encode
+
+
+def learn(connection: apsw.Connection, fact: Fact) -> None:
+    """Put a fact into its table, inside the caller's transaction."""
+    match fact:
+        case BucketFact():
+            _learn_bucket(connection, fact.name, present=fact.present, created_ms=fact.created_ms, seen_ms=fact.seen_ms)
+        case BucketListFact():
+            connection.execute("DELETE FROM remote_bucket")
+            for name, created_ms in fact.buckets:
+                _learn_bucket(connection, name, present=True, created_ms=created_ms, seen_ms=fact.seen_ms)
+            connection.execute("INSERT OR REPLACE INTO remote_bucket_list VALUES (1, ?)", (fact.seen_ms,))
+        case ObjectFact():
+            _learn_object(connection, fact)
+        case CachedFact():
+            connection.execute(
+                "INSERT OR REPLACE INTO cached VALUES (?, ?, ?, ?, ?, ?)",
+                (fact.bucket, fact.key, fact.etag, fact.blob, fact.size, fact.used_ms),
+            )
+        case EvictedFact():
+            connection.execute(
+                "DELETE FROM cached WHERE bucket = ? AND key = ? AND blob = ?", (fact.bucket, fact.key, fact.blob)
+            )
+
+
+def _learn_bucket(connection: apsw.Connection, name: str, *, present: bool, created_ms: int, seen_ms: int) -> None:
+    connection.execute("INSERT OR REPLACE INTO remote_bucket VALUES (?, ?, ?, ?)", (name, present, created_ms, seen_ms))
+
+
+def _learn_object(connection: apsw.Connection, fact: ObjectFact) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO remote_object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            fact.bucket,
+            fact.key,
+            fact.present,
+            fact.size,
+            fact.etag,
+            fact.modified_ms,
+            fact.attributes.get("StorageClass", "STANDARD"),
+            _encode(fact.attributes),
+            fact.seen_ms,
+        ),
+    )

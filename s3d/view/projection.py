@@ -1,0 +1,183 @@
+"""The fold: what each kind of record does to the tables. A function of the tables and the record, nothing else.
+
+Kinds without an entry here are durable and replicated all the same; they just change nothing that is read locally.
+"""
+
+from collections.abc import Callable, Mapping
+
+import apsw
+import msgspec
+
+from journal import Record
+from s3d.events import (
+    CONFIRMED,
+    OUTCOMES,
+    PARKED,
+    RESUMED,
+    Confirmation,
+    Mutation,
+    decode_confirmed,
+    decode_mutation,
+    decode_parked,
+    decode_resumed,
+)
+from s3d.values import BlobBytes, Replication, split_stream
+
+_encode = msgspec.json.Encoder().encode
+
+_PUT_OBJECT = """
+INSERT INTO object VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, 0, '', '', 0)
+ON CONFLICT DO UPDATE SET sequence = ?3, present = 1, size = ?4, etag = ?5, modified_ms = max(modified_ms, ?6),
+  storage_class = ?7, attributes = ?8, extents = ?9, replication = 0, remote_etag = '', remote_version = '',
+  confirmed_ms = 0"""
+_DELETE_OBJECT = """
+INSERT INTO object VALUES (?1, ?2, ?3, 0, 0, '', ?4, '', X'7B7D', NULL, 0, '', '', 0)
+ON CONFLICT DO UPDATE SET sequence = ?3, present = 0, size = 0, etag = '', modified_ms = max(modified_ms, ?4),
+  storage_class = '', attributes = X'7B7D', extents = NULL, replication = 0, remote_etag = '', remote_version = '',
+  confirmed_ms = 0"""
+_PENDING = "INSERT INTO pending (sequence, kind, bucket, key, size, at_ms) VALUES (?, ?, ?, ?, ?, ?)"
+_DROP_USES = (
+    "DELETE FROM blob_use WHERE sequence = ?1 AND NOT EXISTS (SELECT 1 FROM pending WHERE pending.sequence = ?1)"
+)
+
+
+def fold(connection: apsw.Connection, record: Record) -> None:
+    """Apply one record to the tables, inside the caller's transaction."""
+    if record.kind in OUTCOMES:
+        _OUTCOMES[record.kind](connection, record)
+        return
+    bucket, key = split_stream(record.stream)
+    mutation = decode_mutation(record.payload)
+    connection.execute(_PENDING, (record.sequence, record.kind, bucket, key, mutation.size, record.written_at))
+    apply = _MUTATIONS.get(record.kind)
+    if apply is not None:
+        apply(connection, record, bucket, key, mutation)
+
+
+def _put_object(connection: apsw.Connection, record: Record, bucket: str, key: str, mutation: Mutation) -> None:
+    attributes = {**mutation.input, **mutation.checksums} if mutation.checksums else mutation.input
+    extents = _encode(mutation.extents) if mutation.extents else None
+    connection.execute(
+        _PUT_OBJECT,
+        (
+            bucket,
+            key,
+            record.sequence,
+            mutation.size,
+            mutation.etag,
+            record.written_at,
+            mutation.input.get("StorageClass", "STANDARD"),
+            _encode(attributes),
+            extents,
+        ),
+    )
+    for extent in mutation.extents:
+        if isinstance(extent, BlobBytes):
+            connection.execute("INSERT OR IGNORE INTO blob_use VALUES (?, ?)", (record.sequence, extent.blob))
+    _supersede(connection, bucket, key, mutation)
+
+
+def _delete_object(connection: apsw.Connection, record: Record, bucket: str, key: str, mutation: Mutation) -> None:
+    connection.execute(_DELETE_OBJECT, (bucket, key, record.sequence, record.written_at))
+    _supersede(connection, bucket, key, mutation)
+
+
+def _supersede(connection: apsw.Connection, bucket: str, key: str, mutation: Mutation) -> None:
+    """What was replaced lets go of its blobs if it is confirmed; otherwise its confirmation does that."""
+    if mutation.replaces:
+        connection.execute(_DROP_USES, (mutation.replaces,))
+    connection.execute("DELETE FROM remote_object WHERE bucket = ? AND key = ?", (bucket, key))
+
+
+def _create_bucket(connection: apsw.Connection, record: Record, bucket: str, key: str, _: Mutation) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO bucket VALUES (?1, ?2, 1, ?2, ?3, 1, 0)", (bucket, record.sequence, record.written_at)
+    )
+    connection.execute("DELETE FROM remote_bucket WHERE name = ?", (bucket,))
+
+
+def _delete_bucket(connection: apsw.Connection, record: Record, bucket: str, key: str, _: Mutation) -> None:
+    connection.execute(
+        "INSERT INTO bucket VALUES (?1, ?2, 0, 0, ?3, 0, 0)"
+        " ON CONFLICT DO UPDATE SET sequence = ?2, present = 0, replication = 0",
+        (bucket, record.sequence, record.written_at),
+    )
+    for table in ("object", "remote_object", "cached"):
+        connection.execute(f"DELETE FROM {table} WHERE bucket = ?", (bucket,))  # noqa: S608 - our own names
+    connection.execute("DELETE FROM remote_bucket WHERE name = ?", (bucket,))
+
+
+def _confirmed(connection: apsw.Connection, record: Record) -> None:
+    for confirmation in decode_confirmed(record.payload).confirmations:
+        _confirm(connection, confirmation, record.written_at)
+
+
+def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int) -> None:
+    sequence = confirmation.sequence
+    row = connection.execute(
+        "DELETE FROM pending WHERE sequence = ? RETURNING kind, bucket, key", (sequence,)
+    ).fetchone()
+    if row is None:
+        return  # confirmed before: "upload again" has the effect of "upload once"
+    kind, bucket, key = row
+    if not key:
+        _confirm_bucket(connection, str(kind), str(bucket), confirmation)
+        return
+    connection.execute(
+        "UPDATE object SET replication = 1, remote_etag = ?, remote_version = ?, confirmed_ms = ?"
+        " WHERE bucket = ? AND key = ? AND sequence = ?",
+        (confirmation.etag, confirmation.version_id, at_ms, bucket, key, sequence),
+    )
+    if connection.changes() == 0:  # superseded meanwhile, so nothing will read it again
+        connection.execute(_DROP_USES, (sequence,))
+
+
+def _confirm_bucket(connection: apsw.Connection, kind: str, bucket: str, confirmation: Confirmation) -> None:
+    """A bucket that had been there before has keys that we have not seen: its absence answers end (decision 25)."""
+    if kind == "CreateBucket":
+        connection.execute(
+            "UPDATE bucket SET replication = 1, sole = sole AND ? WHERE name = ? AND incarnation = ?",
+            (not confirmation.existed, bucket, confirmation.sequence),
+        )
+    elif kind == "DeleteBucket":
+        connection.execute(
+            "DELETE FROM bucket WHERE name = ? AND sequence = ? AND NOT present", (bucket, confirmation.sequence)
+        )
+
+
+def _parked(connection: apsw.Connection, record: Record) -> None:
+    parked = decode_parked(record.payload)
+    connection.execute(
+        "UPDATE pending SET parked = 1, code = ?, message = ? WHERE sequence = ?",
+        (parked.code, parked.message, parked.sequence),
+    )
+    _set_replication(connection, parked.sequence, Replication.FAILED)
+
+
+def _resumed(connection: apsw.Connection, record: Record) -> None:
+    for sequence in decode_resumed(record.payload).sequences:
+        connection.execute("UPDATE pending SET parked = 0 WHERE sequence = ?", (sequence,))
+        _set_replication(connection, sequence, Replication.PENDING)
+
+
+def _set_replication(connection: apsw.Connection, sequence: int, replication: Replication) -> None:
+    row = connection.execute("SELECT bucket, key FROM pending WHERE sequence = ?", (sequence,)).fetchone()
+    if row is not None:
+        connection.execute(
+            "UPDATE object SET replication = ? WHERE bucket = ? AND key = ? AND sequence = ?",
+            (int(replication), *row, sequence),
+        )
+
+
+_MUTATIONS: Mapping[str, Callable[[apsw.Connection, Record, str, str, Mutation], None]] = {
+    "PutObject": _put_object,
+    "CopyObject": _put_object,
+    "DeleteObject": _delete_object,
+    "CreateBucket": _create_bucket,
+    "DeleteBucket": _delete_bucket,
+}
+_OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], None]] = {
+    CONFIRMED: _confirmed,
+    PARKED: _parked,
+    RESUMED: _resumed,
+}

@@ -1,0 +1,182 @@
+"""Questions to the view. Point questions take microseconds and may be asked on the event loop.
+
+The same class serves the writer (on its own connection it sees the batch that is being decided) and every reader (on a
+read-only connection it sees what has been published).
+"""
+
+from collections.abc import Sequence
+
+import apsw
+
+from s3d.view.rows import (
+    BucketRow,
+    ListedObject,
+    ObjectRow,
+    PendingRow,
+    PendingTotals,
+    RemoteObjectRow,
+)
+
+_OBJECT = (
+    "SELECT sequence, present, size, etag, modified_ms, attributes, extents, replication, remote_etag, remote_version,"
+    " confirmed_ms FROM object WHERE bucket = ? AND key = ?"
+)
+_BUCKET = "SELECT name, present, incarnation, created_ms, sole, replication FROM bucket WHERE name = ?"
+_REMOTE_BUCKET = "SELECT present, created_ms, seen_ms FROM remote_bucket WHERE name = ?"
+_REMOTE_OBJECT = (
+    "SELECT present, size, etag, modified_ms, attributes, seen_ms FROM remote_object WHERE bucket = ? AND key = ?"
+)
+_PENDING = "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message FROM pending"
+
+
+class Questions:
+    """Reads on one connection; not to be shared between threads."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+
+    # buckets
+
+    def bucket(self, name: str) -> BucketRow | None:
+        """The bucket as folded here or else as the remote told of it; None: never heard of it.
+
+        A row whose `present` is false means: known to be gone.
+        """
+        row = self._execute(_BUCKET, (name,)).fetchone()
+        if row is not None:
+            return BucketRow(row[0], bool(row[1]), row[2], row[3], bool(row[4]), row[5])
+        fact = self._execute(_REMOTE_BUCKET, (name,)).fetchone()
+        if fact is not None:
+            return BucketRow(name, bool(fact[0]), 0, fact[1], sole=False, replication=1, seen_ms=fact[2])
+        return None
+
+    def buckets(self) -> list[BucketRow]:
+        """Every bucket known to exist, in name order."""
+        known = {row[0] for row in self._execute("SELECT name FROM bucket UNION SELECT name FROM remote_bucket")}
+        rows = (self.bucket(name) for name in sorted(known))
+        return [row for row in rows if row is not None and row.present]
+
+    def buckets_seen_ms(self) -> int:
+        """When the remote last listed its buckets; 0: never."""
+        row = self._execute("SELECT seen_ms FROM remote_bucket_list").fetchone()
+        return row[0] if row else 0
+
+    def has_objects(self, bucket: str) -> bool:
+        """Whether an object that is present here lies in the bucket."""
+        row = self._execute("SELECT 1 FROM object WHERE bucket = ? AND present LIMIT 1", (bucket,)).fetchone()
+        return row is not None
+
+    # objects
+
+    def object(self, bucket: str, key: str) -> ObjectRow | None:
+        """The object as written or deleted here; None: nothing happened to it here."""
+        row = self._execute(_OBJECT, (bucket, key)).fetchone()
+        return ObjectRow(*row) if row is not None else None
+
+    def remote_object(self, bucket: str, key: str) -> RemoteObjectRow | None:
+        """What the remote last said of the object; None: it was never asked, or the answer was forgotten."""
+        row = self._execute(_REMOTE_OBJECT, (bucket, key)).fetchone()
+        return RemoteObjectRow(*row) if row is not None else None
+
+    def cached(self, bucket: str, key: str, etag: str) -> str | None:
+        """The blob that holds this remote object's bytes, when they are here."""
+        row = self._execute(
+            "SELECT blob FROM cached WHERE bucket = ? AND key = ? AND etag = ?", (bucket, key, etag)
+        ).fetchone()
+        return row[0] if row else None
+
+    def objects_after(self, bucket: str, after: str, before: str | None, limit: int) -> list[ListedObject]:
+        """Present objects with after < key (< before), in key order."""
+        bound = "" if before is None else " AND key < ?"
+        parameters = (bucket, after) if before is None else (bucket, after, before)
+        rows = self._execute(
+            "SELECT key, size, etag, modified_ms, storage_class FROM object"  # noqa: S608 - literal parts only
+            f" WHERE bucket = ? AND key > ?{bound} AND present ORDER BY key LIMIT {int(limit)}",
+            parameters,
+        )
+        return [ListedObject(*row) for row in rows]
+
+    def first_object(self, bucket: str, at_least: str, before: str | None) -> ListedObject | None:
+        """The first present object with at_least <= key (< before)."""
+        bound = "" if before is None else " AND key < ?"
+        parameters = (bucket, at_least) if before is None else (bucket, at_least, before)
+        row = self._execute(
+            "SELECT key, size, etag, modified_ms, storage_class FROM object"  # noqa: S608 - literal parts only
+            f" WHERE bucket = ? AND key >= ?{bound} AND present ORDER BY key LIMIT 1",
+            parameters,
+        ).fetchone()
+        return ListedObject(*row) if row else None
+
+    def unconfirmed_between(self, bucket: str, after: str, before: str | None) -> list[tuple[str, ListedObject | None]]:
+        """What happened here to keys with after < key (< before) and has not been confirmed; None: deleted."""
+        bound = "" if before is None else " AND key < ?"
+        parameters = (bucket, after) if before is None else (bucket, after, before)
+        rows = self._execute(
+            "SELECT present, key, size, etag, modified_ms, storage_class FROM object"  # noqa: S608 - literal parts only
+            f" WHERE bucket = ? AND key > ?{bound} AND replication <> 1 ORDER BY key",
+            parameters,
+        )
+        return [(row[1], ListedObject(*row[1:]) if row[0] else None) for row in rows]
+
+    # pending records
+
+    def pending_after(self, sequence: int, limit: int) -> list[PendingRow]:
+        """Unconfirmed records after a sequence, in order."""
+        rows = self._execute(f"{_PENDING} WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit))
+        return [PendingRow(*row) for row in rows]
+
+    def pending_under(self, prefix: str, limit: int, after: int = 0) -> list[PendingRow]:
+        """Unconfirmed records whose `bucket/key` begins with `prefix`, in order."""
+        rows = self._execute(
+            f"{_PENDING} WHERE sequence > ? AND substr(bucket || '/' || key, 1, length(?)) = ?"
+            " ORDER BY sequence LIMIT ?",
+            (after, prefix, prefix, limit),
+        )
+        return [PendingRow(*row) for row in rows]
+
+    def pending(self, sequence: int) -> PendingRow | None:
+        """One unconfirmed record; None: confirmed, or not a mutation."""
+        row = self._execute(f"{_PENDING} WHERE sequence = ?", (sequence,)).fetchone()
+        return PendingRow(*row) if row else None
+
+    def pending_totals(self) -> PendingTotals:
+        """Count, bytes, parked and the oldest of all pending records. Reads the whole table."""
+        row = self._execute(
+            "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(parked), 0), coalesce(min(at_ms), 0) FROM pending"
+        ).fetchone()
+        assert row is not None
+        return PendingTotals(*row)
+
+    def parked(self, limit: int) -> list[PendingRow]:
+        """Records that wait for a person, in order."""
+        return [
+            PendingRow(*row) for row in self._execute(f"{_PENDING} WHERE parked ORDER BY sequence LIMIT ?", (limit,))
+        ]
+
+    # blobs
+
+    def blob_in_use(self, blob: str) -> bool:
+        """Whether a record or the cache still needs this blob."""
+        row = self._execute(
+            "SELECT 1 FROM blob_use WHERE blob = ? UNION ALL SELECT 1 FROM cached WHERE blob = ? LIMIT 1", (blob, blob)
+        ).fetchone()
+        return row is not None
+
+    def least_recently_used(self, limit: int) -> Sequence[tuple[str, str, str, int]]:
+        """Cached objects, the longest unused first: bucket, key, blob, size."""
+        return [
+            (str(row[0]), str(row[1]), str(row[2]), int(row[3]))
+            for row in self._execute("SELECT bucket, key, blob, size FROM cached ORDER BY used_ms LIMIT ?", (limit,))
+        ]
+
+    def cached_bytes(self) -> int:
+        """What the cache holds."""
+        row = self._execute("SELECT coalesce(sum(size), 0) FROM cached").fetchone()
+        return int(row[0]) if row else 0
+
+    @property
+    def position(self) -> int:
+        """The last record that is folded into what this connection sees."""
+        row = self._execute("SELECT position FROM progress").fetchone()
+        return row[0] if row else 0

@@ -1,0 +1,118 @@
+-- The view: what is true now, folded from the journal. Disposable: it can be deleted and is rebuilt.
+-- Times are milliseconds since 1970. Keys compare as UTF-8 bytes, which is S3's order.
+
+-- How far the fold has come. One row.
+--   position  the sequence of the last record that these tables contain
+--   token     names the run that wrote them (trust.py)
+CREATE TABLE progress (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  position INTEGER NOT NULL,
+  token    TEXT    NOT NULL
+) STRICT;
+
+-- FOLDED TABLES: a function of base and journal, compared row by row with a rebuild in the tests.
+
+-- Buckets that were created or deleted here.
+--   sequence     the record that made the row what it is
+--   present      0: deleted here, not yet confirmed
+--   incarnation  the sequence of its CreateBucket: facts of an earlier bucket of the same name do not count
+--   sole         1: nobody else writes to it, so that a key without a row is absent; 0: absence must be asked for
+CREATE TABLE bucket (
+  name        TEXT    PRIMARY KEY,
+  sequence    INTEGER NOT NULL,
+  present     INTEGER NOT NULL,
+  incarnation INTEGER NOT NULL,
+  created_ms  INTEGER NOT NULL,
+  sole        INTEGER NOT NULL,
+  replication INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Objects that were written or deleted here.
+--   present      0: deleted here
+--   etag         without quotes
+--   attributes   JSON: what the client gave (headers, metadata, tags) and the checksums
+--   extents      JSON list of extents; NULL: the body of the row's own record
+--   replication  0 pending, 1 completed, 2 parked
+--   remote_etag, remote_version  what the remote answered; empty before
+--   confirmed_ms when that was known; 0 before
+CREATE TABLE object (
+  bucket         TEXT    NOT NULL,
+  key            TEXT    NOT NULL,
+  sequence       INTEGER NOT NULL,
+  present        INTEGER NOT NULL,
+  size           INTEGER NOT NULL,
+  etag           TEXT    NOT NULL,
+  modified_ms    INTEGER NOT NULL,
+  storage_class  TEXT    NOT NULL,
+  attributes     BLOB    NOT NULL,
+  extents        BLOB,
+  replication    INTEGER NOT NULL,
+  remote_etag    TEXT    NOT NULL,
+  remote_version TEXT    NOT NULL,
+  confirmed_ms   INTEGER NOT NULL,
+  PRIMARY KEY (bucket, key)
+) STRICT, WITHOUT ROWID;
+
+-- Records that the remote has not confirmed.
+--   size    bytes of body still to be sent
+--   parked  1: waits for a person; code and message say why
+CREATE TABLE pending (
+  sequence INTEGER PRIMARY KEY,
+  kind     TEXT    NOT NULL,
+  bucket   TEXT    NOT NULL,
+  key      TEXT    NOT NULL,
+  size     INTEGER NOT NULL,
+  at_ms    INTEGER NOT NULL,
+  parked   INTEGER NOT NULL DEFAULT 0,
+  code     TEXT    NOT NULL DEFAULT '',
+  message  TEXT    NOT NULL DEFAULT ''
+) STRICT;
+
+-- Which record needs which blob. A row goes when the record is confirmed and superseded.
+CREATE TABLE blob_use (
+  sequence INTEGER NOT NULL,
+  blob     TEXT    NOT NULL,
+  PRIMARY KEY (sequence, blob)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blob_use_by_blob ON blob_use (blob);
+
+-- REMOTE FACTS: what the remote said, and when. They may be lost, and are then unknown.
+
+CREATE TABLE remote_bucket (
+  name       TEXT    PRIMARY KEY,
+  present    INTEGER NOT NULL,
+  created_ms INTEGER NOT NULL,
+  seen_ms    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- When ListBuckets was last answered in full; no row: never.
+CREATE TABLE remote_bucket_list (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  seen_ms  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE remote_object (
+  bucket      TEXT    NOT NULL,
+  key         TEXT    NOT NULL,
+  present     INTEGER NOT NULL,
+  size        INTEGER NOT NULL,
+  etag        TEXT    NOT NULL,
+  modified_ms INTEGER NOT NULL,
+  storage_class TEXT  NOT NULL,
+  attributes  BLOB    NOT NULL,
+  seen_ms     INTEGER NOT NULL,
+  PRIMARY KEY (bucket, key)
+) STRICT, WITHOUT ROWID;
+
+-- Whole remote objects whose bytes are here, in one blob each.
+CREATE TABLE cached (
+  bucket  TEXT    NOT NULL,
+  key     TEXT    NOT NULL,
+  etag    TEXT    NOT NULL,
+  blob    TEXT    NOT NULL,
+  size    INTEGER NOT NULL,
+  used_ms INTEGER NOT NULL,
+  PRIMARY KEY (bucket, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cached_by_use ON cached (used_ms);
+CREATE INDEX cached_by_blob ON cached (blob);

@@ -1,0 +1,149 @@
+"""The view's database: written on the journal's writer thread only, read through connections of its readers' own.
+
+It is disposable: any I/O error, a foreign schema or a stamp that does not vouch for it has it deleted and folded again.
+"""
+
+import os
+from importlib import resources
+
+import apsw
+
+from journal import DiskFull, Record
+from s3d.view.facts import Fact, learn
+from s3d.view.projection import fold
+from s3d.view.questions import Questions
+
+SCHEMA_VERSION = 1
+_FILES = ("", "-wal", "-shm")
+
+
+class View:
+    """Folds records inside one transaction per batch. `token` is this run's, `trusted` the one a view must carry."""
+
+    def __init__(self, path: str, *, token: str, trusted: str | None) -> None:
+        self._path = path
+        self._token = token
+        self._connection = self._open(trusted)
+        self.questions = Questions(self._connection)
+        self._position = self.questions.position
+
+    @property
+    def position(self) -> int:
+        """The last record that is folded and published."""
+        return self._position
+
+    def begin(self) -> None:
+        """Open the batch's transaction."""
+        self._guard("BEGIN IMMEDIATE")
+
+    def fold(self, record: Record) -> None:
+        """Apply a record; visible on the writer's own connection only. Raises DiskFull."""
+        try:
+            fold(self._connection, record)
+        except apsw.FullError as error:
+            raise DiskFull("no space for the view") from error
+        self._folded = record.sequence
+
+    def learn(self, fact: Fact) -> None:
+        """Put what the remote said beside what was folded. Raises DiskFull."""
+        try:
+            learn(self._connection, fact)
+        except apsw.FullError as error:
+            raise DiskFull("no space for the view") from error
+
+    def publish(self) -> None:
+        """Make the batch visible to every reader."""
+        position = self._folded
+        if position != self._position:
+            self._connection.execute("UPDATE progress SET position = ?", (position,))
+        self._connection.execute("COMMIT")
+        self._position = position
+
+    def revert(self) -> None:
+        """Forget the batch."""
+        self._folded = self._position
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def discard(self) -> None:
+        """Delete everything and begin with an empty view at position 0."""
+        self._connection.close()
+        self._connection = self._open(None)
+        self.questions.__init__(self._connection)  # type: ignore[misc]
+        self._position = 0
+
+    def reader(self) -> apsw.Connection:
+        """A new read-only connection, for one thread."""
+        connection = apsw.Connection(self._path, flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(1000)
+        return connection
+
+    def close(self, *, sync: bool) -> None:
+        """Close; with `sync`, everything is on disk first, so that a later boot may believe it."""
+        if sync:
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._connection.close()
+        if sync:
+            _sync_file(self._path)
+
+    def _guard(self, statement: str) -> None:
+        try:
+            self._connection.execute(statement)
+        except apsw.FullError as error:
+            raise DiskFull("no space for the view") from error
+
+    def _open(self, trusted: str | None) -> apsw.Connection:
+        self._folded = 0
+        if trusted is not None and os.path.exists(self._path):
+            connection = self._connect_trusted(trusted)
+            if connection is not None:
+                return connection
+        for suffix in _FILES:
+            if os.path.exists(self._path + suffix):
+                os.unlink(self._path + suffix)
+        return self._create()
+
+    def _connect_trusted(self, trusted: str) -> apsw.Connection | None:
+        """The database on disk, if it is ours, whole and written by the run that is believed."""
+        connection = _connect(self._path)
+        try:
+            row = connection.execute("SELECT position, token FROM progress").fetchone()
+            if row is not None and row[1] == trusted and connection.pragma("user_version") == SCHEMA_VERSION:
+                connection.execute("UPDATE progress SET token = ?", (self._token,))
+                self._folded = row[0]
+                return connection
+        except apsw.Error:
+            pass  # whatever it is, it is not a view that can be continued
+        connection.close()
+        return None
+
+    def _create(self) -> apsw.Connection:
+        connection = _connect(self._path)
+        schema = resources.files("s3d.view").joinpath("schema.sql").read_text(encoding="utf-8")
+        with connection:
+            connection.execute(schema)
+            connection.execute("INSERT INTO progress VALUES (1, 0, ?)", (self._token,))
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        return connection
+
+
+def _connect(path: str) -> apsw.Connection:
+    connection = apsw.Connection(path)
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=OFF",
+        "temp_store=MEMORY",
+        "trusted_schema=OFF",
+        "cache_size=-16384",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _sync_file(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
