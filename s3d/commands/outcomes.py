@@ -31,7 +31,7 @@ class ConfirmRecords(msgspec.Struct, frozen=True):
 
 
 class ParkRecord(msgspec.Struct, frozen=True):
-    """This record waits for a person."""
+    """A record waits for a person from now on."""
 
     sequence: int
     code: str

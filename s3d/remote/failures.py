@@ -22,7 +22,7 @@ class FailureKind(enum.Enum):
 
 
 class RemoteFailure(S3dError):
-    """The remote said no, or nothing. `code` and `status` are the remote's own (empty and 0 when there was no answer)."""
+    """The remote said no, or nothing. `code` and `status` are its own; empty and 0 when there was no answer."""
 
     def __init__(self, kind: FailureKind, *, code: str = "", status: int = 0, message: str = "") -> None:
         super().__init__(message or code or kind.value)

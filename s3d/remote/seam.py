@@ -22,7 +22,7 @@ Piece = bytes | FileSlice
 
 
 class Content(msgspec.Struct, frozen=True):
-    """A body to be sent: its pieces in order, its size in bytes and, where known, its digests for the remote to check."""
+    """A body to be sent: its pieces in order, its size in bytes and, where known, digests for the remote to check."""
 
     pieces: tuple[Piece, ...]
     size: int
