@@ -242,9 +242,14 @@ def claims_from(
     see `auth.payload.body_claims`. `checksum_headers` is False for CompleteMultipartUpload, whose x-amz-checksum-*
     headers are about the object and not about the XML in the body. Raises InvalidRequest or InvalidDigest as S3 does.
     """
-    algorithm, value, trailer = (
-        _checksum_claim(headers, streaming=streaming) if checksum_headers else (None, None, None)
-    )
+    algorithm, value = _value_header(headers) if checksum_headers else (None, None)
+    trailer = _trailer_header(headers) if streaming else None
+    if value is not None and trailer is not None:
+        raise S3Error("InvalidRequest", "Expecting a single x-amz-checksum- header")
+    if trailer is not None:
+        algorithm = BY_HEADER[trailer].name
+    if checksum_headers:
+        _check_declared(headers, algorithm)
     return BodyClaims(
         content_length=_length(headers, "x-amz-decoded-content-length" if streaming else "Content-Length"),
         md5=_content_md5(headers),
