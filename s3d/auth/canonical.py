@@ -60,8 +60,6 @@ def decode(text: str) -> str:
 
 def header_value(value: str) -> str:
     """The value of a header, trimmed, with inner runs of blanks made one."""
-    if "  " not in value and "\t" not in value:
-        return value.strip(" ")
     return _BLANKS.sub(" ", value).strip(" ")
 
 

@@ -1,15 +1,15 @@
 """What a request says about who signed it, read from its Authorization header or its query; nothing is verified here.
 
+A client repeats its credential and its list of signed headers all day, so these two are parsed once and remembered.
 The error codes and texts are those of S3, because SDKs (region redirects, clock correction) and people act on them.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Never
+from typing import NamedTuple, Never
 
 from s3d.auth import canonical
 from s3d.auth.signing import ALGORITHM, SERVICE, TERMINATOR, Scope
@@ -33,8 +33,7 @@ _MALFORMED = "The authorization header is malformed; "
 _MALFORMED_CREDENTIAL = "Error parsing the X-Amz-Credential parameter; "
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A claimed identity and the signature that should prove it.
 
     `timestamp` is the text that was signed and `time` the same in seconds since 1970; `expires_seconds` is set for a
@@ -43,7 +42,7 @@ class Claim:
 
     access_key: str
     scope: Scope
-    signed: Sequence[str]
+    signed: tuple[str, ...]
     signature: str
     timestamp: str
     time: float
@@ -71,7 +70,9 @@ def from_header(headers: Mapping[str, str], region: str | None) -> Claim:
         _refuse_algorithm(algorithm, value)
     parts = _components(rest)
     timestamp, time = _request_time(headers)
-    access_key, scope = _credential(parts["Credential"], timestamp, region, "AuthorizationHeaderMalformed", _MALFORMED)
+    access_key, scope = _credential(
+        parts["Credential"], timestamp[:8], region, "AuthorizationHeaderMalformed", _MALFORMED
+    )
     signed = _signed_headers(parts["SignedHeaders"], "AuthorizationHeaderMalformed", _MALFORMED)
     return Claim(access_key, scope, signed, parts["Signature"], timestamp, time)
 
@@ -94,7 +95,7 @@ def from_query(parameters: Mapping[str, list[str]], region: str | None) -> Claim
     if time is None:
         _bad_query("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     error = "AuthorizationQueryParametersError"
-    access_key, scope = _credential(credential, timestamp, region, error, _MALFORMED_CREDENTIAL)
+    access_key, scope = _credential(credential, timestamp[:8], region, error, _MALFORMED_CREDENTIAL)
     names = _signed_headers(signed, error, "Error parsing the X-Amz-SignedHeaders parameter; ")
     return Claim(access_key, scope, names, signature, timestamp, time, _expires(expires))
 
@@ -148,7 +149,8 @@ def _from_http_date(text: str) -> str:
         return ""
 
 
-def _credential(text: str, timestamp: str, region: str | None, code: str, prefix: str) -> tuple[str, Scope]:
+@lru_cache(maxsize=256)
+def _credential(text: str, day: str, region: str | None, code: str, prefix: str) -> tuple[str, Scope]:
     fields = text.rsplit("/", 4)
     if len(fields) != 5 or not fields[0]:
         expected = '"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request"'
@@ -157,8 +159,8 @@ def _credential(text: str, timestamp: str, region: str | None, code: str, prefix
     if not _DAY.match(date):
         why = f'incorrect date format "{date}". This date in the credential must be in the format "yyyyMMdd".'
         raise S3Error(code, prefix + why)
-    if date != timestamp[:8]:
-        why = f'Invalid credential date "{date}". This date is not the same as X-Amz-Date: "{timestamp[:8]}".'
+    if date != day:
+        why = f'Invalid credential date "{date}". This date is not the same as X-Amz-Date: "{day}".'
         raise S3Error(code, prefix + why)
     if not scope_region or (region is not None and scope_region != region):
         why = f"the region '{scope_region}' is wrong; expecting '{region or 'any region'}'"
@@ -170,8 +172,9 @@ def _credential(text: str, timestamp: str, region: str | None, code: str, prefix
     return access_key, Scope(date, scope_region, service)
 
 
-def _signed_headers(text: str, code: str, prefix: str) -> list[str]:
-    names = text.split(";")
+@lru_cache(maxsize=256)
+def _signed_headers(text: str, code: str, prefix: str) -> tuple[str, ...]:
+    names = tuple(text.split(";"))
     if len(set(names)) != len(names) or not all(map(_HEADER_NAME.match, names)):
         raise S3Error(code, f"{prefix}SignedHeaders must be distinct lower-case header names separated by semicolons.")
     return names

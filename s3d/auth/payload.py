@@ -6,6 +6,7 @@ mode could be forgotten.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -66,11 +67,11 @@ class UnsignedChunks:
 PayloadMode = Unsigned | SignedSha256 | SignedChunks | UnsignedChunks
 
 
-def payload_mode(content_sha256: str | None, seed: SignedChunks) -> PayloadMode:
+def payload_mode(content_sha256: str | None, signed_chunks: Callable[[bool], SignedChunks]) -> PayloadMode:
     """The mode of an x-amz-content-sha256 value (None: the header is absent).
 
-    `seed` is what chunk signatures would start from; its `trailer` is replaced. Raises InvalidArgument for a value that
-    S3 does not know and NotImplemented for asymmetric signatures.
+    `signed_chunks(trailer)` makes that mode where it is asked for. Raises InvalidArgument for a value that S3 does not
+    know and NotImplemented for asymmetric signatures.
     """
     if content_sha256 is None or content_sha256 == UNSIGNED:
         return Unsigned()
@@ -79,8 +80,7 @@ def payload_mode(content_sha256: str | None, seed: SignedChunks) -> PayloadMode:
     if content_sha256 == _UNSIGNED_TRAILER:
         return UnsignedChunks(trailer=True)
     if content_sha256 in _SIGNED_CHUNKS:
-        trailer = _SIGNED_CHUNKS[content_sha256]
-        return SignedChunks(seed.seed_signature, seed.signing_key, seed.scope, seed.date, trailer)
+        return signed_chunks(_SIGNED_CHUNKS[content_sha256])
     if content_sha256 in _ECDSA:
         raise S3Error("NotImplemented", f"x-amz-content-sha256 {content_sha256} is not supported.")
     raise S3Error(

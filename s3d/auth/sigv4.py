@@ -20,7 +20,6 @@ from s3d.errors import S3Error
 
 SKEW_SECONDS = 900
 _NOBODY = SecretKey("no such access key")
-_AUTH_OFF = SignedChunks(seed_signature="", signing_key=None, scope="", date="", trailer=False)
 
 
 class Headers(Protocol):
@@ -70,7 +69,7 @@ class Verifier:
         pairs = canonical.query_pairs(raw_query)
         parameters = query_parameters(pairs) if pairs else {}
         if self._keys is None:
-            mode = payload_mode(_content_sha256(fields, parameters), _AUTH_OFF)
+            mode = payload_mode(_content_sha256(fields, parameters), _unverified_chunks)
             return Authenticated(Caller("", "anonymous", source), mode)
         claim = self._claim(fields, parameters)
         self._check_time(claim, now)
@@ -79,8 +78,10 @@ class Verifier:
         signing_key = self._verify(claim, method, raw_path, pairs, fields, content_sha256)
         if "x-amz-security-token" in fields or "x-amz-security-token" in parameters:
             raise S3Error("InvalidToken", "The provided token is malformed or otherwise invalid.")
-        seed = SignedChunks(claim.signature, signing_key, str(claim.scope), claim.timestamp, trailer=False)
-        mode = payload_mode(content_sha256, seed)
+        mode = payload_mode(
+            content_sha256,
+            lambda trailer: SignedChunks(claim.signature, signing_key, str(claim.scope), claim.timestamp, trailer),
+        )
         refuse_unsigned(mode, method, secure=secure, allowed=self._allow_unsigned_payload)
         return Authenticated(Caller(claim.access_key, "key", source), mode)
 
@@ -156,9 +157,13 @@ class Verifier:
                 "The AWS Access Key Id you provided does not exist in our records.",
                 details={"AWSAccessKeyId": _printable(claim.access_key)},
             )
-        if not good or any(name not in fields for name in claim.signed):
+        if not good or not all(map(fields.__contains__, claim.signed)):
             raise _signature_does_not_match(claim, text, request)
         return signing_key
+
+
+def _unverified_chunks(trailer: bool) -> SignedChunks:  # noqa: FBT001 - the shape payload_mode calls
+    return SignedChunks(seed_signature="", signing_key=None, scope="", date="", trailer=trailer)
 
 
 def _fields(headers: Headers) -> dict[str, str]:
@@ -166,7 +171,9 @@ def _fields(headers: Headers) -> dict[str, str]:
     fields: dict[str, str] = {}
     for name, value in headers.items():
         name = name.lower()
-        value = canonical.header_value(value)
+        value = value.strip(" ")
+        if "  " in value or "\t" in value:
+            value = canonical.header_value(value)
         fields[name] = f"{fields[name]},{value}" if name in fields else value
     return fields
 
