@@ -1,0 +1,237 @@
+"""From flags, environment and file to Settings, strictly: whatever is not understood stops the start.
+
+Each setting is looked up in the order flag, environment, file, default, and checked by itself, so that an error names
+the source, the setting and what was given. Values of secrets, and of settings that do not exist (which may be a
+misspelt secret), are never repeated. An empty environment variable counts as unset.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from s3d.auth.keys import SecretKey
+from s3d.config.addresses import check_endpoint, is_loopback, parse_listen
+from s3d.config.catalogue import Setting, catalogue, sections
+from s3d.config.settings import Settings
+from s3d.errors import ConfigurationError
+
+
+def load(
+    flags: Mapping[str, Any], environ: Mapping[str, str], path: str | None, *, root: bool | None = None
+) -> Settings:
+    """Read the settings. `flags` has setting paths (`remote.endpoint`) as keys; a value of None is a flag not given.
+
+    `path` names a TOML file, None: there is none. `root` says whether the system's data directory is the default;
+    None: ask the operating system. Raises ConfigurationError.
+    """
+    text = _read(path) if path is not None else ""
+    file = _flatten(_parse(text, path or ""), path or "")
+    values: dict[str, Any] = {"data_dir": _default_data_dir(environ, root=os.geteuid() == 0 if root is None else root)}
+    for setting in catalogue().values():
+        given = _given(setting, flags, environ, file, path or "")
+        if given is not None:
+            values[setting.path] = given
+    settings = _assemble(values, environ)
+    _check(settings)
+    return settings
+
+
+def exposed_secrets(path: str, settings: Settings) -> bool:
+    """Whether the file gives secrets and every user of this machine may read it: worth a warning at start."""
+    in_file = _flatten(_parse(_read(path), path), path)
+    return any(catalogue()[name].secret for name in in_file) and bool(os.stat(path).st_mode & 0o004)
+
+
+# the file
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="check --config") from None
+    except (UnicodeDecodeError, ValueError):
+        raise ConfigurationError(f"{path} is not UTF-8 text", hint="a configuration file is TOML") from None
+
+
+def _parse(text: str, path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(
+            f"{path}: not TOML: {error}", hint='texts need quotes: listen = "http://localhost:33333"'
+        ) from None
+
+
+def _flatten(document: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The file's values by setting path. Raises ConfigurationError for what does not exist."""
+    flat: dict[str, Any] = {}
+    for name, value in document.items():
+        if name in sections():
+            if not isinstance(value, dict):
+                raise ConfigurationError(f"{path}: {name} is a section", hint=f"write [{name}] on a line of its own")
+            for inner, inner_value in value.items():
+                flat[_known(f"{name}.{inner}", path)] = inner_value
+        else:
+            if isinstance(value, dict) and name not in catalogue():
+                raise _unknown(f"section [{name}]", name, list(sections()), "the sections are", path)
+            flat[_known(name, path)] = value
+    return flat
+
+
+def _known(name: str, path: str) -> str:
+    if name in catalogue():
+        return name
+    section = name.partition(".")[0] if "." in name else ""
+    siblings = [one.path for one in catalogue().values() if one.section == section]
+    listed = f"the settings of [{section}] are" if section else "the settings outside sections are"
+    raise _unknown(f"setting {name}", name, siblings, listed, path)
+
+
+def _unknown(what: str, name: str, siblings: list[str], listed: str, path: str) -> ConfigurationError:
+    last = name.rpartition(".")[2]
+    elsewhere = [one for one in catalogue() if one.rpartition(".")[2] == last]
+    near = (
+        difflib.get_close_matches(name, siblings, 1, 0.75)
+        or elsewhere
+        or difflib.get_close_matches(name, [*catalogue(), *sections()], 1, 0.75)
+    )
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    else:
+        hint = f"{listed} {', '.join(one.rpartition('.')[2] for one in siblings)}"
+    return ConfigurationError(f"{path}: unknown {what}", hint=hint)
+
+
+# one setting
+
+
+def _given(
+    setting: Setting, flags: Mapping[str, Any], environ: Mapping[str, str], file: Mapping[str, Any], path: str
+) -> Any:
+    """The checked value from the first source that has one; None when there is none."""
+    if flags.get(setting.path) is not None:
+        return _convert(setting, flags[setting.path], setting.flag)
+    if setting.environment and environ.get(setting.environment):
+        return _convert(setting, environ[setting.environment], setting.environment)
+    if setting.path in file:
+        return _convert(setting, file[setting.path], f"{path}: {setting.path}")
+    return None
+
+
+def _convert(setting: Setting, value: Any, source: str) -> Any:
+    shown = "" if setting.secret else f" = {_shortened(value)}"
+    try:
+        converted = msgspec.convert(value, setting.annotation, dec_hook=_decode_secret)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{source}{shown}: {_lower(str(error))}", hint=setting.description) from None
+    if isinstance(converted, float) and not converted < float("inf"):  # TOML has inf and nan
+        raise ConfigurationError(f"{source}{shown}: expected a number", hint=setting.description)
+    try:
+        _check_url(setting, converted)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{source}: {error.message}", hint=error.hint) from None
+    return converted
+
+
+def _check_url(setting: Setting, value: Any) -> None:
+    if setting.path in {"listen", "admin.listen"}:
+        parse_listen(value)
+    if setting.path == "remote.endpoint":
+        check_endpoint(value)
+
+
+def _decode_secret(kind: type, value: Any) -> SecretKey:
+    assert kind is SecretKey, "no other type needs help"
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected a text that is not empty")
+    return SecretKey(value)
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+# all together
+
+
+def _default_data_dir(environ: Mapping[str, str], *, root: bool) -> str:
+    if root:
+        return "/var/lib/s3d"
+    base = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME") or "~", ".local/share")
+    return os.path.join(base, "s3d")
+
+
+def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    top = {name: value for name, value in values.items() if "." not in name}
+    top["data_dir"] = _absolute(top["data_dir"], environ)
+    for section, struct in sections().items():
+        top[section] = struct(
+            **{
+                name.removeprefix(f"{section}."): value
+                for name, value in values.items()
+                if name.startswith(f"{section}.")
+            }
+        )
+    return Settings(**top)
+
+
+def _absolute(path: str, environ: Mapping[str, str]) -> str:
+    """A path that means the same from every working directory, with `~` expanded."""
+    if "\0" in path:
+        raise ConfigurationError("data_dir has a NUL character in it", hint="choose another directory")
+    home = environ.get("HOME")
+    if home and (path == "~" or path.startswith("~/")):
+        path = home + path[1:]
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _check(settings: Settings) -> None:
+    """What no setting can tell by itself."""
+    for section, pair in (("auth", settings.auth), ("remote", settings.remote)):
+        if (pair.access_key is None) != (pair.secret_key is None):
+            raise ConfigurationError(
+                f"{section}.access_key and {section}.secret_key belong together, but only one is set",
+                hint="set both, or neither",
+            )
+        if pair.access_key == "":
+            raise ConfigurationError(f"{section}.access_key is empty", hint="set both keys, or neither")
+    if not settings.address.loopback and not settings.auth.configured:
+        raise ConfigurationError(
+            f"listen = {settings.listen} can be reached from other machines, but requests are not authenticated",
+            hint="set auth.access_key and auth.secret_key, or listen on http://localhost:33333",
+        )
+    if not settings.admin.address.loopback:
+        raise ConfigurationError(
+            f"admin.listen = {settings.admin.listen} can be reached from other machines",
+            hint="the admin listener has no authentication: give it a loopback address such as http://127.0.0.1:33334",
+        )
+    if settings.address == settings.admin.address and settings.address.port != 0:
+        raise ConfigurationError("listen and admin.listen are the same address", hint="give them different ports")
+    _check_not_itself(settings)
+
+
+def _check_not_itself(settings: Settings) -> None:
+    """A daemon that replays to itself would answer its own requests for ever."""
+    url = settings.remote.endpoint_url
+    if url is None:
+        return
+    remote, own = urlsplit(url), settings.address
+    port = remote.port or (443 if remote.scheme == "https" else 80)
+    host = remote.hostname or ""
+    if port == own.port and (host == own.host or (is_loopback(host) and own.loopback)):
+        raise ConfigurationError(
+            f"remote.endpoint = {url} is this daemon itself",
+            hint="S3_ENDPOINT and --remote name the S3 service behind it; clients use S3D_ENDPOINT",
+        )

@@ -1,0 +1,210 @@
+"""Every setting, with its type, its bounds, its default and what it means, in one place.
+
+docs/configuration.md is made from this file (config/document.py), the loader checks against it (config/load.py), and
+deploy/s3d.example.toml is tested against it. `extra` names the environment variable and the flag of `s3d run` that set
+the same value, and the words for a default that depends on who starts the daemon.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from s3d.auth.keys import SecretKey
+from s3d.auth.payload import UnsignedPayloads
+from s3d.config.addresses import AWS_ENDPOINTS, Listen, parse_listen
+
+KIB, MIB, GIB, TIB = 1024, 1024**2, 1024**3, 1024**4
+YEAR_SECONDS = 366 * 24 * 3600
+
+
+class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may ask: with a key pair every request must be signed (SigV4); without, only loopback may be listened on."""
+
+    access_key: Annotated[
+        str | None, Meta(description="Access key id that clients sign with.", extra={"env": "S3D_ACCESS_KEY"})
+    ] = None
+    secret_key: Annotated[
+        SecretKey | None, Meta(description="Its secret. Never printed or logged.", extra={"env": "S3D_SECRET_KEY"})
+    ] = None
+    allow_unsigned_payload: Annotated[
+        UnsignedPayloads,
+        Meta(
+            description="Where a body that the signature does not cover (`UNSIGNED-PAYLOAD`) is taken: "
+            "`tls-or-loopback`, or `always`, which lets anybody on the path change it."
+        ),
+    ] = UnsignedPayloads.TLS_OR_LOOPBACK
+
+    @property
+    def configured(self) -> bool:
+        """Whether requests are authenticated at all."""
+        return self.access_key is not None
+
+
+class RemoteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The S3 service that mutations are replayed to. Without an endpoint everything stays pending, safely."""
+
+    endpoint: Annotated[
+        str | None,
+        Meta(
+            description='URL of the remote S3 service; `"aws"` or `https://s3.amazonaws.com` is AWS itself. '
+            "Unset: no remote.",
+            extra={"env": "S3_ENDPOINT", "flag": "--remote"},
+        ),
+    ] = None
+    region: Annotated[
+        str | None, Meta(description="Region to sign for. Unset: the AWS chain's, else `us-east-1`.", min_length=1)
+    ] = None
+    access_key: Annotated[
+        str | None,
+        Meta(description="Access key id at the remote. Unset: the AWS credential chain (environment, profile, role)."),
+    ] = None
+    secret_key: Annotated[SecretKey | None, Meta(description="Its secret. Never printed or logged.")] = None
+    connect_timeout_seconds: Annotated[
+        float, Meta(description="How long a connection may take to be made.", gt=0, le=3600)
+    ] = 5.0
+    read_timeout_seconds: Annotated[
+        float, Meta(description="How long the remote may be silent in the middle of a request.", gt=0, le=3600)
+    ] = 60.0
+    lanes_max: Annotated[int, Meta(description="How many keys are replayed at the same time.", ge=1, le=1024)] = 32
+    identity_token: Annotated[
+        bool,
+        Meta(
+            description="Send each object with a metadata entry that names its record, so that an upload whose answer "
+            "was lost is recognised instead of repeated as another version."
+        ),
+    ] = True
+    backoff_seconds_max: Annotated[
+        float, Meta(description="The longest pause between two attempts.", ge=1, le=86400)
+    ] = 60.0
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a remote at all."""
+        return self.endpoint is not None
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """The endpoint for an S3 client; None: AWS itself. Ask `configured` first."""
+        return None if self.endpoint in AWS_ENDPOINTS else self.endpoint
+
+
+class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The durable log."""
+
+    inline_bytes_max: Annotated[
+        int,
+        Meta(description="Bodies up to this many bytes are kept in the record's row: one sync.", ge=0, le=MIB),
+    ] = 64 * KIB
+    mark: Annotated[
+        Literal["window", "strict"],
+        Meta(
+            description="When the mark that detects a silently shortened log is synced: `window`, at most 100 ms after "
+            "the acknowledgement, or `strict`, before it (slower)."
+        ),
+    ] = "window"
+    ballast_bytes: Annotated[
+        int,
+        Meta(description="Space held in reserve for deletes and draining on a full disk; 0: none.", ge=0, le=TIB),
+    ] = 32 * MIB
+
+
+class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bytes that the remote has as well, kept here to answer reads."""
+
+    capacity_bytes: Annotated[
+        int, Meta(description="Disk space for cached bodies; the least recently used go first.", ge=0)
+    ] = 10 * GIB
+    body_memory_bytes: Annotated[
+        int, Meta(description="Memory for small bodies that were read lately.", ge=0, le=64 * GIB)
+    ] = 16 * MIB
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The S3 listener."""
+
+    body_threads: Annotated[int, Meta(description="Threads that hash and write large bodies.", ge=1, le=256)] = 4
+    object_bytes_max: Annotated[
+        int, Meta(description="Largest body of a single PutObject or part; S3 takes 5 GiB.", ge=1, le=5 * TIB)
+    ] = 5 * GIB
+    keepalive_seconds: Annotated[
+        float, Meta(description="How long an idle connection is kept open.", ge=0, le=86400)
+    ] = 75.0
+
+
+class ShutdownSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What SIGTERM does."""
+
+    drain_seconds: Annotated[
+        float,
+        Meta(
+            description="How long a stop may go on sending pending records to the remote. What remains is safe and "
+            "goes on after the next start; the exit code is then 3.",
+            ge=0,
+            le=YEAR_SECONDS,
+        ),
+    ] = 30.0
+
+
+class AdminSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The listener that `s3d status` and its siblings ask, with /healthz, /readyz and /metrics."""
+
+    listen: Annotated[
+        str,
+        Meta(description="URL of the admin listener; loopback only.", extra={"env": "S3D_ADMIN", "flag": "--admin"}),
+    ] = "http://127.0.0.1:33334"
+
+    @property
+    def address(self) -> Listen:
+        """`listen`, taken apart."""
+        return parse_listen(self.listen)
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said on standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least severe line that is written.")
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "json", "console"],
+        Meta(description="`console` for people, `json` for collectors, `auto`: console on a terminal, else json."),
+    ] = "auto"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of them. `config.load` is what checks how they go together."""
+
+    data_dir: Annotated[
+        str,
+        Meta(
+            description="Directory of journal, view and bodies; one daemon per directory.",
+            min_length=1,
+            extra={
+                "env": "S3D_LOCAL_DIR",
+                "flag": "--data-dir",
+                "default": "`/var/lib/s3d` for root, else `$XDG_DATA_HOME/s3d` or `~/.local/share/s3d`",
+            },
+        ),
+    ]
+    listen: Annotated[
+        str,
+        Meta(
+            description="URL that S3 clients use; loopback only, unless `[auth]` is set. Port 0: any free one.",
+            extra={"env": "S3D_ENDPOINT", "flag": "--listen"},
+        ),
+    ] = "http://localhost:33333"
+    region: Annotated[str, Meta(description="The region that this endpoint says it is in.", min_length=1)] = "us-east-1"
+    auth: AuthSettings = AuthSettings()
+    remote: RemoteSettings = RemoteSettings()
+    journal: JournalSettings = JournalSettings()
+    cache: CacheSettings = CacheSettings()
+    http: HttpSettings = HttpSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+    admin: AdminSettings = AdminSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def address(self) -> Listen:
+        """`listen`, taken apart."""
+        return parse_listen(self.listen)
