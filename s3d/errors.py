@@ -55,6 +55,16 @@ class S3Error(S3dError):
         self.headers = dict(headers or {})
 
 
+def no_such_bucket(name: str) -> S3Error:
+    """The error that S3 gives for a bucket that does not exist."""
+    return S3Error("NoSuchBucket", "The specified bucket does not exist", details={"BucketName": name})
+
+
+def no_such_key(key: str) -> S3Error:
+    """The error that S3 gives for a key without an object."""
+    return S3Error("NoSuchKey", "The specified key does not exist.", details={"Key": key})
+
+
 def remote_unreachable(what: str) -> S3Error:
     """Invariant 4: what cannot be known while the remote is out of reach is a 503 that says so, never a 404."""
     return S3Error(

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from journal import Decision
-from s3d.errors import S3Error
+from s3d.errors import no_such_bucket
 from s3d.view.questions import Questions
 from s3d.view.rows import BucketRow, ObjectRow
 
@@ -76,8 +76,3 @@ class Command(Protocol):
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         """What to append. Pure. Raises S3Error or Need."""
-
-
-def no_such_bucket(name: str) -> S3Error:
-    """The error that S3 gives for a bucket that does not exist."""
-    return S3Error("NoSuchBucket", "The specified bucket does not exist", details={"BucketName": name})

@@ -86,38 +86,33 @@ class Questions:
         ).fetchone()
         return row[0] if row else None
 
-    def objects_after(self, bucket: str, after: str, before: str | None, limit: int) -> list[ListedObject]:
-        """Present objects with after < key (< before), in key order."""
+    def objects_from(
+        self, bucket: str, start: str, *, inclusive: bool, before: str | None, limit: int
+    ) -> list[ListedObject]:
+        """Present objects from a key on (< before), in key order."""
+        comparison = ">=" if inclusive else ">"
         bound = "" if before is None else " AND key < ?"
-        parameters = (bucket, after) if before is None else (bucket, after, before)
+        parameters = (bucket, start) if before is None else (bucket, start, before)
         rows = self._execute(
             "SELECT key, size, etag, modified_ms, storage_class FROM object"  # noqa: S608 - literal parts only
-            f" WHERE bucket = ? AND key > ?{bound} AND present ORDER BY key LIMIT {int(limit)}",
+            f" WHERE bucket = ? AND key {comparison} ?{bound} AND present ORDER BY key LIMIT {int(limit)}",
             parameters,
         )
         return [ListedObject(*row) for row in rows]
 
-    def first_object(self, bucket: str, at_least: str, before: str | None) -> ListedObject | None:
-        """The first present object with at_least <= key (< before)."""
+    def unconfirmed_from(
+        self, bucket: str, start: str, *, inclusive: bool, before: str | None
+    ) -> list[tuple[str, ListedObject | None]]:
+        """What happened here from a key on (< before) and has not been confirmed, in key order; None: deleted."""
+        comparison = ">=" if inclusive else ">"
         bound = "" if before is None else " AND key < ?"
-        parameters = (bucket, at_least) if before is None else (bucket, at_least, before)
-        row = self._execute(
-            "SELECT key, size, etag, modified_ms, storage_class FROM object"  # noqa: S608 - literal parts only
-            f" WHERE bucket = ? AND key >= ?{bound} AND present ORDER BY key LIMIT 1",
-            parameters,
-        ).fetchone()
-        return ListedObject(*row) if row else None
-
-    def unconfirmed_between(self, bucket: str, after: str, before: str | None) -> list[tuple[str, ListedObject | None]]:
-        """What happened here to keys with after < key (< before) and has not been confirmed; None: deleted."""
-        bound = "" if before is None else " AND key < ?"
-        parameters = (bucket, after) if before is None else (bucket, after, before)
+        parameters = (bucket, start) if before is None else (bucket, start, before)
         rows = self._execute(
             "SELECT present, key, size, etag, modified_ms, storage_class FROM object"  # noqa: S608 - literal parts only
-            f" WHERE bucket = ? AND key > ?{bound} AND replication <> 1 ORDER BY key",
+            f" WHERE bucket = ? AND key {comparison} ?{bound} AND replication <> 1 ORDER BY key",
             parameters,
         )
-        return [(row[1], ListedObject(*row[1:]) if row[0] else None) for row in rows]
+        return [(str(row[1]), ListedObject(*row[1:]) if row[0] else None) for row in rows]
 
     # pending records
 

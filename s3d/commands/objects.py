@@ -1,0 +1,172 @@
+"""Mutations of objects: put, copy, delete."""
+
+from typing import Any
+
+import msgspec
+
+from journal import Decision, Entry
+from s3d.commands.knowledge import Knowledge
+from s3d.errors import S3Error
+from s3d.events import Mutation, encode
+from s3d.preconditions import check_write
+from s3d.values import Extents, stream_of
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a mutation came from, for the record: who, from which address, in which request, and when it arrived."""
+
+    caller: str
+    source: str
+    request: str
+    since_ms: int
+
+
+class ReceivedBody(msgspec.Struct, frozen=True):
+    """A body whose bytes are verified and, when they are in blobs, durable.
+
+    `data` holds a small body; otherwise `extents` say where it is. `sha256` is raw, `etag` the MD5 in hex.
+    """
+
+    size: int
+    etag: str
+    sha256: bytes
+    checksums: dict[str, str]
+    data: bytes | None = None
+    extents: Extents = ()
+
+
+class PutObject(msgspec.Struct, frozen=True):
+    """Write an object whole. `input` is what is kept and replayed: no bucket, key, body or checksum values."""
+
+    bucket: str
+    key: str
+    input: dict[str, Any]
+    body: ReceivedBody
+    origin: Origin
+
+    def decide(self, state: Knowledge, now_ms: int) -> Decision:
+        bucket = state.existing_bucket(self.bucket, self.origin.since_ms)
+        row = state.questions.object(self.bucket, self.key)
+        if_match, if_none_match = self.input.get("IfMatch"), self.input.get("IfNoneMatch")
+        if if_match is not None or if_none_match is not None:
+            current = state.current_etag(bucket, self.key, row, self.origin.since_ms)
+            check_write(current, if_match=if_match, if_none_match=if_none_match)
+        body, origin = self.body, self.origin
+        mutation = Mutation(
+            input=self.input,
+            caller=origin.caller,
+            source=origin.source,
+            request=origin.request,
+            size=body.size,
+            etag=body.etag,
+            checksums=body.checksums,
+            extents=body.extents,
+            replaces=row.sequence if row is not None else 0,
+            replaces_etag=row.etag if row is not None else "",
+        )
+        stream = stream_of(self.bucket, self.key)
+        return Decision((Entry(stream, "PutObject", encode(mutation), body.data, body.sha256, body.size),))
+
+
+class CopySource(msgspec.Struct, frozen=True):
+    """What a copy captured of its source: the record that made it (0: a remote object), its ETag and its bytes."""
+
+    bucket: str
+    key: str
+    sequence: int
+    etag: str
+    size: int
+    sha256: bytes
+    extents: Extents
+    checksums: dict[str, str]
+
+
+class SourceChanged(Exception):
+    """The source was written between its capture and the decision; capture it again."""
+
+
+class CopyObject(msgspec.Struct, frozen=True):
+    """Write an object from the bytes of another. `input` is the destination's, with all directives applied."""
+
+    bucket: str
+    key: str
+    input: dict[str, Any]
+    copied: CopySource
+    origin: Origin
+
+    def decide(self, state: Knowledge, now_ms: int) -> Decision:
+        bucket = state.existing_bucket(self.bucket, self.origin.since_ms)
+        source = state.questions.object(self.copied.bucket, self.copied.key)
+        if (source.sequence if source is not None else 0) != self.copied.sequence and self.copied.sequence:
+            raise SourceChanged
+        row = state.questions.object(self.bucket, self.key)
+        if_match, if_none_match = self.input.get("IfMatch"), self.input.get("IfNoneMatch")
+        if if_match is not None or if_none_match is not None:
+            current = state.current_etag(bucket, self.key, row, self.origin.since_ms)
+            check_write(current, if_match=if_match, if_none_match=if_none_match)
+        copied, origin = self.copied, self.origin
+        mutation = Mutation(
+            input=self.input,
+            caller=origin.caller,
+            source=origin.source,
+            request=origin.request,
+            size=copied.size,
+            etag=copied.etag,
+            checksums=copied.checksums,
+            extents=copied.extents,
+            replaces=row.sequence if row is not None else 0,
+            replaces_etag=row.etag if row is not None else "",
+            copy_bucket=copied.bucket,
+            copy_key=copied.key,
+            copy_sequence=copied.sequence,
+            copy_etag=copied.etag,
+        )
+        stream = stream_of(self.bucket, self.key)
+        entry = Entry(stream, "CopyObject", encode(mutation), None, copied.sha256, copied.size)
+        return Decision((entry,), now_ms)
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """One key to delete, and the ETag that it must have, if any."""
+
+    key: str
+    if_match: str | None = None
+
+
+class DeleteObjects(msgspec.Struct, frozen=True):
+    """Delete keys of one bucket, each as a record of its own, so that each keeps its own place in its lane.
+
+    The answer lists, for each key in order, None or the S3Error that its condition came to.
+    """
+
+    bucket: str
+    deletions: tuple[Deletion, ...]
+    origin: Origin
+
+    def decide(self, state: Knowledge, now_ms: int) -> Decision:
+        bucket = state.existing_bucket(self.bucket, self.origin.since_ms)
+        entries: list[Entry] = []
+        answers: list[S3Error | None] = []
+        for deletion in self.deletions:
+            row = state.questions.object(self.bucket, deletion.key)
+            try:
+                if deletion.if_match is not None:
+                    current = state.current_etag(bucket, deletion.key, row, self.origin.since_ms)
+                    check_write(current, if_match=deletion.if_match, if_none_match=None)
+            except S3Error as error:
+                answers.append(error)
+                continue
+            answers.append(None)
+            entries.append(self._entry(deletion, row.sequence if row else 0, row.etag if row else ""))
+        return Decision(entries, answers)
+
+    def _entry(self, deletion: Deletion, replaces: int, replaces_etag: str) -> Entry:
+        mutation = Mutation(
+            input={} if deletion.if_match is None else {"IfMatch": deletion.if_match},
+            caller=self.origin.caller,
+            source=self.origin.source,
+            request=self.origin.request,
+            replaces=replaces,
+            replaces_etag=replaces_etag,
+        )
+        return Entry(stream_of(self.bucket, deletion.key), "DeleteObject", encode(mutation))

@@ -1,0 +1,84 @@
+"""Conditions on reads and writes, as S3 and RFC 9110 (section 13) decide them. Pure."""
+
+import time
+from datetime import datetime
+
+from s3d.errors import S3Error
+
+
+def check_read(
+    etag: str,
+    modified_ms: int,
+    *,
+    if_match: str | None = None,
+    if_none_match: str | None = None,
+    if_modified_since: datetime | None = None,
+    if_unmodified_since: datetime | None = None,
+) -> None:
+    """Raise PreconditionFailed (412) or NotModified (304) when a read must not be answered with the object.
+
+    `If-Match` that holds overrides `If-Unmodified-Since`, and `If-None-Match` that is given overrides
+    `If-Modified-Since`, as S3's GetObject documents. Dates have whole seconds.
+    """
+    modified_seconds = modified_ms // 1000
+    if if_match is not None:
+        if not _matches(if_match, etag):
+            raise _precondition_failed("If-Match")
+    elif if_unmodified_since is not None and modified_seconds > if_unmodified_since.timestamp():
+        raise _precondition_failed("If-Unmodified-Since")
+    if if_none_match is not None:
+        if _matches(if_none_match, etag):
+            raise _not_modified(etag, modified_ms)
+    elif if_modified_since is not None and modified_seconds <= if_modified_since.timestamp():
+        raise _not_modified(etag, modified_ms)
+
+
+def check_write(current_etag: str | None, *, if_match: str | None, if_none_match: str | None) -> None:
+    """Raise what S3 answers when a conditional write does not apply; `current_etag` None means: no object.
+
+    Source: "Conditional writes" in the S3 User Guide: If-None-Match takes `*` only, If-Match of a missing key is a 404.
+    """
+    if if_none_match is not None:
+        if if_none_match.strip() != "*":
+            raise S3Error(
+                "NotImplemented",
+                "A header you provided implies functionality that is not implemented",
+                details={"Header": "If-None-Match"},
+            )
+        if current_etag is not None:
+            raise _precondition_failed("If-None-Match")
+    if if_match is not None:
+        if current_etag is None:
+            raise S3Error("NoSuchKey", "The specified key does not exist.")
+        if not _matches(if_match, current_etag):
+            raise _precondition_failed("If-Match")
+
+
+def _matches(condition: str, etag: str) -> bool:
+    wanted = [part.strip() for part in condition.split(",")]
+    return "*" in wanted or any(part.removeprefix("W/").strip('"') == etag for part in wanted)
+
+
+def _precondition_failed(condition: str) -> S3Error:
+    return S3Error(
+        "PreconditionFailed",
+        "At least one of the pre-conditions you specified did not hold",
+        details={"Condition": condition},
+    )
+
+
+def _not_modified(etag: str, modified_ms: int) -> S3Error:
+    return S3Error("NotModified", headers={"ETag": f'"{etag}"', "Last-Modified": http_date(modified_ms)})
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def http_date(at_ms: int) -> str:
+    """RFC 9110's date format, from milliseconds since 1970."""
+    t = time.gmtime(at_ms // 1000)
+    return (
+        f"{_DAYS[t.tm_wday]}, {t.tm_mday:02d} {_MONTHS[t.tm_mon - 1]} {t.tm_year:04d} "
+        f"{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d} GMT"
+    )

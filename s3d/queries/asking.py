@@ -1,0 +1,150 @@
+"""Ask the remote what only it knows, and tell the view.
+
+Each answer becomes a fact that the journal's writer puts into the view, so that the next decision and the next read see
+it. Unknown is never absent: only an answer of the remote makes a fact; a failure becomes a 503.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from s3d.clock import Clock, milliseconds
+from s3d.errors import S3Error, remote_unreachable
+from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.upstream import Upstream
+from s3d.view.facts import BucketFact, BucketListFact, Fact, ObjectFact
+
+TOKEN_METADATA = "s3d-token"  # noqa: S105 - the identity token that the replicator adds to what it sends
+Learn = Callable[[Fact], Awaitable[object]]
+KEPT_ATTRIBUTES = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "ExpiresString",
+    "Metadata",
+    "StorageClass",
+    "TagCount",
+    "WebsiteRedirectLocation",
+)
+
+
+class Asking:
+    """Questions to the remote; every method raises S3Error 503 when there is no answer."""
+
+    def __init__(self, upstream: Upstream, learn: Learn, clock: Clock) -> None:
+        self.upstream = upstream
+        self._learn = learn
+        self._clock = clock
+
+    async def bucket(self, name: str) -> BucketFact:
+        """Whether the remote has this bucket."""
+        try:
+            await self.upstream.call("HeadBucket", {"Bucket": name})
+        except RemoteFailure as failure:
+            if failure.kind is not FailureKind.ABSENT:
+                raise as_s3_error(failure, f"The bucket {name}") from failure
+            fact = BucketFact(name, present=False, seen_ms=self._now_ms())
+        else:
+            fact = BucketFact(name, present=True, seen_ms=self._now_ms())
+        await self._learn(fact)
+        return fact
+
+    async def object(self, bucket: str, key: str) -> ObjectFact:
+        """What the remote has under this key."""
+        try:
+            output = await self.upstream.call("HeadObject", {"Bucket": bucket, "Key": key})
+        except RemoteFailure as failure:
+            fact = self.absence(failure, bucket, key)
+        else:
+            fact = self.object_fact(bucket, key, output)
+        await self._learn(fact)
+        return fact
+
+    def absence(self, failure: RemoteFailure, bucket: str, key: str) -> ObjectFact:
+        """The fact that a 404 states; other failures are raised as what a client is told."""
+        if failure.kind is not FailureKind.ABSENT:
+            raise as_s3_error(failure, f"The object {bucket}/{key}") from failure
+        return ObjectFact(bucket, key, present=False, seen_ms=self._now_ms())
+
+    def object_fact(self, bucket: str, key: str, output: Mapping[str, Any]) -> ObjectFact:
+        """The fact that a HeadObject or GetObject output states."""
+        return ObjectFact(
+            bucket,
+            key,
+            present=True,
+            seen_ms=self._now_ms(),
+            size=_whole_size(output),
+            etag=str(output.get("ETag", "")).strip('"'),
+            modified_ms=_milliseconds(output.get("LastModified")),
+            attributes=kept_attributes(output),
+        )
+
+    async def learn(self, fact: Fact) -> None:
+        """Tell the view."""
+        await self._learn(fact)
+
+    async def buckets(self) -> BucketListFact:
+        """All buckets of the remote."""
+        listed: list[tuple[str, int]] = []
+        token: dict[str, str] = {}
+        while True:
+            try:
+                output = await self.upstream.call("ListBuckets", token)
+            except RemoteFailure as failure:
+                raise as_s3_error(failure, "The list of buckets") from failure
+            listed.extend((one["Name"], _milliseconds(one.get("CreationDate"))) for one in output.get("Buckets", ()))
+            if not output.get("ContinuationToken"):
+                break
+            token = {"ContinuationToken": output["ContinuationToken"]}
+        fact = BucketListFact(tuple(listed), self._now_ms())
+        await self._learn(fact)
+        return fact
+
+    async def keys(self, bucket: str, limit: int = 1000) -> tuple[str, ...]:
+        """The first keys of a bucket at the remote."""
+        output = await self.page({"Bucket": bucket, "MaxKeys": limit})
+        return tuple(one["Key"] for one in output.get("Contents", ()))
+
+    async def page(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One page of a remote listing."""
+        try:
+            return await self.upstream.call("ListObjectsV2", parameters)
+        except RemoteFailure as failure:
+            if failure.kind is FailureKind.ABSENT:
+                raise S3Error("NoSuchBucket", "The specified bucket does not exist") from failure
+            raise as_s3_error(failure, f"The listing of {parameters['Bucket']}") from failure
+
+    def _now_ms(self) -> int:
+        return milliseconds(self._clock.now())
+
+
+def as_s3_error(failure: RemoteFailure, what: str) -> S3Error:
+    """What a client is told when the remote did not answer its question."""
+    if failure.kind in {FailureKind.PERMANENT, FailureKind.CONDITION} and failure.code and 400 <= failure.status < 500:
+        return S3Error(failure.code, failure.message)
+    if failure.kind is FailureKind.THROTTLED:
+        return S3Error("SlowDown", "The remote asks for fewer requests.", headers={"Retry-After": "2"})
+    return remote_unreachable(what)
+
+
+def kept_attributes(output: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a remote object's headers; our own identity token is nobody's metadata."""
+    attributes = {name: output[name] for name in KEPT_ATTRIBUTES if output.get(name) not in (None, "", {})}
+    if "ExpiresString" in attributes:
+        attributes["Expires"] = attributes.pop("ExpiresString")
+    if "Metadata" in attributes:
+        attributes["Metadata"] = {k: v for k, v in attributes["Metadata"].items() if k != TOKEN_METADATA}
+    return attributes
+
+
+def _whole_size(output: Mapping[str, Any]) -> int:
+    content_range = output.get("ContentRange")
+    if content_range:
+        return int(str(content_range).rpartition("/")[2])
+    return int(output.get("ContentLength", 0))
+
+
+def _milliseconds(moment: object) -> int:
+    return int(moment.timestamp() * 1000) if isinstance(moment, datetime) else 0

@@ -1,0 +1,189 @@
+"""Pages of a listing: keys in UTF-8 order, rolled up to common prefixes at a delimiter.
+
+A page is made from a source of runs: consecutive entries from a starting point. In a bucket that is ours alone the view
+is the source. In one that others write to it is the remote's pages, with what has not been confirmed laid over them.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from s3d.clock import milliseconds
+from s3d.queries.asking import Asking
+from s3d.view.questions import Questions
+from s3d.view.rows import ListedObject
+
+_LAST_CODE_POINT = "\U0010ffff"
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Where a page begins: at a key, or right behind it."""
+
+    key: str
+    inclusive: bool
+
+
+class ListRequest(msgspec.Struct, frozen=True):
+    """What a page is asked for; `delimiter` may be empty, `entries_max` is the number of keys and prefixes together."""
+
+    bucket: str
+    prefix: str
+    delimiter: str
+    start: Start
+    entries_max: int
+
+
+class Page(msgspec.Struct):
+    """Objects and common prefixes, each in order; `next` is where the next page begins, None at the end.
+
+    `last` is the last entry given, a key or a prefix.
+    """
+
+    objects: list[ListedObject]
+    prefixes: list[str]
+    next: Start | None = None
+    last: str = ""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """Consecutive objects of a source; `next` is where it goes on, None when there is no more under the prefix."""
+
+    objects: list[ListedObject]
+    next: Start | None
+
+
+class Source(Protocol):
+    """Where a listing's entries come from."""
+
+    async def run(self, start: Start, limit: int) -> Run:
+        """About `limit` objects from `start` on that have the prefix."""
+
+
+async def make_page(source: Source, request: ListRequest) -> Page:
+    """Fill one page."""
+    page = Page([], [])
+    if request.entries_max == 0:
+        return page
+    start: Start | None = first_start(request)
+    wanted = request.entries_max + 1 if not request.delimiter else min(request.entries_max + 1, 64)
+    while start is not None:
+        run = await source.run(start, wanted)
+        start = _take(page, run, request)
+        if page.next is not None:
+            return page
+        wanted = min(2 * wanted, request.entries_max + 1)
+    return page
+
+
+def first_start(request: ListRequest) -> Start:
+    """Where to begin: not before the prefix, and behind a common prefix that an earlier page has given."""
+    start = request.start
+    if start.key < request.prefix:
+        return Start(request.prefix, inclusive=True)
+    delimiter, rolled = request.delimiter, _common_prefix(start.key, request)
+    if delimiter and rolled is not None and rolled == start.key and not start.inclusive:
+        behind = behind_prefix(rolled)
+        return Start(behind, inclusive=True) if behind is not None else start
+    return start
+
+
+def behind_prefix(prefix: str) -> str | None:
+    """The smallest string that is greater than every string with this prefix; None when there is none."""
+    while prefix:
+        last = ord(prefix[-1])
+        if last < 0x10FFFF:
+            after = last + 1 if last + 1 != 0xD800 else 0xE000  # surrogates are not characters
+            return prefix[:-1] + chr(after)
+        prefix = prefix[:-1]
+    return None
+
+
+def _take(page: Page, run: Run, request: ListRequest) -> Start | None:
+    """Put a run's entries on the page; where to go on, None at the end of the listing or of the page."""
+    for listed in run.objects:
+        if len(page.objects) + len(page.prefixes) == request.entries_max:
+            page.next = Start(page.last, inclusive=False)
+            if page.prefixes and page.last == page.prefixes[-1]:
+                page.next = Start(behind_prefix(page.last) or listed.key, inclusive=True)
+            return None
+        rolled = _common_prefix(listed.key, request) if request.delimiter else None
+        if rolled is None:
+            page.objects.append(listed)
+            page.last = listed.key
+            continue
+        page.prefixes.append(rolled)
+        page.last = rolled
+        behind = behind_prefix(rolled)
+        return Start(behind, inclusive=True) if behind is not None else None
+    return run.next
+
+
+def _common_prefix(key: str, request: ListRequest) -> str | None:
+    if not request.delimiter or not key.startswith(request.prefix):
+        return None
+    at = key.find(request.delimiter, len(request.prefix))
+    return key[: at + len(request.delimiter)] if at >= 0 else None
+
+
+class LocalSource:
+    """The view: enough wherever nobody else writes."""
+
+    def __init__(self, questions: Questions, bucket: str, prefix: str) -> None:
+        self._questions = questions
+        self._bucket = bucket
+        self._before = behind_prefix(prefix) if prefix else None
+
+    async def run(self, start: Start, limit: int) -> Run:
+        objects = self._questions.objects_from(
+            self._bucket, start.key, inclusive=start.inclusive, before=self._before, limit=limit
+        )
+        return Run(objects, Start(objects[-1].key, inclusive=False) if len(objects) == limit else None)
+
+
+class MergedSource:
+    """The remote's pages, with what happened here and has not been confirmed laid over them."""
+
+    def __init__(self, questions: Questions, asking: Asking, bucket: str, prefix: str) -> None:
+        self._questions = questions
+        self._asking = asking
+        self._bucket = bucket
+        self._prefix = prefix
+        self._before = behind_prefix(prefix) if prefix else None
+
+    async def run(self, start: Start, limit: int) -> Run:
+        """One remote page and the overlay up to its end: behind that the remote may have keys that sort lower."""
+        parameters: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": min(limit, 1000)}
+        if after := _just_before(start):
+            parameters["StartAfter"] = after
+        output = await self._asking.page(parameters)
+        remote = {one["Key"]: _listed(one) for one in output.get("Contents", ())}
+        end = max(remote) if output.get("IsTruncated") and remote else None
+        if start.inclusive:
+            remote = {key: listed for key, listed in remote.items() if key >= start.key}
+        before = end + "\0" if end is not None else self._before
+        overlay = self._questions.unconfirmed_from(self._bucket, start.key, inclusive=start.inclusive, before=before)
+        merged: dict[str, ListedObject | None] = {**remote, **dict(overlay)}
+        objects = [listed for key in sorted(merged) if (listed := merged[key]) is not None]
+        return Run(objects, Start(end, inclusive=False) if end is not None else None)
+
+
+def _just_before(start: Start) -> str:
+    """S3 lists what is greater than StartAfter; for an inclusive start that is a string right below it."""
+    if not start.inclusive or not start.key:
+        return start.key
+    last = ord(start.key[-1])
+    if last == 0:
+        return start.key[:-1]
+    before = last - 1 if last != 0xE000 else 0xD7FF
+    return start.key[:-1] + chr(before) + _LAST_CODE_POINT
+
+
+def _listed(entry: Mapping[str, Any]) -> ListedObject:
+    return ListedObject(
+        entry["Key"],
+        entry["Size"],
+        str(entry["ETag"]).strip('"'),
+        milliseconds(entry["LastModified"].timestamp()),
+        entry.get("StorageClass", "STANDARD"),
+    )

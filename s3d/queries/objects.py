@@ -1,0 +1,177 @@
+"""Where an object is, and what can be said of it: here, at the remote, absent, or unknown."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from s3d.clock import Clock, milliseconds
+from s3d.errors import S3Error, no_such_key, remote_unreachable
+from s3d.queries.asking import Asking
+from s3d.queries.buckets import existing_bucket
+from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.seam import RemoteStream
+from s3d.values import BlobBytes, Extents, Replication
+from s3d.view.questions import Questions
+from s3d.view.rows import BucketRow, ObjectRow, RemoteObjectRow
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object that exists.
+
+    Its bytes are `extents` here, or come from `stream` (which must be closed), or are only at the remote (neither).
+    `replication` is None for what never went through this daemon; `age_seconds` is set when the answer may be stale.
+    """
+
+    size: int
+    etag: str
+    modified_ms: int
+    attributes: dict[str, Any]
+    replication: Replication | None = None
+    sequence: int = 0
+    extents: Extents | None = None
+    stream: RemoteStream | None = None
+    age_seconds: int | None = None
+
+
+class ObjectReader:
+    """Finds objects. `asking` None means that there is no remote, and so nothing that is unknown."""
+
+    def __init__(self, questions: Questions, asking: Asking | None, clock: Clock) -> None:
+        self._questions = questions
+        self._asking = asking
+        self._clock = clock
+
+    async def head(self, bucket: str, key: str) -> Found:
+        """The object without a promise where its bytes are. Raises NoSuchKey, NoSuchBucket or a 503."""
+        row = self._questions.object(bucket, key)
+        if row is not None and (found := self._settled(bucket, key, row)) is not None:
+            return found
+        known = await existing_bucket(self._questions, self._asking, bucket)
+        if self._is_known_here(known, row):
+            return _local(row, key)
+        return await self._ask(bucket, key, row)
+
+    async def open(self, bucket: str, key: str, range_text: str | None) -> Found:
+        """The object with its bytes, here or on their way. The range is passed on when they come from the remote.
+
+        Raises NoSuchKey, NoSuchBucket or a 503.
+        """
+        row = self._questions.object(bucket, key)
+        if row is not None and (found := self._settled(bucket, key, row)) is not None:
+            return found
+        known = await existing_bucket(self._questions, self._asking, bucket)
+        if self._is_known_here(known, row):
+            return _local(row, key)
+        if self._has_bytes(bucket, key, row):
+            found = await self._ask(bucket, key, row)
+            if found.extents is not None:
+                return found
+        return await self._fetch(bucket, key, range_text)
+
+    def _settled(self, bucket: str, key: str, row: ObjectRow) -> Found | None:
+        """The answer when nobody else can have changed it: our own unconfirmed write, or a bucket that is ours alone.
+
+        This is the path of nearly every read, so it asks one more question at most.
+        """
+        if not row.confirmed:
+            return _local(row, key)
+        known = self._questions.bucket(bucket)
+        return _local(row, key) if known is not None and known.present and known.sole else None
+
+    def _is_known_here(self, bucket: BucketRow, row: ObjectRow | None) -> bool:
+        return bucket.sole or self._asking is None or (row is not None and not row.confirmed)
+
+    def _has_bytes(self, bucket: str, key: str, row: ObjectRow | None) -> bool:
+        if row is not None and row.present:
+            return True
+        fact = self._questions.remote_object(bucket, key)
+        return fact is not None and self._questions.cached(bucket, key, fact.etag) is not None
+
+    async def _ask(self, bucket: str, key: str, row: ObjectRow | None) -> Found:
+        """The remote decides; while it cannot be reached, what was last known is given with its age."""
+        assert self._asking is not None
+        if not self._asking.upstream.is_up:
+            return self._stale(bucket, key, row)
+        try:
+            fact = await self._asking.object(bucket, key)
+        except S3Error as error:
+            if error.code != "RemoteUnreachable":
+                raise
+            return self._stale(bucket, key, row)
+        if not fact.present:
+            raise no_such_key(key)
+        if row is not None and row.present and fact.etag == row.remote_etag:
+            return _local(row, key)
+        return Found(
+            fact.size,
+            fact.etag,
+            fact.modified_ms,
+            dict(fact.attributes),
+            extents=self._cached(bucket, key, fact.etag, fact.size),
+        )
+
+    def _stale(self, bucket: str, key: str, row: ObjectRow | None) -> Found:
+        now_ms = milliseconds(self._clock.now())
+        fact = self._questions.remote_object(bucket, key)
+        if fact is not None and (row is None or fact.seen_ms >= row.confirmed_ms):
+            return self._stale_fact(bucket, key, fact, now_ms)
+        if row is None or not row.present:
+            raise remote_unreachable(f"Whether the object {key} exists")
+        found = _local(row, key)
+        return Found(
+            found.size,
+            found.etag,
+            found.modified_ms,
+            found.attributes,
+            found.replication,
+            found.sequence,
+            found.extents,
+            age_seconds=max(0, (now_ms - row.confirmed_ms) // 1000),
+        )
+
+    def _stale_fact(self, bucket: str, key: str, fact: RemoteObjectRow, now_ms: int) -> Found:
+        if not fact.present:
+            raise remote_unreachable(f"Whether the object {key} exists by now")
+        return Found(
+            fact.size,
+            fact.etag,
+            fact.modified_ms,
+            fact.attributes,
+            extents=self._cached(bucket, key, fact.etag, fact.size),
+            age_seconds=max(0, (now_ms - fact.seen_ms) // 1000),
+        )
+
+    async def _fetch(self, bucket: str, key: str, range_text: str | None) -> Found:
+        assert self._asking is not None
+        parameters = {"Bucket": bucket, "Key": key}
+        if range_text is not None:
+            parameters["Range"] = range_text
+        try:
+            stream = await self._asking.upstream.open("GetObject", parameters)
+        except RemoteFailure as failure:
+            if failure.kind is FailureKind.UNREACHABLE:
+                raise remote_unreachable(f"The content of the object {key}") from failure
+            fact = self._asking.absence(failure, bucket, key)
+            await self._asking.learn(fact)
+            raise no_such_key(key) from failure
+        fact = self._asking.object_fact(bucket, key, stream.output)
+        await self._asking.learn(fact)
+        return Found(fact.size, fact.etag, fact.modified_ms, dict(fact.attributes), stream=stream)
+
+    def _cached(self, bucket: str, key: str, etag: str, size: int) -> Extents | None:
+        blob = self._questions.cached(bucket, key, etag)
+        return (BlobBytes(blob, 0, size),) if blob is not None else None
+
+
+def _local(row: ObjectRow | None, key: str) -> Found:
+    if row is None or not row.present:
+        raise no_such_key(key)
+    return Found(
+        row.size,
+        row.etag,
+        row.modified_ms,
+        row.attributes,
+        Replication(row.replication),
+        row.sequence,
+        row.extents,
+    )

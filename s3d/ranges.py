@@ -1,0 +1,43 @@
+"""The Range header as S3 reads it: one range of bytes; anything else is ignored and the whole object is sent."""
+
+import re
+
+from s3d.errors import S3Error
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)\s*\Z", re.IGNORECASE)
+
+
+def resolve(text: str | None, size: int) -> tuple[int, int] | None:
+    """Start and length of the bytes asked for; None: the whole object, as if nothing had been asked.
+
+    Malformed ranges and several ranges at once are ignored, as S3 does; a range that begins behind the end is
+    InvalidRange (416). Source: RFC 9110 section 14, and GetObject in the S3 API reference.
+    """
+    match = _RANGE.match(text.strip()) if text is not None else None
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if not first:
+        return _suffix(int(last), size, text or "")
+    start, end = int(first), int(last) if last else size - 1
+    if last and end < start:
+        return None
+    if start >= size:
+        raise _invalid_range(text or "", size)
+    return start, min(end, size - 1) - start + 1
+
+
+def _suffix(length: int, size: int, text: str) -> tuple[int, int]:
+    if length == 0 or size == 0:
+        raise _invalid_range(text, size)
+    length = min(length, size)
+    return size - length, length
+
+
+def _invalid_range(text: str, size: int) -> S3Error:
+    return S3Error(
+        "InvalidRange",
+        "The requested range is not satisfiable",
+        details={"RangeRequested": text, "ActualObjectSize": str(size)},
+        headers={"Content-Range": f"bytes */{size}"},
+    )
