@@ -21,7 +21,7 @@ PART_NUMBER_MAX: Final = 10_000
 
 Convert = Callable[[str], object]
 
-_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}", re.A)
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 _LIST_ITEM: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^,]*))\s*(?:,|$)')
 _AWS_CHUNKED: Final = "aws-chunked"
 

@@ -3,7 +3,8 @@
 expat is driven directly, by tables compiled from the shape: no tree is built, and a document is refused at the first
 thing wrong with it. A DOCTYPE is refused before its first entity (no entity is ever expanded), elements nest at most
 `DEPTH_MAX` deep, and the body is one bounded buffer given to expat in one piece (so that a token is never scanned
-twice). Namespaces are not checked: real clients send S3's, an old one, or none. Unknown elements are skipped, as S3 does.
+twice). Namespaces are not checked: real clients send S3's, an old one, or none. Unknown elements are skipped, as S3
+does.
 """
 
 from collections.abc import Callable
@@ -108,7 +109,7 @@ class _Reader:
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
         parser.StartDoctypeDeclHandler = _refuse_doctype
-        parser.Parse(body, True)
+        parser.Parse(body, True)  # noqa: FBT003  (expat takes no names)
         return self._result
 
     def _start(self, name: str, attributes: list[str]) -> None:

@@ -28,8 +28,10 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     "BadRequest": (400, "Bad Request"),
     "BucketAlreadyExists": (
         409,
-        "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
-        "Please select a different name and try again.",
+        (
+            "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
+            "Please select a different name and try again."
+        ),
     ),
     "BucketAlreadyOwnedByYou": (
         409,
@@ -91,8 +93,10 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     "InvalidObjectState": (403, "The operation is not valid for the object's storage class"),
     "InvalidPart": (
         400,
-        "One or more of the specified parts could not be found. The part may not have been uploaded, "
-        "or the specified entity tag may not match the part's entity tag.",
+        (
+            "One or more of the specified parts could not be found. The part may not have been uploaded, "
+            "or the specified entity tag may not match the part's entity tag."
+        ),
     ),
     "InvalidPartNumber": (416, "The requested partnumber is not satisfiable"),
     "InvalidPartOrder": (
@@ -123,8 +127,10 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     "InvalidTag": (400, "The tag provided was not a valid tag."),
     "InvalidTargetBucketForLogging": (
         400,
-        "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants "
-        "for the log-delivery group.",
+        (
+            "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate "
+            "grants for the log-delivery group."
+        ),
     ),
     "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
@@ -167,8 +173,10 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     "NoSuchTagSet": (404, "The TagSet does not exist"),
     "NoSuchUpload": (
         404,
-        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted "
-        "or completed.",
+        (
+            "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted "
+            "or completed."
+        ),
     ),
     "NoSuchVersion": (404, "The specified version does not exist."),
     "NoSuchWebsiteConfiguration": (404, "The specified bucket does not have a website configuration"),
@@ -187,8 +195,10 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     "OwnershipControlsNotFoundError": (404, "The bucket ownership controls were not found"),
     "PermanentRedirect": (
         301,
-        "The bucket you are attempting to access must be addressed using the specified endpoint. "
-        "Please send all future requests to this endpoint.",
+        (
+            "The bucket you are attempting to access must be addressed using the specified endpoint. "
+            "Please send all future requests to this endpoint."
+        ),
     ),
     "PolicyTooLarge": (400, "The policy exceeds the maximum allowed size."),
     "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold"),
@@ -215,8 +225,10 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     "ServiceUnavailable": (503, "Service is unable to handle request."),
     "SignatureDoesNotMatch": (
         403,
-        "The request signature we calculated does not match the signature you provided. "
-        "Check your key and signing method.",
+        (
+            "The request signature we calculated does not match the signature you provided. "
+            "Check your key and signing method."
+        ),
     ),
     "SlowDown": (503, "Please reduce your request rate."),
     "TagPolicyException": (400, "The tag policy does not allow the specified value for the following tag key."),

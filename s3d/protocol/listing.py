@@ -1,7 +1,7 @@
 """The fast way to write a page of a listing: a thousand entries that nearly always look alike.
 
-An entry of an ordinary page is five plain texts, perhaps a checksum's name and an owner that a thousand others share. An
-f-string writes it in a fraction of the time that the general writer takes. Whether keys and ETags need escaping is
+An entry of an ordinary page is five plain texts, perhaps a checksum's name and an owner that a thousand others share.
+An f-string writes it in a fraction of the time that the general writer takes. Whether keys and ETags need escaping is
 asked once for the whole page, in a few passes in C over their joined texts. An entry that is not ordinary (a restore
 status, a member that a newer model has) goes through the general writer; both ways write the same bytes.
 """
@@ -10,14 +10,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from s3d.protocol.elements import Writer, escape, is_plain, is_url_safe, iso8601_text, structure_writer, url_encode
+from s3d.protocol.elements import Writer, escape, is_plain, is_url_safe, structure_writer, url_encode
 from s3d.protocol.model import Member, Shape
+from s3d.protocol.timestamps import iso8601_formatter
 
 LISTINGS: Final = frozenset({"ListObjects", "ListObjectsV2"})
 ENTRIES: Final = "Contents"
 ORDER: Final = ("Key", "LastModified", "ETag", "ChecksumAlgorithm", "ChecksumType", "Size", "StorageClass", "Owner")
-ORDINARY: Final = frozenset(ORDER)
-PLAIN: Final = frozenset({"Key", "LastModified", "ETag", "Size", "StorageClass"})
+PLAIN: Final = 5  # how many of them every ordinary entry has
 
 Entry = Mapping[str, Any]
 
@@ -40,54 +40,62 @@ def listing_writer(shape: Shape, url_encoded: Collection[str]) -> Writer:
 def _entries_writer(member: Member, url_encoded: Collection[str]) -> Writer:
     entry = member.shape.item
     assert entry is not None
-    assert tuple(m.name for m in entry.members if m.name in ORDINARY) == ORDER, "the model has another order now"
+    assert tuple(m.name for m in entry.members if m.name in ORDER) == ORDER, "the model has another order now"
     assert member.wire == ENTRIES
     write_any = structure_writer(Shape("", "structure", members=(member,)), url_encoded)
-    checksum_text = _text_writer(entry, "ChecksumAlgorithm", "ChecksumType")
-    owner_text = _text_writer(entry, "Owner")
     encoding = f"{ENTRIES}.Key" in url_encoded
 
     def write(entries: Sequence[Entry], out: list[str]) -> None:
-        key_text = _key_text(entries, encoding=encoding)
-        etag_text = _etag_text(entries)
-        checksums: dict[object, str] = {}
-        owners: dict[object, str] = {}
-        for e in entries:
-            checksum = owner = ""
-            if e.keys() != PLAIN:
-                if not _is_ordinary(e):
-                    write_any({ENTRIES: (e,)}, out)
-                    continue
-                checksum = _once(checksums, _checksum_identity(e), checksum_text, e)
-                owner = _once(owners, _owner_identity(e), owner_text, e)
-            moment, etag = e["LastModified"], e["ETag"]
-            out.append(
-                f"<Contents><Key>{key_text(e['Key'])}</Key><LastModified>{iso8601_text(moment)}</LastModified>"
-                f"<ETag>{etag_text(etag)}</ETag>{checksum}<Size>{e['Size']}</Size>"
-                f"<StorageClass>{escape(e['StorageClass'])}</StorageClass>{owner}</Contents>"
+        append = out.append
+        moment_text = iso8601_formatter()
+        extras = _Extras(entry)
+        classes: dict[str, str] = {}
+        for e, key, etag in zip(entries, _keys(entries, encoding=encoding), _etags(entries), strict=True):
+            get = e.get
+            moment, size, storage = get("LastModified"), get("Size"), get("StorageClass")
+            checksum: str | None = ""
+            owner = ""
+            if len(e) != PLAIN:
+                checksum, owner = extras.texts(e)
+            if checksum is None or etag is None or moment is None or size is None or storage is None:
+                write_any({ENTRIES: (e,)}, out)
+                continue
+            if storage not in classes:
+                classes[storage] = escape(storage)
+            append(
+                f"<Contents><Key>{key}</Key>"
+                f"<LastModified>{moment if isinstance(moment, str) else moment_text(moment)}</LastModified>"
+                f"<ETag>{etag}</ETag>{checksum}<Size>{size}</Size>"
+                f"<StorageClass>{classes[storage]}</StorageClass>{owner}</Contents>"
             )
 
     return write
 
 
-def _is_ordinary(entry: Entry) -> bool:
-    return entry.keys() >= PLAIN and entry.keys() <= ORDINARY and None not in entry.values()
+class _Extras:
+    """Checksum and owner of a page's entries: few different ones, so each is written once."""
 
+    def __init__(self, entry: Shape) -> None:
+        self._checksum_text = _text_writer(entry, "ChecksumAlgorithm", "ChecksumType")
+        self._owner_text = _text_writer(entry, "Owner")
+        self._checksums: dict[object, str] = {}
+        self._owner: object = None
+        self._last_owner_text = ""
 
-def _once(known: dict[object, str], identity: object, text_of: Callable[[Entry], str], entry: Entry) -> str:
-    """The text of something that most entries of a page share."""
-    text = known.get(identity)
-    if text is None:
-        text = known[identity] = text_of(entry)
-    return text
-
-
-def _checksum_identity(entry: Entry) -> object:
-    return (*entry.get("ChecksumAlgorithm", ()), None, entry.get("ChecksumType"))
-
-
-def _owner_identity(entry: Entry) -> object:
-    return tuple(entry.get("Owner", {}).items())
+    def texts(self, entry: Entry) -> tuple[str | None, str]:
+        """The elements before the size and at the end; None for an entry that has something else too."""
+        get = entry.get
+        algorithms, kind, owner = get("ChecksumAlgorithm"), get("ChecksumType"), get("Owner")
+        if len(entry) != PLAIN + (algorithms is not None) + (kind is not None) + (owner is not None):
+            return None, ""
+        identity = (*algorithms, kind) if algorithms is not None else (None, kind)
+        checksum = self._checksums.get(identity)
+        if checksum is None:
+            checksum = self._checksums[identity] = self._checksum_text(entry)
+        if owner != self._owner:
+            self._owner = owner
+            self._last_owner_text = self._owner_text(entry)
+        return checksum, self._last_owner_text
 
 
 def _text_writer(entry: Shape, *names: str) -> Callable[[Entry], str]:
@@ -101,22 +109,20 @@ def _text_writer(entry: Shape, *names: str) -> Callable[[Entry], str]:
     return text
 
 
-def _key_text(entries: Sequence[Entry], *, encoding: bool) -> Callable[[str], str]:
-    keys = "".join([e["Key"] for e in entries])
-    if encoding:
-        return _unchanged if is_url_safe(keys) else url_encode
-    return _unchanged if is_plain(keys) else escape
+def _keys(entries: Sequence[Entry], *, encoding: bool) -> list[str]:
+    """The keys' texts, in order."""
+    keys = [e["Key"] for e in entries]
+    joined = "".join(keys)
+    if is_url_safe(joined) if encoding else is_plain(joined):
+        return keys
+    return [url_encode(key) if encoding else escape(key) for key in keys]
 
 
-def _etag_text(entries: Sequence[Entry]) -> Callable[[str], str]:
-    """An ETag's quotes are written as references, as S3 does; nothing else in it needs to be, nearly always."""
-    etags = "".join([e.get("ETag") or "" for e in entries])
-    return _quotes_only if is_plain(etags.replace('"', "")) else escape
-
-
-def _quotes_only(text: str) -> str:
-    return text.replace('"', "&quot;")
-
-
-def _unchanged(text: str) -> str:
-    return text
+def _etags(entries: Sequence[Entry]) -> Sequence[str | None]:
+    """The ETags' texts. S3 writes their quotes as references; nothing else in them needs to be, nearly always."""
+    etags = [etag for e in entries if (etag := e.get("ETag")) is not None]
+    if not etags or len(etags) != len(entries):
+        return [None] * len(entries)
+    if not is_plain("".join(etags).replace('"', "")):
+        return [escape(etag) for etag in etags]
+    return "\n".join(etags).replace('"', "&quot;").split("\n")

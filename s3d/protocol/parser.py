@@ -14,11 +14,12 @@ from s3d.protocol.convert import Convert, argument_text, invalid_argument
 from s3d.protocol.document import compile_plan, read_document
 from s3d.protocol.errors import MESSAGE
 from s3d.protocol.metadata import from_wire, header_text
-from s3d.protocol.model import Message, Operation, Service
+from s3d.protocol.model import Member, Message, Operation, Service
 
 Input = dict[str, object]
 Query = list[tuple[str, str | None]]
 Headers = Mapping[str, str]  # case-insensitive; `items()` gives a repeated header as often as it came
+Place = tuple[str, Convert | None]  # the member, and how its text becomes its value
 Head = Callable[[str | None, str | None, Query, Headers], Input]
 
 METADATA_PREFIX: Final = "x-amz-meta-"
@@ -35,7 +36,7 @@ class Parser:
 
     def __init__(self, service: Service) -> None:
         self._plans = {
-            operation.name: _Plan(_compile_head(operation), _compile_body(operation))
+            operation.name: _Plan(_compile_head(_tables(operation)), _compile_body(operation))
             for operation in service.operations.values()
         }
 
@@ -70,23 +71,34 @@ def body_bytes_max(operation: str) -> int:
     return patches.BODY_BYTES.get(operation, patches.BODY_BYTES_DEFAULT)
 
 
-def _compile_head(operation: Operation) -> Head:
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """Where an operation's words are, by their names on the wire (headers in lower case)."""
+
+    headers: Mapping[str, Place]
+    parameters: Mapping[str, Place]
+    metadata: str  # the member that takes x-amz-meta-*, or ""
+    path: frozenset[str]
+    required: tuple[Member, ...]
+
+
+def _tables(operation: Operation) -> _Tables:
     reads = operation.method in {"GET", "HEAD"}
-    has_bucket, has_key, metadata = False, False, ""
-    from_headers: dict[str, tuple[str, Convert | None]] = {}
-    from_query: dict[str, tuple[str, Convert | None]] = {}
-    for member in operation.input.head:
-        if member.location == "uri":
-            has_bucket, has_key = has_bucket or member.name == "Bucket", has_key or member.name == "Key"
-        elif member.location == "headers":
-            assert member.wire == METADATA_PREFIX
-            metadata = member.name
-        elif member.location == "header":
-            from_headers[member.wire.lower()] = (member.name, argument_text(member, reads=reads))
-        else:
-            from_query[member.wire] = (member.name, argument_text(member, reads=reads))
-    required = tuple(m for m in operation.input.head if m.required and m.location != "uri")
-    find_header, find_parameter = from_headers.get, from_query.get
+    members = operation.input.head
+    maps = [member for member in members if member.location == "headers"]
+    assert all(member.wire == METADATA_PREFIX for member in maps)
+    return _Tables(
+        headers={m.wire.lower(): (m.name, argument_text(m, reads=reads)) for m in members if m.location == "header"},
+        parameters={m.wire: (m.name, argument_text(m, reads=reads)) for m in members if m.location == "querystring"},
+        metadata=maps[0].name if maps else "",
+        path=frozenset(member.name for member in members if member.location == "uri"),
+        required=tuple(member for member in members if member.required and member.location != "uri"),
+    )
+
+
+def _compile_head(tables: _Tables) -> Head:
+    find, metadata = tables.headers.get, tables.metadata
+    has_bucket, has_key = "Bucket" in tables.path, "Key" in tables.path
 
     def head(bucket: str | None, key: str | None, query: Query, headers: Headers) -> Input:
         result: Input = {}
@@ -94,31 +106,41 @@ def _compile_head(operation: Operation) -> Head:
             result["Bucket"] = bucket
         if has_key:
             result["Key"] = key
-        for name, text in query:
-            parameter = find_parameter(name)
-            if parameter is not None and parameter[0] not in result:
-                _put(result, parameter, text or "")
+        if query:
+            _put_parameters(result, tables.parameters, query)
         for name, text in headers.items():
             lower = name.lower()
-            header = find_header(lower)
-            if header is not None:
-                if header[0] in result:
-                    text = _all_of(headers, name)
-                if header[1] is None:
-                    result[header[0]] = text if text.isascii() else header_text(text)
+            place = find(lower)
+            if place is not None:
+                if place[1] is None and place[0] not in result and text.isascii():
+                    result[place[0]] = text
                 else:
-                    _put(result, header, text)
+                    _put_header(result, place, headers, name, text)
             elif metadata and lower.startswith(METADATA_PREFIX):
                 _put_metadata(result, metadata, lower[len(METADATA_PREFIX) :], text)
-        for member in required:
-            if member.name not in result:
-                raise _missing(member.location, member.wire)
+        if tables.required:
+            _require(result, tables.required)
         return result
 
     return head
 
 
-def _put(result: Input, place: tuple[str, Convert | None], text: str) -> None:
+def _put_parameters(result: Input, places: Mapping[str, Place], query: Query) -> None:
+    """Of a parameter that was sent twice the first counts."""
+    for name, text in query:
+        place = places.get(name)
+        if place is not None and place[0] not in result:
+            _put(result, place, text or "")
+
+
+def _put_header(result: Input, place: Place, headers: Headers, name: str, text: str) -> None:
+    """A header that was sent more than once is the list of its values: that is also what was signed."""
+    if place[0] in result:
+        text = ",".join(text for other, text in headers.items() if other.lower() == name.lower())
+    _put(result, place, text if place[1] is not None else header_text(text))
+
+
+def _put(result: Input, place: Place, text: str) -> None:
     member, convert = place
     value = text if convert is None else convert(text)
     if value is not None:
@@ -132,15 +154,13 @@ def _put_metadata(result: Input, member: str, name: str, text: str) -> None:
     known[name] = f"{known[name]},{value}" if name in known else value  # as S3 and RFC 7230, section 3.2.2
 
 
-def _all_of(headers: Headers, name: str) -> str:
-    """A header that was sent more than once is the list of its values: that is also what was signed."""
-    return ",".join(text for other, text in headers.items() if other.lower() == name.lower())
-
-
-def _missing(location: str, wire: str) -> S3Error:
-    if location == "header":
-        return S3Error("InvalidRequest", f"Missing required header for this request: {wire}")
-    return invalid_argument(wire, "", f"Missing required parameter for this request: {wire}")
+def _require(result: Input, members: tuple[Member, ...]) -> None:
+    for member in members:
+        if member.name in result:
+            continue
+        if member.location == "header":
+            raise S3Error("InvalidRequest", f"Missing required header for this request: {member.wire}")
+        raise invalid_argument(member.wire, "", f"Missing required parameter for this request: {member.wire}")
 
 
 def _compile_body(operation: Operation) -> Callable[[bytes, Input], None] | None:

@@ -5,20 +5,23 @@ are aware and in UTC.
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
+_TWO: Final = tuple(f"{number:02}" for number in range(60))
+_MILLISECONDS: Final = tuple(f".{number:03}Z" for number in range(1000))
 _TIME = r"(?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})"
 _MONTH = rf"(?P<month>{'|'.join(MONTHS)})"
 _HTTP_DATES: Final = (
     re.compile(
-        rf"(?:[A-Z][a-z]{{2}}, )?(?P<day>\d{{1,2}}) {_MONTH} (?P<year>\d{{4}}) {_TIME} (?:GMT|UTC|[+-]0000)", re.A
+        rf"(?:[A-Z][a-z]{{2}}, )?(?P<day>\d{{1,2}}) {_MONTH} (?P<year>\d{{4}}) {_TIME} (?:GMT|UTC|[+-]0000)", re.ASCII
     ),
-    re.compile(rf"[A-Z][a-z]{{5,8}}, (?P<day>\d{{2}})-{_MONTH}-(?P<year>\d{{2}}) {_TIME} GMT", re.A),  # RFC 850
-    re.compile(rf"[A-Z][a-z]{{2}} {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})", re.A),  # asctime
+    re.compile(rf"[A-Z][a-z]{{5,8}}, (?P<day>\d{{2}})-{_MONTH}-(?P<year>\d{{2}}) {_TIME} GMT", re.ASCII),  # RFC 850
+    re.compile(rf"[A-Z][a-z]{{2}} {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})", re.ASCII),  # asctime
 )
 
 
@@ -51,8 +54,25 @@ def format_http_date(moment: datetime) -> str:
 
 def format_iso8601(moment: datetime) -> str:
     """`2026-11-23T07:18:00.000Z`; below a millisecond is dropped."""
-    at = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return at.isoformat(timespec="milliseconds")[:23] + "Z"
+    return iso8601_formatter()(moment)
+
+
+def iso8601_formatter() -> Callable[[datetime], str]:
+    """`format_iso8601` for many moments, most of them of the same days.
+
+    Not `isoformat`: it works out the offset each time and takes five times as long, a thousand times per listing.
+    """
+    days: dict[int, str] = {}
+
+    def text(moment: datetime) -> str:
+        at = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+        ordinal = at.toordinal()
+        if ordinal not in days:
+            days[ordinal] = at.date().isoformat()
+        clock = f"{_TWO[at.hour]}:{_TWO[at.minute]}:{_TWO[at.second]}{_MILLISECONDS[at.microsecond // 1000]}"
+        return f"{days[ordinal]}T{clock}"
+
+    return text
 
 
 def _moment(found: re.Match[str]) -> datetime:
