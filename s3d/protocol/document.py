@@ -158,8 +158,8 @@ class _Reader:
 def _structure(shape: Shape) -> Structure:
     children = {}
     for member in shape.members:
-        if member.attribute:
-            continue
+        if member.attribute or (member.wire in children and not member.flattened):
+            continue  # two members in one element are a list and its deprecated single form: the list can hold both
         plan = compile_plan(member.shape)
         if member.flattened:
             assert isinstance(plan, Sequence)

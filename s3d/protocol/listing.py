@@ -57,7 +57,8 @@ def _entries_writer(member: Member, url_encoded: Collection[str]) -> Writer:
             owner = ""
             if len(e) != PLAIN:
                 checksum, owner = extras.texts(e)
-            if checksum is None or etag is None or moment is None or size is None or storage is None:
+            whole = key is not None and etag is not None and moment is not None and size is not None
+            if not whole or checksum is None or storage is None:
                 write_any({ENTRIES: (e,)}, out)
                 continue
             if storage not in classes:
@@ -109,9 +110,11 @@ def _text_writer(entry: Shape, *names: str) -> Callable[[Entry], str]:
     return text
 
 
-def _keys(entries: Sequence[Entry], *, encoding: bool) -> list[str]:
-    """The keys' texts, in order."""
-    keys = [e["Key"] for e in entries]
+def _keys(entries: Sequence[Entry], *, encoding: bool) -> Sequence[str | None]:
+    """The keys' texts, in order; None for all if one has none."""
+    keys = [key for e in entries if (key := e.get("Key")) is not None]
+    if len(keys) != len(entries):
+        return [None] * len(entries)
     joined = "".join(keys)
     if is_url_safe(joined) if encoding else is_plain(joined):
         return keys
@@ -119,7 +122,7 @@ def _keys(entries: Sequence[Entry], *, encoding: bool) -> list[str]:
 
 
 def _etags(entries: Sequence[Entry]) -> Sequence[str | None]:
-    """The ETags' texts. S3 writes their quotes as references; nothing else in them needs to be, nearly always."""
+    """The ETags' texts, in order; None for all if one has none. S3 writes their quotes as references; nothing else in them needs to be, nearly always."""
     etags = [etag for e in entries if (etag := e.get("ETag")) is not None]
     if not etags or len(etags) != len(entries):
         return [None] * len(entries)
