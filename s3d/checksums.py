@@ -113,7 +113,7 @@ class _XxHash:
 
     def update(self, data: Buffer) -> None:
         assert self._value is None, "update after digest"
-        self._hash.update(data)
+        self._hash.update(bytes(data))  # it takes no other buffer; bytes are not copied
 
     def digest(self) -> bytes:
         if self._value is None:
@@ -149,7 +149,7 @@ def _hash(name: str) -> Algorithm:
 def _xxhash(
     name: str, digest_bytes: int, whole: Callable[[Buffer], bytes], start: Callable[[], crt.XXHash]
 ) -> Algorithm:
-    return Algorithm(name, digest_bytes, lambda data: bytes(whole(data)), lambda: _XxHash(start))
+    return Algorithm(name, digest_bytes, lambda data: bytes(whole(bytes(data))), lambda: _XxHash(start))
 
 
 ALGORITHMS: Mapping[str, Algorithm] = {
