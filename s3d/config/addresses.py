@@ -75,6 +75,7 @@ def _split(url: str, *, hint: str) -> SplitResult:
         host, _ = parts.hostname, parts.port  # reading the port is what checks it
     except ValueError:
         raise ConfigurationError(f"{url!r} is not a URL", hint=hint) from None
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or url != url.strip():
+    odd = any(character <= " " for character in url)  # urlsplit drops line ends without a word
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or odd:
         raise ConfigurationError(f"{url!r} is not the URL of an endpoint", hint=hint)
     return parts

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -34,6 +35,14 @@ class Setting:
     def secret(self) -> bool:
         """Whether its value must never be shown."""
         return SecretKey in get_args(get_args(self.annotation)[0])
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The texts that it can be, where they are few."""
+        kind = get_args(self.annotation)[0]
+        if get_origin(kind) is Literal:
+            return get_args(kind)
+        return tuple(one.value for one in kind) if isinstance(kind, type) and issubclass(kind, Enum) else ()
 
 
 @cache

@@ -130,9 +130,7 @@ def _convert(setting: Setting, value: Any, source: str) -> Any:
     try:
         converted = msgspec.convert(value, setting.annotation, dec_hook=_decode_secret)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{source}{shown}: {_lower(str(error))}", hint=setting.description) from None
-    if isinstance(converted, float) and not converted < float("inf"):  # TOML has inf and nan
-        raise ConfigurationError(f"{source}{shown}: expected a number", hint=setting.description)
+        raise ConfigurationError(f"{source}{shown}: {_lower(str(error))}", hint=_advice(setting)) from None
     try:
         _check_url(setting, converted)
     except ConfigurationError as error:
@@ -152,6 +150,12 @@ def _decode_secret(kind: type, value: Any) -> SecretKey:
     if not isinstance(value, str) or not value:
         raise ValueError("expected a text that is not empty")
     return SecretKey(value)
+
+
+def _advice(setting: Setting) -> str:
+    if setting.choices:
+        return f"choose one of {', '.join(setting.choices)}"
+    return setting.description
 
 
 def _shortened(value: Any) -> str:

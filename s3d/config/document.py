@@ -1,0 +1,56 @@
+"""The tables of docs/configuration.md, made from the settings: `python -m s3d.config.document` prints them.
+
+A test compares the page with what this module makes, so that neither can change alone.
+"""
+
+import enum
+from inspect import getdoc
+from typing import Any
+
+from msgspec import NODEFAULT
+
+from s3d.config.catalogue import Setting, catalogue, sections
+
+_HEADER = "| Setting | Default | Environment | Flag | Meaning |\n|---|---|---|---|---|"
+
+
+def tables() -> str:
+    """One table for the top level, then one per section, in Markdown."""
+    parts = [_table("")]
+    for name, struct in sections().items():
+        parts.append(f"### `[{name}]`\n\n{getdoc(struct)}\n\n{_table(name)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def default_text(setting: Setting) -> str:
+    """A default as a person reads it."""
+    if setting.default_text:
+        return setting.default_text
+    return "unset" if setting.default is None else f"`{toml_value(setting.default)}`"
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML writes it."""
+    assert value is not NODEFAULT, "a setting without a default describes it in words"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value) if isinstance(value, float) else f"{value:_}"
+
+
+def _table(section: str) -> str:
+    rows = [_row(setting) for setting in catalogue().values() if setting.section == section]
+    return "\n".join([_HEADER, *rows])
+
+
+def _row(setting: Setting) -> str:
+    environment = f"`{setting.environment}`" if setting.environment else ""
+    flag = f"`{setting.flag}`" if setting.flag else ""
+    return f"| `{setting.path}` | {default_text(setting)} | {environment} | {flag} | {setting.description} |"
+
+
+if __name__ == "__main__":
+    print(tables(), end="")

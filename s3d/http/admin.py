@@ -1,0 +1,331 @@
+"""The admin listener: where the daemon stands, for `s3d status` and its siblings, for probes and for Prometheus.
+
+    GET  /healthz   200 while the process can do its work, 503 after the journal has failed: restart it
+    GET  /readyz    200 while requests are accepted and everything acknowledged can be read, else 503
+    GET  /metrics   Prometheus text
+    GET  /status    /pending?prefix=&after=&limit=    /parked?after=&limit=
+    GET  /wait?seq=N | ?prefix=BUCKET/P | ?all=1      [&through=N][&timeout=S]: answers when it is so, or when S is over
+    POST /parked/resume   {"seqs": ["1-42"]}, or {"seqs": null} for all
+
+It listens on loopback and trusts whoever can reach that, so it has to keep out what reaches loopback uninvited: web
+pages. A name that resolves to 127.0.0.1 (DNS rebinding) fails the check of `Host`; a page that posts across origins
+fails the check of `Origin`, and a form cannot send the content type that POST asks for.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+
+from journal import JournalError
+from s3d.clock import Clock
+from s3d.config.addresses import is_loopback
+from s3d.errors import S3dError
+from s3d.telemetry.metrics import CONTENT_TYPE
+from s3d.telemetry.report import (
+    PendingPage,
+    PendingRecord,
+    Problem,
+    Resumed,
+    Status,
+    WaitReport,
+    format_sequence,
+    sequence_in,
+)
+from s3d.view.rows import PendingRow, PendingTotals
+
+PAGE_RECORDS_MAX = 10_000
+WAIT_SECONDS_MAX = 60.0
+PARKED_NAMED_MAX = 20
+RECHECK_SECONDS = 0.2  # counting what is left reads the pending table: not after every batch of a busy journal
+
+
+class AdminSource(Protocol):
+    """What the admin listener needs to know, and the one thing that it may do. Called on the event loop."""
+
+    @property
+    def epoch(self) -> int:
+        """The journal's epoch."""
+
+    @property
+    def head(self) -> int:
+        """The sequence number of the last record."""
+
+    @property
+    def replicates(self) -> bool:
+        """Whether a remote is configured."""
+
+    def sick(self) -> str:
+        """Why this process has to be restarted; empty while it is well."""
+
+    def unready(self) -> str:
+        """Why requests are not accepted; empty while they are."""
+
+    async def status(self) -> Status:
+        """Where the daemon stands."""
+
+    async def pending(self, prefix: str, after: int, limit: int) -> Sequence[PendingRow]:
+        """Unconfirmed records after a sequence whose `bucket/key` begins with `prefix`, in order."""
+
+    async def pending_record(self, sequence: int) -> PendingRow | None:
+        """One unconfirmed record; None: confirmed, or not a mutation."""
+
+    async def remaining(self, prefix: str, through: int) -> PendingTotals:
+        """Totals of the unconfirmed records up to and with a sequence whose `bucket/key` begins with `prefix`."""
+
+    async def parked(self, after: int, limit: int) -> Sequence[PendingRow]:
+        """Records that wait for a person, after a sequence, in order."""
+
+    async def resume(self, sequences: tuple[int, ...] | None) -> tuple[int, ...]:
+        """Let parked records try again (None: all); those that were parked. Raises S3dError when none of them is."""
+
+    async def changed(self, after: int) -> None:
+        """Return when the journal has a record after this sequence."""
+
+    async def metrics(self) -> bytes:
+        """Prometheus' text format."""
+
+
+def build_admin(source: AdminSource, clock: Clock) -> web.Application:
+    """The application; the caller gives it a loopback socket."""
+    admin = _Admin(source, clock)
+    application = web.Application(middlewares=[_guard, _problems], client_max_size=1024 * 1024)
+    application.add_routes(
+        [
+            web.get("/healthz", admin.healthz),
+            web.get("/readyz", admin.readyz),
+            web.get("/metrics", admin.metrics),
+            web.get("/status", admin.status),
+            web.get("/pending", admin.pending),
+            web.get("/parked", admin.parked),
+            web.get("/wait", admin.wait),
+            web.post("/parked/resume", admin.resume),
+        ]
+    )
+    return application
+
+
+class _Target(msgspec.Struct, frozen=True):
+    """What a wait is about: one record, or all records under a prefix up to and with `through`."""
+
+    sequence: int | None
+    prefix: str
+    through: int
+
+
+class _ResumeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    seqs: tuple[str, ...] | None
+
+
+class _Admin:
+    def __init__(self, source: AdminSource, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        return _probe(self._source.sick())
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        return _probe(self._source.sick() or self._source.unready())
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=await self._source.metrics(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def status(self, request: web.Request) -> web.Response:
+        return _json(await self._source.status())
+
+    async def pending(self, request: web.Request) -> web.Response:
+        _only(request, "prefix", "after", "limit")
+        limit, prefix = _limit(request), request.query.get("prefix", "")
+        return self._page(await self._source.pending(prefix, self._after(request), limit + 1), limit)
+
+    async def parked(self, request: web.Request) -> web.Response:
+        _only(request, "after", "limit")
+        limit = _limit(request)
+        return self._page(await self._source.parked(self._after(request), limit + 1), limit)
+
+    async def resume(self, request: web.Request) -> web.Response:
+        _only(request)
+        try:
+            wanted = msgspec.json.decode(await request.read(), type=_ResumeRequest).seqs
+        except msgspec.MsgspecError as error:
+            raise S3dError(f"the request is not understood: {error}", hint='send {"seqs": ["1-42"]}') from None
+        sequences = None if wanted is None else tuple(sequence_in(self._source.epoch, one) for one in wanted)
+        resumed = await self._source.resume(sequences)
+        return _json(Resumed(tuple(format_sequence(self._source.epoch, one) for one in resumed)))
+
+    async def wait(self, request: web.Request) -> web.Response:
+        _only(request, "seq", "prefix", "all", "through", "timeout")
+        target, timeout_seconds = self._target(request), _timeout(request)
+        deadline = self._clock.monotonic() + timeout_seconds
+        while True:
+            seen = self._source.head
+            report = await self._standing(target)
+            left = deadline - self._clock.monotonic()
+            if report.state != "pending" or left <= 0:
+                return _json(report)
+            await self._clock.sleep(min(RECHECK_SECONDS, left))
+            await _at_most(self._source.changed(seen), max(0.0, deadline - self._clock.monotonic()))
+
+    def _target(self, request: web.Request) -> _Target:
+        query, source = request.query, self._source
+        if sum(name in query for name in ("seq", "prefix", "all")) != 1:
+            raise S3dError("a wait is for one of seq, prefix and all", hint="for instance /wait?seq=1-42&timeout=10")
+        if "seq" in query:
+            sequence = sequence_in(source.epoch, query["seq"])
+            if sequence > source.head:
+                raise S3dError(
+                    f"there is no record {query['seq']}; the last one is {format_sequence(source.epoch, source.head)}",
+                    hint="was it written on another edge?",
+                )
+            return _Target(sequence, "", sequence)
+        through = sequence_in(source.epoch, query["through"]) if "through" in query else source.head
+        return _Target(None, query.get("prefix", ""), min(through, source.head))
+
+    async def _standing(self, target: _Target) -> WaitReport:
+        """How the wait stands now. A parked record ends it: nothing will happen there until a person acts."""
+        through = format_sequence(self._source.epoch, target.through)
+        if target.sequence is not None:
+            row = await self._source.pending_record(target.sequence)
+            count, size_bytes = (1, row.size) if row else (0, 0)
+            blocking = await self._blocking(row) if row else []
+        else:
+            totals = await self._source.remaining(target.prefix, target.through)
+            count, size_bytes = totals.count, totals.size
+            blocking = await self._parked_under(target) if totals.parked else []
+        if count == 0:
+            return WaitReport("confirmed", 0, 0, through)
+        state = "no-remote" if not self._source.replicates else "parked" if blocking else "pending"
+        named = tuple(self._record(row) for row in blocking[:PARKED_NAMED_MAX])
+        return WaitReport(state, count, size_bytes, through, named)
+
+    async def _blocking(self, row: PendingRow) -> list[PendingRow]:
+        """The parked records that `row` cannot get past: earlier ones of its key or of its bucket as a whole."""
+        return [
+            one
+            for one in await self._source.parked(0, PAGE_RECORDS_MAX)
+            if one.sequence <= row.sequence and one.bucket == row.bucket and one.key in {row.key, ""}
+        ]
+
+    async def _parked_under(self, target: _Target) -> list[PendingRow]:
+        return [
+            one
+            for one in await self._source.parked(0, PAGE_RECORDS_MAX)
+            if one.sequence <= target.through and f"{one.bucket}/{one.key}".startswith(target.prefix)
+        ]
+
+    def _after(self, request: web.Request) -> int:
+        return sequence_in(self._source.epoch, request.query.get("after", "0"))
+
+    def _page(self, rows: Sequence[PendingRow], limit: int) -> web.Response:
+        records = tuple(self._record(row) for row in rows[:limit])
+        return _json(PendingPage(records, records[-1].seq if len(rows) > limit else ""))
+
+    def _record(self, row: PendingRow) -> PendingRecord:
+        return PendingRecord(
+            format_sequence(self._source.epoch, row.sequence),
+            row.kind,
+            row.bucket,
+            row.key,
+            row.size,
+            max(0.0, round(self._clock.now() - row.at_ms / 1000, 3)),
+            bool(row.parked),
+            row.code,
+            row.message,
+        )
+
+
+# around every request
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn away what a web page could send."""
+    if not _is_local(request.headers.get("Host", "")):
+        return _problem(403, "this listener answers to loopback names only", "ask http://127.0.0.1 or http://localhost")
+    if "Origin" in request.headers:
+        return _problem(
+            403, "this listener does not answer web pages", "use the s3d command, or a client without Origin"
+        )
+    if request.method == "POST" and request.content_type != "application/json":
+        return _problem(415, "a POST here carries JSON", "send Content-Type: application/json")
+    return await handler(request)
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors as JSON: what the caller got wrong is a 400, a journal that cannot write now a 503."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        hint = "see /status, /pending, /parked, /wait, /healthz, /readyz and /metrics" if error.status == 404 else ""
+        return _problem(error.status, error.reason, hint)
+    except JournalError as error:
+        return _problem(503, error.message, error.hint)
+    except S3dError as error:
+        return _problem(400, error.message, error.hint)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    return name is not None and is_loopback(name)
+
+
+async def _at_most(change: Awaitable[None], seconds: float) -> None:
+    try:
+        await asyncio.wait_for(change, seconds)
+    except TimeoutError:
+        pass  # nothing has happened, which the next look will find as well
+
+
+def _probe(reason: str) -> web.Response:
+    if reason:
+        return _problem(503, reason)
+    return _json({"ok": True})
+
+
+def _only(request: web.Request, *names: str) -> None:
+    for name in request.query:
+        if name not in names:
+            raise S3dError(
+                f"{name!r} is not a parameter of {request.path}", hint=f"it takes {', '.join(names) or 'none'}"
+            )
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", "1000")
+    limit = int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else 0
+    if not 1 <= limit <= PAGE_RECORDS_MAX:
+        raise S3dError(f"limit is a number from 1 to {PAGE_RECORDS_MAX}")
+    return limit
+
+
+def _timeout(request: web.Request) -> float:
+    text = request.query.get("timeout", "0")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= WAIT_SECONDS_MAX:
+        raise S3dError(
+            f"timeout is a number of seconds from 0 to {WAIT_SECONDS_MAX:g}",
+            hint="to wait longer, ask again with the `through` of the answer",
+        )
+    return seconds
+
+
+def _problem(status: int, error: str, hint: str = "") -> web.Response:
+    return _json(Problem(error, hint), status=status)
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return web.Response(body=msgspec.json.encode(value) + b"\n", status=status, headers=headers)

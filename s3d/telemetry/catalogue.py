@@ -1,0 +1,122 @@
+"""Every metric, declared once: name, kind, unit, labels, meaning, and whether it will keep its name.
+
+docs/metrics.md is made from this list (`python -m s3d.telemetry.document`); metrics.py builds what it says.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+RECORDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric family. The name is the one that Prometheus shows, a counter's `_total` included.
+
+    `stable` promises that name, unit and labels stay through a major version.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    unit: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    stable: bool = True
+
+
+BUILD = Metric("s3d_build_info", "gauge", "", "Always 1; the version is the label.", ("version",))
+
+REQUESTS = Metric(
+    "s3d_requests_total",
+    "counter",
+    "requests",
+    "S3 requests answered, by operation and status.",
+    ("operation", "status"),
+)
+REQUEST_SECONDS = Metric(
+    "s3d_request_seconds",
+    "histogram",
+    "seconds",
+    "From a request's head to the end of its answer.",
+    ("operation",),
+    SECONDS,
+)
+BODY_BYTES = Metric(
+    "s3d_body_bytes_total", "counter", "bytes", "Body bytes of S3 clients, `in` and `out`.", ("direction",)
+)
+COMMIT_SECONDS = Metric(
+    "s3d_journal_commit_seconds",
+    "histogram",
+    "seconds",
+    "One COMMIT of the journal, with its sync: the price of durability.",
+    buckets=SECONDS,
+)
+COMMIT_RECORDS = Metric(
+    "s3d_journal_commit_records",
+    "histogram",
+    "records",
+    "Records that shared one COMMIT.",
+    buckets=RECORDS,
+    stable=False,
+)
+FSYNC_SECONDS = Metric(
+    "s3d_body_fsync_seconds", "histogram", "seconds", "One sync of a body that has a file of its own.", buckets=SECONDS
+)
+READS = Metric(
+    "s3d_body_reads_total",
+    "counter",
+    "reads",
+    "Bodies read, by where the bytes were: `memory`, `journal`, `disk` or `remote`.",
+    ("source",),
+    stable=False,
+)
+REMOTE_REQUESTS = Metric(
+    "s3d_remote_requests_total",
+    "counter",
+    "requests",
+    "Attempts at the remote, by operation and result: `ok` or the kind of failure.",
+    ("operation", "result"),
+)
+REMOTE_SECONDS = Metric(
+    "s3d_remote_request_seconds", "histogram", "seconds", "One attempt at the remote.", ("operation",), SECONDS
+)
+REPLICATED = Metric("s3d_replicated_records_total", "counter", "records", "Records that the remote has confirmed.")
+REPLICATED_BYTES = Metric(
+    "s3d_replicated_bytes_total", "counter", "bytes", "Body bytes of the records that the remote has confirmed."
+)
+
+PENDING = Metric("s3d_pending_records", "gauge", "records", "Records that the remote has not confirmed.")
+PENDING_BYTES = Metric("s3d_pending_bytes", "gauge", "bytes", "Their body bytes.")
+PENDING_OLDEST = Metric(
+    "s3d_pending_oldest_seconds", "gauge", "seconds", "Age of the oldest of them; 0 when there is none."
+)
+PARKED = Metric("s3d_parked_records", "gauge", "records", "Pending records that wait for a person.")
+LINK_UP = Metric(
+    "s3d_link_up", "gauge", "", "1: the remote can be reached, 0: it cannot. Absent: no remote, or not tried yet."
+)
+HEAD = Metric("s3d_journal_head", "gauge", "records", "Sequence number of the last record.")
+CACHE_BYTES = Metric("s3d_cache_bytes", "gauge", "bytes", "Cached bodies on disk.")
+
+METRICS = (
+    BUILD,
+    REQUESTS,
+    REQUEST_SECONDS,
+    BODY_BYTES,
+    COMMIT_SECONDS,
+    COMMIT_RECORDS,
+    FSYNC_SECONDS,
+    READS,
+    REMOTE_REQUESTS,
+    REMOTE_SECONDS,
+    REPLICATED,
+    REPLICATED_BYTES,
+    PENDING,
+    PENDING_BYTES,
+    PENDING_OLDEST,
+    PARKED,
+    LINK_UP,
+    HEAD,
+    CACHE_BYTES,
+)

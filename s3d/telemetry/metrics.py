@@ -1,0 +1,154 @@
+"""Counting what happens, cheaply enough for the request path, in a registry of the daemon's own.
+
+Children of labelled metrics are resolved once and kept, so that an observation is one dictionary look-up. What is only
+true at one moment (pending records, the link) is not counted along but given to `render` by whoever knows it.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from s3d import __version__
+from s3d.telemetry import catalogue
+from s3d.telemetry.catalogue import Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """How things stand at one moment; `link_up` is None without a remote, or before it was tried."""
+
+    pending: int
+    pending_bytes: int
+    pending_oldest_seconds: float
+    parked: int
+    link_up: bool | None
+    head: int
+    cache_bytes: int
+
+
+class Metrics:
+    """All metrics of one daemon. Counting is safe from any thread."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        _gauge(catalogue.BUILD, self.registry).labels(__version__).set(1)
+        self._requests = _Counters(catalogue.REQUESTS, self.registry)
+        self._request_seconds = _Histograms(catalogue.REQUEST_SECONDS, self.registry)
+        self._body_bytes = _Counters(catalogue.BODY_BYTES, self.registry)
+        self._bytes_in, self._bytes_out = self._body_bytes.child("in"), self._body_bytes.child("out")
+        self._commit_seconds = _histogram(catalogue.COMMIT_SECONDS, self.registry)
+        self._commit_records = _histogram(catalogue.COMMIT_RECORDS, self.registry)
+        self._fsync_seconds = _histogram(catalogue.FSYNC_SECONDS, self.registry)
+        self._reads = _Counters(catalogue.READS, self.registry)
+        self._remote_requests = _Counters(catalogue.REMOTE_REQUESTS, self.registry)
+        self._remote_seconds = _Histograms(catalogue.REMOTE_SECONDS, self.registry)
+        self._replicated = _counter(catalogue.REPLICATED, self.registry)
+        self._replicated_bytes = _counter(catalogue.REPLICATED_BYTES, self.registry)
+        self._moments = _Moments()
+        self.registry.register(self._moments)
+
+    def request(self, operation: str, status: int, seconds: float) -> None:
+        """An S3 request was answered. `operation` is a name of the service model, never a client's text."""
+        self._requests.child(operation, str(status)).inc()
+        self._request_seconds.child(operation).observe(seconds)
+
+    def body_in(self, size_bytes: int) -> None:
+        """A client's body arrived."""
+        self._bytes_in.inc(size_bytes)
+
+    def body_out(self, size_bytes: int) -> None:
+        """A body went out to a client."""
+        self._bytes_out.inc(size_bytes)
+
+    def commit(self, seconds: float, records: int) -> None:
+        """The journal committed a batch; called by TimedBackend."""
+        self._commit_seconds.observe(seconds)
+        self._commit_records.observe(records)
+
+    def fsync(self, seconds: float) -> None:
+        """A body's own file was synced."""
+        self._fsync_seconds.observe(seconds)
+
+    def read(self, source: str) -> None:
+        """A body was read from `memory`, `journal`, `disk` or `remote`."""
+        self._reads.child(source).inc()
+
+    def remote_request(self, operation: str, result: str, seconds: float) -> None:
+        """An attempt at the remote ended: `ok`, or the value of its FailureKind."""
+        self._remote_requests.child(operation, result).inc()
+        self._remote_seconds.child(operation).observe(seconds)
+
+    def replicated(self, records: int, size_bytes: int) -> None:
+        """The remote confirmed records."""
+        self._replicated.inc(records)
+        self._replicated_bytes.inc(size_bytes)
+
+    def render(self, moment: Moment | None) -> bytes:
+        """Everything in Prometheus' text format. None: how things stand cannot be told, so those gauges are absent."""
+        self._moments.now = moment
+        return generate_latest(self.registry)
+
+
+class _Counters:
+    def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
+        self._family = _counter(metric, registry)
+        self._children: dict[tuple[str, ...], Counter] = {}
+
+    def child(self, *labels: str) -> Counter:
+        found = self._children.get(labels)
+        if found is None:
+            found = self._children[labels] = self._family.labels(*labels)
+        return found
+
+
+class _Histograms:
+    def __init__(self, metric: Metric, registry: CollectorRegistry) -> None:
+        self._family = _histogram(metric, registry)
+        self._children: dict[str, Histogram] = {}
+
+    def child(self, label: str) -> Histogram:
+        found = self._children.get(label)
+        if found is None:
+            found = self._children[label] = self._family.labels(label)
+        return found
+
+
+class _Moments(Collector):
+    """Shows the moment that was given last."""
+
+    now: Moment | None = None
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        return iter(())
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        if self.now is None:
+            return
+        for metric, value in (
+            (catalogue.PENDING, self.now.pending),
+            (catalogue.PENDING_BYTES, self.now.pending_bytes),
+            (catalogue.PENDING_OLDEST, self.now.pending_oldest_seconds),
+            (catalogue.PARKED, self.now.parked),
+            (catalogue.LINK_UP, self.now.link_up),
+            (catalogue.HEAD, self.now.head),
+            (catalogue.CACHE_BYTES, self.now.cache_bytes),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(metric.name, metric.meaning, value=float(value))
+
+
+def _counter(metric: Metric, registry: CollectorRegistry) -> Counter:
+    return Counter(metric.name, metric.meaning, metric.labels, registry=registry)
+
+
+def _gauge(metric: Metric, registry: CollectorRegistry) -> Gauge:
+    return Gauge(metric.name, metric.meaning, metric.labels, registry=registry)
+
+
+def _histogram(metric: Metric, registry: CollectorRegistry) -> Histogram:
+    return Histogram(metric.name, metric.meaning, metric.labels, registry=registry, buckets=metric.buckets)

@@ -1,0 +1,132 @@
+"""What the admin listener answers, as the command line reads it: one set of Structs for both ends.
+
+Fields may be added; a reader ignores those that it does not know, so that daemon and command line may differ in
+version. Ages are in seconds by the daemon's clock, times are ISO 8601 in UTC.
+"""
+
+import re
+from datetime import UTC, datetime
+
+import msgspec
+
+from s3d.errors import S3dError
+
+_SEQUENCE = re.compile(r"(?:([1-9][0-9]{0,9})-)?([0-9]{1,18})\Z", re.ASCII)
+
+
+class LinkReport(msgspec.Struct, frozen=True):
+    """The remote: its endpoint without credentials, whether it can be reached and since when that is so.
+
+    `state` is `up`, `down` or `unknown` (not tried yet); `error` is what the last failed attempt was told.
+    """
+
+    endpoint: str
+    state: str
+    since: str = ""
+    error: str = ""
+
+
+class PendingSummary(msgspec.Struct, frozen=True):
+    """All pending records together; `oldest_seconds` is 0 when there are none, `parked` of them wait for a person."""
+
+    count: int
+    bytes: int
+    oldest_seconds: float
+    parked: int
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the daemon stands. `remote` is None when none is configured; `head` is the last record as `EPOCH-SEQ`."""
+
+    version: str
+    instance: str
+    epoch: int
+    started_at: str
+    data_dir: str
+    listen: str
+    authenticated: bool
+    head: str
+    remote: LinkReport | None
+    pending: PendingSummary
+    cache_bytes: int
+    cache_capacity_bytes: int
+    ready: bool
+    reason: str = ""
+
+
+class PendingRecord(msgspec.Struct, frozen=True):
+    """A record that the remote has not confirmed; parked ones carry the remote's code and message."""
+
+    seq: str
+    operation: str
+    bucket: str
+    key: str
+    bytes: int
+    age_seconds: float
+    parked: bool = False
+    code: str = ""
+    message: str = ""
+
+
+class PendingPage(msgspec.Struct, frozen=True):
+    """A page of records; `next` goes into `after` for the following page and is empty on the last one."""
+
+    records: tuple[PendingRecord, ...]
+    next: str = ""
+
+
+class WaitReport(msgspec.Struct, frozen=True):
+    """How a wait stands. `state` is one of
+
+    `confirmed` (the remote has everything that was asked for), `pending` (not yet: ask again with the same `through`),
+    `parked` (a person has to act first, on the records in `parked`) or `no-remote` (it can never happen as configured).
+    `count` and `bytes` are what is left; `through` is the last record that this wait is about.
+    """
+
+    state: str
+    count: int
+    bytes: int
+    through: str
+    parked: tuple[PendingRecord, ...] = ()
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """The parked records that try again."""
+
+    seqs: tuple[str, ...]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What every answer with an error status carries."""
+
+    error: str
+    hint: str = ""
+
+
+def format_sequence(epoch: int, sequence: int) -> str:
+    """A record's place as clients see it: `EPOCH-SEQ`, the form of the header x-s3d-seq."""
+    return f"{epoch}-{sequence}"
+
+
+def parse_sequence(text: str) -> tuple[int | None, int]:
+    """Epoch (None when it is left out) and sequence of `1-42` or `42`. Raises S3dError."""
+    match = _SEQUENCE.match(text)
+    if match is None:
+        raise S3dError(f"{text[:40]!r} is not a sequence number", hint="it looks like 1-42, as in the header x-s3d-seq")
+    return (int(match[1]) if match[1] else None), int(match[2])
+
+
+def sequence_in(epoch: int, text: str) -> int:
+    """The sequence number that `text` names in this epoch. Raises S3dError when it is of another one."""
+    named, sequence = parse_sequence(text)
+    if named is not None and named != epoch:
+        raise S3dError(
+            f"{text} is of epoch {named}, but this journal is in epoch {epoch}",
+            hint="a backup was restored since, and its numbers begin anew; compare the objects instead",
+        )
+    return sequence
+
+
+def iso_time(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
