@@ -25,7 +25,8 @@ class Backend(Protocol):
     def open(self) -> Head:
         """Recover what is there (or create it), verify it, and return its head.
 
-        Raises JournalLocked, JournalForeign, JournalDamaged or JournalShortened; then nothing was changed.
+        Raises JournalLocked, JournalForeign, JournalDamaged or JournalShortened, having changed nothing; another
+        JournalError when the disk does not let it open.
         """
 
     @property
@@ -35,11 +36,18 @@ class Backend(Protocol):
     def append(self, records: Sequence[Record], bodies: Mapping[int, bytes], positions: Mapping[str, int]) -> None:
         """Make records, inline bodies (by sequence) and follower positions durable, all or nothing.
 
-        Raises DiskFull when nothing was kept, CommitAmbiguous when that is not known.
+        A position never goes back. Raises CommitAmbiguous when it is not known whether the batch was kept; DiskFull,
+        another JournalError or a TypeError when certainly nothing was.
         """
 
+    def make_room(self) -> None:
+        """Give up reserved space, because somebody else found the volume full. Never raises."""
+
     def settle(self, *, idle: bool) -> None:
-        """Do what is due besides appending (checkpoints, the mark's sync); `idle` says that no command waits."""
+        """Do what is due besides appending (checkpoints, the mark's sync); `idle` says that no command waits.
+
+        Raises CommitAmbiguous and nothing else: then the process must end.
+        """
 
     def read(self, after: int, limit: int) -> list[Record]:
         """Up to `limit` records that follow sequence `after`, in order."""
@@ -48,7 +56,7 @@ class Backend(Protocol):
         """The records with these sequence numbers, in order; missing ones are left out."""
 
     def body(self, sequence: int) -> bytes | None:
-        """A record's inline body; None when it has none."""
+        """A record's inline body; None when it has none. Raises JournalDamaged when it is not what was written."""
 
     def positions(self) -> dict[str, int]:
         """The durable position of every follower."""

@@ -4,6 +4,7 @@ The mark, the lock, the ballast and (in s3d) the blob files use one `Disk`, so t
 and reorder their writes under the same I/O index as the database's.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -105,9 +106,12 @@ class RealDisk:
         return os.listdir(directory)
 
     def make_directory(self, path: str) -> None:
-        if os.path.isdir(path):
-            return
         parent = os.path.dirname(os.path.abspath(path))
+        if os.path.isdir(path):
+            # Whoever made it may have been killed before the sync, and then its name is in memory only.
+            with contextlib.suppress(PermissionError):  # a parent that we may not read was not made by us
+                self.sync_directory(parent)
+            return
         self.make_directory(parent)
         try:
             os.mkdir(path, 0o700)
@@ -142,8 +146,11 @@ class RealDisk:
             if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
                 return None
             raise
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(
+            OSError
+        ):  # the number is for people; a full disk must not keep the journal from opening
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         return RealFile(descriptor)
 
 

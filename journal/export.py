@@ -8,6 +8,8 @@ import base64
 import json
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from journal.backend import Identity
 from journal.record import Record, genesis
 
@@ -45,7 +47,8 @@ def record_line(record: Record) -> str:
 
 
 def _readable(payload: bytes) -> object:
+    """The payload as JSON; null where it is something else, or could not be written out as JSON again."""
     try:
-        return json.loads(payload)
-    except ValueError:
+        return msgspec.json.decode(payload)  # strict: no NaN, no lone surrogates
+    except (msgspec.DecodeError, RecursionError):
         return None

@@ -17,9 +17,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from journal.backend import Backend, Identity
-from journal.errors import CommitAmbiguous, JournalClosed
+from journal.errors import CommitAmbiguous, JournalClosed, JournalDamaged
 from journal.follower import Follower
 from journal.record import Entry, Head, Record
+from journal.thread import WriterThread
 from journal.verify import verify_backend
 from journal.writer import (
     AdvanceFollower,
@@ -29,7 +30,6 @@ from journal.writer import (
     Outcome,
     State,
     Submission,
-    WriterThread,
 )
 
 
@@ -50,6 +50,7 @@ class Journal:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._waited = 0
         self._writer: WriterThread | None = None
+        self._closed = False
         self._head = committer.head
         self.failure: CommitAmbiguous | None = None
 
@@ -72,7 +73,11 @@ class Journal:
         committer = Committer(backend, state, now_ms)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, committer.open)
-        journal = cls(backend, committer, backend.positions())
+        try:
+            journal = cls(backend, committer, backend.positions())
+        except BaseException:
+            backend.close()
+            raise
         journal._writer = WriterThread(
             committer,
             backend,
@@ -144,6 +149,7 @@ class Journal:
 
     def _fail(self, error: CommitAmbiguous, failed: Callable[[CommitAmbiguous], None] | None) -> None:
         self.failure = error
+        self._end_waiting()
         if failed is not None:
             failed(error)
 
@@ -176,9 +182,11 @@ class Journal:
         return Follower(self, name, self._positions.get(name, 0))
 
     async def wait(self, position: int) -> None:
-        """Return when the record with this sequence number is durable."""
+        """Return when the record with this sequence number is durable. Raises JournalClosed when it never will be."""
         if position <= self._head.sequence:
             return
+        if self._closed or self.failure is not None:
+            raise JournalClosed("the journal is closed")
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waited += 1
         heapq.heappush(self._waiting, (position, self._waited, waiter))
@@ -197,18 +205,29 @@ class Journal:
         last = self._head.sequence
         while after < last:
             found = await self._loop.run_in_executor(None, self._backend.read, after, min(page, last - after))
+            if not found:
+                raise JournalDamaged(f"record {after + 1} cannot be read", sequence=after + 1)
             for record in found:
                 yield record
             after = found[-1].sequence
 
     async def close(self) -> None:
-        """Finish what is queued, sync the mark and let go."""
+        """Finish what is queued, sync the mark and let go. Whoever still waits for a record gets JournalClosed."""
         writer, self._writer = self._writer, None
-        if writer is not None:
-            if self._gathered:
-                gathered, self._gathered = self._gathered, []
-                writer.put(gathered)
-            writer.stop()
-            await self._loop.run_in_executor(None, writer.join)
-            await asyncio.sleep(0)  # let the last batch's answers be delivered
-        self._backend.close()
+        if writer is None:
+            return
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            writer.put(gathered)
+        writer.stop()
+        await self._loop.run_in_executor(None, writer.join)
+        await asyncio.sleep(0)  # let the last batch's answers be delivered
+        self._closed = True
+        self._end_waiting()
+        await self._loop.run_in_executor(None, self._backend.close)
+
+    def _end_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for _, _, waiter in waiting:
+            if not waiter.done():
+                waiter.set_exception(JournalClosed("the journal is closed"))

@@ -19,6 +19,7 @@ MARK_NAME = "mark"
 SLOT_SPACING_BYTES = 4096  # the slots lie in different device blocks, so that one torn write cannot reach both
 _MAGIC = b"s3dmark1"
 _SLOT = struct.Struct(">8sQQQ32sI")  # magic, turn, file number, sequence, chain head, CRC-32 of what precedes
+SLOT_BYTES = _SLOT.size
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -45,10 +46,14 @@ class MarkFile:
         if disk.exists(temporary):
             disk.unlink(temporary)
         file = disk.create(temporary)
-        file.pwrite(_pack(1, mark).ljust(SLOT_SPACING_BYTES, b"\0") + _pack(2, mark), 0)
-        file.sync()
-        disk.rename(temporary, path)
-        disk.sync_directory(directory)
+        try:
+            file.pwrite(pack_slot(1, mark).ljust(SLOT_SPACING_BYTES, b"\0") + pack_slot(2, mark), 0)
+            file.sync()
+            disk.rename(temporary, path)
+            disk.sync_directory(directory)
+        except BaseException:
+            file.close()
+            raise
         return cls(file, turn=2, durable_slot=1)
 
     @classmethod
@@ -58,7 +63,12 @@ class MarkFile:
         Raises JournalDamaged when neither slot is valid.
         """
         file = disk.open(f"{directory}/{MARK_NAME}")
-        slots = [_unpack(file.pread(_SLOT.size, slot * SLOT_SPACING_BYTES)) for slot in (0, 1)]
+        try:
+            slots = [unpack_slot(file.pread(SLOT_BYTES, slot * SLOT_SPACING_BYTES)) for slot in (0, 1)]
+            file.sync()  # after a mere process kill the newest slot may still be in memory only
+        except BaseException:
+            file.close()
+            raise
         valid = [(found, slot) for slot, found in enumerate(slots) if found is not None]
         if not valid:
             file.close()
@@ -67,34 +77,35 @@ class MarkFile:
                 hint="check the disk; if the journal verifies, `s3d journal adopt` writes a new mark",
             )
         (turn, mark), slot = max(valid, key=lambda pair: pair[0][0])
-        file.sync()  # after a mere process kill the newest slot may still be in memory only
         return cls(file, turn, durable_slot=slot), mark
 
     def write(self, mark: Mark) -> None:
         """Overwrite the slot that is not the durable one; durable after `sync`."""
         self._turn += 1
-        self._file.pwrite(_pack(self._turn, mark), (1 - self._durable_slot) * SLOT_SPACING_BYTES)
+        self._file.pwrite(pack_slot(self._turn, mark), (1 - self._durable_slot) * SLOT_SPACING_BYTES)
         self.unsynced = True
 
     def sync(self) -> None:
-        """Make the last write durable."""
+        """Make the last write durable. A sync that failed is not repeated: a second one would only seem to succeed."""
         if self.unsynced:
+            self.unsynced = False
             self._file.sync()
             self._durable_slot = 1 - self._durable_slot
-            self.unsynced = False
 
     def close(self) -> None:
         """Close the file without syncing it."""
         self._file.close()
 
 
-def _pack(turn: int, mark: Mark) -> bytes:
+def pack_slot(turn: int, mark: Mark) -> bytes:
+    """The bytes of one slot; a higher turn is newer."""
     content = _SLOT.pack(_MAGIC, turn, mark.file_number, mark.head.sequence, mark.head.hash, 0)[:-4]
     return content + struct.pack(">I", zlib.crc32(content))
 
 
-def _unpack(slot: bytes) -> tuple[int, Mark] | None:
-    if len(slot) != _SLOT.size:
+def unpack_slot(slot: bytes) -> tuple[int, Mark] | None:
+    """Turn and mark, or None when these are not the bytes of a whole slot."""
+    if len(slot) != SLOT_BYTES:
         return None
     magic, turn, file_number, sequence, head, checksum = _SLOT.unpack(slot)
     if magic != _MAGIC or checksum != zlib.crc32(slot[:-4]):

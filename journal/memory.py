@@ -28,7 +28,11 @@ class MemoryBackend:
     def append(self, records: Sequence[Record], bodies: Mapping[int, bytes], positions: Mapping[str, int]) -> None:
         self._records.extend(records)
         self._bodies.update(bodies)
-        self._positions.update(positions)
+        for name, position in positions.items():
+            self._positions[name] = max(position, self._positions.get(name, 0))
+
+    def make_room(self) -> None:
+        pass
 
     def settle(self, *, idle: bool) -> None:
         pass

@@ -3,12 +3,11 @@
 No decision is taken on stale state, because decisions are taken here, one after another, each on the state that the
 ones before it left behind; and every answer is visible to the next read, because the state is published before it goes
 out. One fsync serves the whole batch. `Committer` is that logic without threads, so that the power-cut sweep can drive
-it; `WriterThread` feeds it.
+it; `WriterThread` (thread.py) feeds it.
 """
 
+import enum
 import logging
-import queue
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -26,15 +25,16 @@ from journal.errors import (
 )
 from journal.record import Decision, Entry, Head, Record, link
 
-BATCH_COMMANDS_MAX = 256
 BATCH_BYTES_MAX = 8 * 1024 * 1024
-IDLE_SECONDS = 0.1
 CATCH_UP_RECORDS = 1000
 _log = logging.getLogger(__name__)
 
 
 class State(Protocol):
-    """What the journal's owner folds from the records. Every call comes from the writer's thread."""
+    """What the journal's owner folds from the records. Every call comes from the writer's thread.
+
+    Any of them may raise DiskFull: the batch is then reverted, room is made, and essential commands are tried again.
+    """
 
     @property
     def position(self) -> int:
@@ -50,10 +50,10 @@ class State(Protocol):
         """Apply a record, visible to the next `decide` of this batch and to nobody else yet."""
 
     def publish(self) -> None:
-        """The batch is durable: make what was folded visible to every reader."""
+        """The batch is durable: make what was folded visible to every reader. All or nothing; DiskFull: try later."""
 
     def revert(self) -> None:
-        """The batch was not kept: forget what was folded since `begin`."""
+        """The batch was not kept, or `publish` failed: forget what was folded since `begin`; may come twice."""
 
     def discard(self) -> None:
         """Start again from nothing (`position` 0), because what was folded cannot be trusted."""
@@ -95,7 +95,7 @@ Outcome = tuple[Any, Appended | BaseException]
 class _Batch:
     """What a batch has gathered so far, before its COMMIT."""
 
-    __slots__ = ("bodies", "head", "outcomes", "positions", "records")
+    __slots__ = ("bodies", "head", "outcomes", "positions", "records", "size_bytes")
 
     def __init__(self, head: Head) -> None:
         self.head = head
@@ -103,6 +103,24 @@ class _Batch:
         self.bodies: dict[int, bytes] = {}
         self.positions: dict[str, int] = {}
         self.outcomes: list[Outcome] = []
+        self.size_bytes = 0
+
+    def add(self, record: Record, entry: Entry) -> None:
+        """Take a record in, and its inline body."""
+        self.records.append(record)
+        self.head = Head(record.sequence, record.hash)
+        self.size_bytes += len(entry.payload)
+        if entry.body is not None:
+            self.bodies[record.sequence] = entry.body
+            self.size_bytes += len(entry.body)
+
+
+class _Repair(enum.Enum):
+    """What the state needs before another decision may be taken on it."""
+
+    NOTHING = enum.auto()
+    CATCH_UP = enum.auto()  # it is sound, but behind
+    REBUILD = enum.auto()  # it cannot be trusted
 
 
 class Committer:
@@ -112,16 +130,20 @@ class Committer:
         self._backend = backend
         self._state = state
         self._now_ms = now_ms
-        self._state_behind = False
+        self._repair = _Repair.NOTHING
         self.head = Head(0, b"")
         self.failure: CommitAmbiguous | None = None
 
     def open(self) -> Head:
         """Open the backend and bring the state up to its head."""
         self.head = self._backend.open()
-        if self._state.position > self.head.sequence:
-            self._state.discard()
-        self.catch_up()
+        try:
+            if self._state.position > self.head.sequence:
+                self._state.discard()
+            self.catch_up()
+        except BaseException:
+            self._backend.close()
+            raise
         return self.head
 
     def catch_up(self) -> None:
@@ -136,11 +158,16 @@ class Committer:
             self._state.publish()
 
     def run(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        """Commit one batch; the outcome of every submission, in order of completion. Never raises."""
-        if self.failure is not None:
-            return _all_failed(submissions, JournalClosed("the journal has stopped after a failed COMMIT"))
-        if self._state_behind and not self._rebuild_state():
-            return _all_failed(submissions, StateBehind("the state is being rebuilt", hint="try again shortly"))
+        """Commit commands, in one batch unless they are large; one outcome for each, in order."""
+        outcomes: list[Outcome] = []
+        while len(outcomes) < len(submissions):
+            outcomes += self._run_batch(submissions[len(outcomes) :])
+        return outcomes
+
+    def _run_batch(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        refusal = self._refusal()
+        if refusal is not None:
+            return _all_failed(submissions, refusal)
         try:
             return self._attempt(submissions)
         except DiskFull as error:
@@ -150,34 +177,58 @@ class Committer:
         """A full disk takes the whole batch with it; deletes and outcomes get another try, each alone."""
         outcomes: list[Outcome] = []
         for submission in submissions:
-            if not submission.essential or self.failure is not None:
-                outcomes.append((submission.token, full))
+            refusal = self._refusal() if submission.essential else full
+            if refusal is not None:
+                outcomes.append((submission.token, refusal))
                 continue
             try:
-                outcomes.extend(self._attempt([submission]))
+                outcomes += self._attempt([submission])
             except DiskFull as error:
                 outcomes.append((submission.token, error))
         return outcomes
 
+    def _refusal(self) -> JournalError | None:
+        """Why nothing can be decided now, if so; a state that needs repair is repaired first."""
+        if self.failure is not None:
+            return JournalClosed("the journal has stopped after a failed COMMIT")
+        if self._repair is not _Repair.NOTHING and not self._repaired():
+            return StateBehind("the state is being rebuilt", hint="try again shortly")
+        return None
+
     def _attempt(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        """All or nothing. Raises DiskFull when nothing was kept; other failures become outcomes."""
+        """All or nothing, for as many commands as a batch holds.
+
+        Raises DiskFull when nothing was kept; other failures become outcomes.
+        """
         batch = _Batch(self.head)
         try:
             self._state.begin()
             self._decide_all(submissions, batch)
+        except DiskFull:
+            self._backend.make_room()
+            self._revert()
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug in a fold, or a state that cannot be written: nothing was kept
+            _log.exception("a batch of %d commands was rolled back", len(submissions))
+            self._revert()
+            self._repair = _Repair.REBUILD  # whatever broke the fold may have broken the state
+            return _all_failed(submissions, JournalError(f"the batch was rolled back: {error}"))
+        return self._append(batch, submissions[: len(batch.outcomes)])
+
+    def _append(self, batch: _Batch, submissions: Sequence[Submission]) -> list[Outcome]:
+        try:
             if batch.records or batch.positions:
                 self._backend.append(batch.records, batch.bodies, batch.positions)
         except DiskFull:
-            self._state.revert()
+            self._revert()
             raise
         except CommitAmbiguous as error:
             self.failure = error
-            self._state.revert()
+            self._revert()
             return _all_failed(submissions, error)
-        except Exception as error:  # noqa: BLE001 - a bug in a fold, or a state that cannot be written: nothing was kept
-            _log.exception("a batch of %d commands was rolled back", len(submissions))
-            self._state.revert()
-            self._state_behind = True  # whatever broke the fold may have broken the state: rebuild it
+        except Exception as error:  # noqa: BLE001 - the backend promises that nothing was kept
+            _log.exception("a batch of %d commands was refused", len(submissions))
+            self._revert()
             return _all_failed(submissions, JournalError(f"the batch was rolled back: {error}"))
         self.head = batch.head
         return self._publish(batch)
@@ -185,37 +236,41 @@ class Committer:
     def _publish(self, batch: _Batch) -> list[Outcome]:
         try:
             self._state.publish()
-        except Exception:  # noqa: BLE001 - reported, and every caller is told
-            _log.exception("the state could not be published; it will be rebuilt")
-            self._state_behind = True
+        except Exception as error:  # noqa: BLE001 - reported, and every caller is told
+            _log.exception("the state could not be published")
+            self._revert()
+            self._needs(error)
             behind = StateBehind("the operation is durable, but cannot be read back yet", hint="try again shortly")
             return [(token, behind) for token, _ in batch.outcomes]
         return batch.outcomes
 
     def _decide_all(self, submissions: Sequence[Submission], batch: _Batch) -> None:
+        """Decide on command after command, until the batch is large enough."""
         now_ms = self._now_ms()
         for submission in submissions:
             try:
                 decision = self._decide(submission.command, batch, now_ms)
+                records = _chain(batch.head, now_ms, decision.entries)
+            except DiskFull:
+                raise  # the state's own transaction may be gone, and with it what the commands before this one did
             except Exception as error:  # noqa: BLE001 - a refusal, or a bug in one decision: neither has changed anything
                 batch.outcomes.append((submission.token, error))
                 continue
-            first = len(batch.records)
-            for entry in decision.entries:
-                record = link(batch.head.hash, batch.head.sequence + 1, now_ms, entry)
-                batch.records.append(record)
-                batch.head = Head(record.sequence, record.hash)
-                if entry.body is not None:
-                    batch.bodies[record.sequence] = entry.body
+            for record, entry in zip(records, decision.entries, strict=True):
+                batch.add(record, entry)
                 self._state.fold(record)
-            batch.outcomes.append((submission.token, Appended(batch.records[first:], decision.answer)))
+            batch.outcomes.append((submission.token, Appended(records, decision.answer)))
+            if batch.size_bytes >= BATCH_BYTES_MAX:
+                return
 
     def _decide(self, command: Any, batch: _Batch, now_ms: int) -> Decision:
         if isinstance(command, AppendEntries):
             self._check_unchanged(command, batch)
             return Decision(command.entries)
         if isinstance(command, AdvanceFollower):
-            batch.positions[command.name] = command.position
+            if command.position > batch.head.sequence:
+                raise JournalError(f"follower {command.name!r} cannot be ahead of the journal")
+            batch.positions[command.name] = max(command.position, batch.positions.get(command.name, 0))
             return Decision()
         return self._state.decide(command, batch.head.sequence + 1, now_ms)
 
@@ -227,17 +282,46 @@ class Committer:
         while records := self._backend.read(after, CATCH_UP_RECORDS):
             _refuse_changed(records, streams)
             after = records[-1].sequence
-        _refuse_changed(batch.records, streams)
+        _refuse_changed([record for record in batch.records if record.sequence > after], streams)
 
-    def _rebuild_state(self) -> bool:
+    def _revert(self) -> None:
         try:
-            self._state.discard()
+            self._state.revert()
+        except Exception:  # noqa: BLE001 - reported; the state is rebuilt before it is used again
+            _log.exception("the state could not be reverted")
+            self._repair = _Repair.REBUILD
+
+    def _needs(self, error: Exception) -> None:
+        """After a full disk the state is only behind; after anything else it is suspect."""
+        if isinstance(error, DiskFull):
+            self._backend.make_room()
+            if self._repair is _Repair.NOTHING:
+                self._repair = _Repair.CATCH_UP
+        else:
+            self._repair = _Repair.REBUILD
+
+    def _repaired(self) -> bool:
+        try:
+            if self._repair is _Repair.REBUILD:
+                self._state.discard()
+                self._repair = _Repair.CATCH_UP
             self.catch_up()
-        except Exception:  # noqa: BLE001 - reported, and every caller is told
-            _log.exception("the state could not be rebuilt; trying again with the next batch")
+        except Exception as error:  # noqa: BLE001 - reported, and every caller is told
+            _log.exception("the state could not be repaired; trying again with the next batch")
+            self._revert()
+            self._needs(error)
             return False
-        self._state_behind = False
+        self._repair = _Repair.NOTHING
         return True
+
+
+def _chain(head: Head, now_ms: int, entries: Sequence[Entry]) -> list[Record]:
+    records: list[Record] = []
+    for entry in entries:
+        record = link(head.hash, head.sequence + 1, now_ms, entry)
+        head = Head(record.sequence, record.hash)
+        records.append(record)
+    return records
 
 
 def _refuse_changed(records: Sequence[Record], streams: set[str]) -> None:
@@ -248,83 +332,3 @@ def _refuse_changed(records: Sequence[Record], streams: set[str]) -> None:
 
 def _all_failed(submissions: Sequence[Submission], error: BaseException) -> list[Outcome]:
     return [(submission.token, error) for submission in submissions]
-
-
-Deliver = Callable[[list[Outcome], Head], None]
-
-
-class WriterThread(threading.Thread):
-    """Feeds a Committer from a queue and hands back each batch's outcomes at once.
-
-    `deliver` and `failed` are called on this thread. After `failed` every further command is refused.
-    """
-
-    def __init__(
-        self,
-        committer: Committer,
-        backend: Backend,
-        deliver: Deliver,
-        failed: Callable[[CommitAmbiguous], None],
-        observe: Callable[[int, int], None] | None = None,
-    ) -> None:
-        super().__init__(name="journal-writer", daemon=True)
-        self._committer = committer
-        self._backend = backend
-        self._deliver = deliver
-        self._failed = failed
-        self._observe = observe
-        self._queue: queue.SimpleQueue[Sequence[Submission] | None] = queue.SimpleQueue()
-        self._stopping = False
-
-    def put(self, submissions: Sequence[Submission]) -> None:
-        """Hand over commands, from any thread."""
-        self._queue.put(submissions)
-
-    def stop(self) -> None:
-        """Finish what is queued, then end; wait with `join`."""
-        self._queue.put(None)
-
-    def run(self) -> None:
-        while not self._stopping:
-            submissions = self._next_batch()
-            if submissions:
-                self._run_batch(submissions)
-            self._settle(idle=not submissions)
-        self._settle(idle=True)
-
-    def _next_batch(self) -> list[Submission]:
-        """Wait for commands, then take all that have gathered, up to the bounds of a batch."""
-        try:
-            taken = self._queue.get(timeout=IDLE_SECONDS)
-        except queue.Empty:
-            return []
-        batch: list[Submission] = []
-        while True:
-            if taken is None:
-                self._stopping = True
-                return batch
-            batch.extend(taken)
-            if len(batch) >= BATCH_COMMANDS_MAX:
-                return batch
-            try:
-                taken = self._queue.get_nowait()
-            except queue.Empty:
-                return batch
-
-    def _run_batch(self, submissions: Sequence[Submission]) -> None:
-        before = self._committer.failure
-        outcomes = self._committer.run(submissions)
-        self._deliver(outcomes, self._committer.head)
-        if self._observe is not None:
-            self._observe(len(submissions), self._committer.head.sequence)
-        if self._committer.failure is not None and before is None:
-            self._failed(self._committer.failure)
-
-    def _settle(self, *, idle: bool) -> None:
-        if self._committer.failure is not None:
-            return
-        try:
-            self._backend.settle(idle=idle)
-        except CommitAmbiguous as error:
-            self._committer.failure = error
-            self._failed(error)
