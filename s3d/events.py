@@ -18,10 +18,10 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     """A mutation that a client made.
 
     `input` is the operation's normalised input under botocore's names, without Bucket, Key, Body and the checksums'
-    values. `etag` is without quotes. `extents` says where the bytes are; empty with `size` > 0 means: in this record's
-    own row. `replaces` is the sequence of the unconfirmed or last record that this one follows on its key (0: none
-    known), `replaces_etag` the ETag that the edge believed it was replacing. A copy names its source, the sequence of
-    the record that made it and its ETag.
+    values; `checksums` has those, in base64 under their own names (`ChecksumCRC32`). `etag` is without quotes.
+    `extents` says where the bytes are; empty with `size` > 0 means: in this record's own row. `replaces` is the
+    sequence of the last record on this key (0: none known), `replaces_etag` the ETag that the edge believed it was
+    replacing. A copy names its source, the sequence of the record that made it and its ETag.
     """
 
     version: int = 1

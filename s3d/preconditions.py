@@ -1,8 +1,8 @@
 """Conditions on reads and writes, as S3 and RFC 9110 (section 13) decide them. Pure."""
 
-import time
 from datetime import datetime
 
+from s3d.dates import http_date
 from s3d.errors import S3Error
 
 
@@ -69,16 +69,3 @@ def _precondition_failed(condition: str) -> S3Error:
 
 def _not_modified(etag: str, modified_ms: int) -> S3Error:
     return S3Error("NotModified", headers={"ETag": f'"{etag}"', "Last-Modified": http_date(modified_ms)})
-
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def http_date(at_ms: int) -> str:
-    """RFC 9110's date format, from milliseconds since 1970."""
-    t = time.gmtime(at_ms // 1000)
-    return (
-        f"{_DAYS[t.tm_wday]}, {t.tm_mday:02d} {_MONTHS[t.tm_mon - 1]} {t.tm_year:04d} "
-        f"{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d} GMT"
-    )

@@ -17,21 +17,25 @@ _FAN_OUT = 256
 class BlobWriter:
     """One blob being written, by one thread at a time."""
 
-    def __init__(self, files: "BlobFiles", blob: str, file: DiskFile) -> None:
+    def __init__(self, files: "BlobFiles", blob: str) -> None:
         self._files = files
-        self._file: DiskFile | None = file
+        self._file: DiskFile | None = None
         self.id = blob
         self.size_bytes = 0
 
-    def write(self, data: bytes | memoryview) -> None:
+    def create(self) -> None:
+        """Make the file. Raises OSError."""
+        self._file = self._files.create_file(self.id)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes. Raises OSError; then the blob can only be aborted."""
-        assert self._file is not None, "the blob is already finished"
-        self._file.pwrite(data, self.size_bytes)
+        assert self._file is not None, "the blob is not open for writing"
+        self._file.pwrite(memoryview(data), self.size_bytes)
         self.size_bytes += len(data)
 
     def finish(self) -> None:
         """Make bytes and name durable. Raises OSError; then the blob can only be aborted, never synced again."""
-        assert self._file is not None, "the blob is already finished"
+        assert self._file is not None, "the blob is not open for writing"
         self._file.sync()
         self._file.close()
         self._file = None
@@ -58,10 +62,19 @@ class BlobFiles:
         for number in range(_FAN_OUT):
             self._disk.make_directory(f"{self._directory}/{number:02x}")
 
+    def begin(self) -> BlobWriter:
+        """A writer with an id of its own, and no file yet."""
+        return BlobWriter(self, self._new_id())
+
     def create(self) -> BlobWriter:
-        """Begin a blob. Raises OSError."""
-        blob = self._new_id()
-        return BlobWriter(self, blob, self._disk.create(self.path(blob)))
+        """A writer whose file exists. Raises OSError."""
+        writer = self.begin()
+        writer.create()
+        return writer
+
+    def create_file(self, blob: str) -> DiskFile:
+        """Make the file of a new blob. Raises OSError."""
+        return self._disk.create(self.path(blob))
 
     def open(self, blob: str) -> DiskFile:
         """Open a blob for reading. Raises FileNotFoundError."""

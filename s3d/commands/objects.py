@@ -24,7 +24,8 @@ class Origin(msgspec.Struct, frozen=True):
 class ReceivedBody(msgspec.Struct, frozen=True):
     """A body whose bytes are verified and, when they are in blobs, durable.
 
-    `data` holds a small body; otherwise `extents` say where it is. `sha256` is raw, `etag` the MD5 in hex.
+    `data` holds a small body; otherwise `extents` say where it is. `sha256` is raw, `etag` the MD5 in hex; `checksums`
+    are in base64 under botocore's names (`ChecksumCRC32`).
     """
 
     size: int

@@ -1,0 +1,75 @@
+"""The threads that hash, write and read large bodies, and the pins that keep a blob alive while somebody needs it.
+
+The pool is ours alone: the loop's default executor is shared with name resolution, and six slow fsyncs would stall it.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from s3d.blobs.files import BlobFiles, BlobWriter
+from s3d.values import BlobBytes, Extents
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class BlobPool:
+    """Blob work off the event loop. `pin` and `release` are called on the loop only."""
+
+    def __init__(self, files: BlobFiles, threads: int) -> None:
+        self.files = files
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="body")
+        self._pins: Counter[str] = Counter()
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call on one of the threads."""
+        assert not kwargs, "positional arguments only"
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+
+    async def create(self) -> BlobWriter:
+        """Begin a blob that is pinned from the first moment; whoever creates it calls `release` when a record names it.
+
+        Raises OSError.
+        """
+        writer = self.files.begin()
+        self.pin(writer.id)
+        try:
+            await self.run(writer.create)
+        except BaseException:
+            self.release(writer.id)
+            raise
+        return writer
+
+    def pin(self, blob: str) -> None:
+        """Keep a blob that no published record names (yet, or any more)."""
+        self._pins[blob] += 1
+
+    def release(self, blob: str) -> None:
+        """Undo one `pin`."""
+        self._pins[blob] -= 1
+        if self._pins[blob] <= 0:
+            del self._pins[blob]
+
+    def is_pinned(self, blob: str) -> bool:
+        """Whether somebody is writing, sending or copying the blob."""
+        return blob in self._pins
+
+    @contextlib.contextmanager
+    def pinned(self, extents: Extents) -> Iterator[None]:
+        """Pin all blobs of an object while its bytes are in use."""
+        blobs = [extent.blob for extent in extents if isinstance(extent, BlobBytes)]
+        for blob in blobs:
+            self.pin(blob)
+        try:
+            yield
+        finally:
+            for blob in blobs:
+                self.release(blob)
+
+    def close(self) -> None:
+        """Wait for what is running, then end the threads."""
+        self._executor.shutdown(wait=True)

@@ -1,0 +1,1 @@
+"""One way in: every surface (HTTP, later FUSE and a console) calls `Operations.perform`."""

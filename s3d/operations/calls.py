@@ -1,0 +1,58 @@
+"""What a surface hands to an operation, and what comes back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from s3d.auth.caller import Caller
+from s3d.commands.objects import ReceivedBody
+from s3d.remote.seam import RemoteStream
+from s3d.values import Extents
+
+
+class IncomingBody(Protocol):
+    """A request's body, not read yet: an operation that refuses never reads it."""
+
+    async def receive(self) -> ReceivedBody:
+        """Read and verify everything; large bodies are durable in a blob when this returns.
+
+        Raises the S3Error of the first claim that does not hold; nothing is left behind then.
+        """
+
+    def discard(self) -> None:
+        """Let go of a received body that certainly no record names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of an authenticated caller; `input` has botocore's names, without the body."""
+
+    operation: str
+    caller: Caller
+    bucket: str
+    key: str
+    input: Mapping[str, Any]
+    body: IncomingBody
+    request_id: str
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """The body of an answer: bytes that are here, or that are arriving from the remote."""
+
+    size: int
+    extents: Extents = ()
+    stream: RemoteStream | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: the operation's output under botocore's names, its body if it has one, and s3d's own headers."""
+
+    output: Mapping[str, Any]
+    content: Bytes | None = None
+    sequence: int = 0
+    age_seconds: int | None = None
+    partial: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)

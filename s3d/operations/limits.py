@@ -1,0 +1,97 @@
+"""What S3 refuses about names, metadata and features, before anything is read or kept.
+
+Source of the figures: "Creating object key names", "Working with object metadata", "Bucket naming rules" and "Object
+tagging" in the S3 User Guide.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from s3d.errors import S3Error
+
+KEY_BYTES_MAX = 1024
+METADATA_BYTES_MAX = 2048
+TAGS_MAX, TAG_KEY_MAX, TAG_VALUE_MAX = 10, 128, 256
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+\Z")
+_RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+_UNSUPPORTED = {
+    # Accepting these and storing plain text, or forgetting them, would be a promise that nobody keeps.
+    "SSECustomerAlgorithm": "x-amz-server-side-encryption-customer-algorithm",
+    "SSECustomerKey": "x-amz-server-side-encryption-customer-key",
+    "CopySourceSSECustomerAlgorithm": "x-amz-copy-source-server-side-encryption-customer-algorithm",
+    "ServerSideEncryption": "x-amz-server-side-encryption",
+    "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+    "ObjectLockMode": "x-amz-object-lock-mode",
+    "ObjectLockRetainUntilDate": "x-amz-object-lock-retain-until-date",
+    "ObjectLockLegalHoldStatus": "x-amz-object-lock-legal-hold",
+    "WriteOffsetBytes": "x-amz-write-offset-bytes",
+    "VersionId": "versionId",
+}
+
+
+def check_bucket_name(name: str) -> None:
+    """Raise InvalidBucketName unless S3 would take the name."""
+    if (
+        not _BUCKET.match(name)
+        or ".." in name
+        or _ADDRESS.match(name)
+        or name.startswith(_RESERVED_PREFIXES)
+        or name.endswith(_RESERVED_SUFFIXES)
+    ):
+        raise S3Error("InvalidBucketName", "The specified bucket is not valid.", details={"BucketName": name})
+
+
+def check_key(key: str) -> None:
+    """Raise KeyTooLongError for a key of more than 1,024 bytes of UTF-8."""
+    if len(key) > KEY_BYTES_MAX // 4 and (size := len(key.encode())) > KEY_BYTES_MAX:
+        raise S3Error(
+            "KeyTooLongError",
+            "Your key is too long",
+            details={"Size": str(size), "MaxSizeAllowed": str(KEY_BYTES_MAX)},
+        )
+
+
+def check_supported(parameters: Mapping[str, Any]) -> None:
+    """Raise NotImplemented for what this daemon would have to pretend."""
+    for name in parameters.keys() & _UNSUPPORTED.keys():
+        raise S3Error(
+            "NotImplemented",
+            "A header you provided implies functionality that is not implemented",
+            details={"Header": _UNSUPPORTED[name]},
+        )
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Raise MetadataTooLarge for more than 2 KB of user metadata."""
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
+    if size > METADATA_BYTES_MAX:
+        raise S3Error(
+            "MetadataTooLarge",
+            "Your metadata headers exceed the maximum allowed metadata size",
+            details={"Size": str(size), "MaxSizeAllowed": str(METADATA_BYTES_MAX)},
+        )
+
+
+def check_tagging(tagging: str) -> None:
+    """Raise InvalidArgument or InvalidTag for a malformed x-amz-tagging header."""
+    try:
+        pairs = parse_qsl(tagging, keep_blank_values=True, strict_parsing=bool(tagging))
+    except ValueError:
+        raise _invalid_tagging("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded.") from None
+    if len(pairs) > TAGS_MAX:
+        raise S3Error("BadRequest", "Object tags cannot be greater than 10")
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise S3Error("InvalidTag", "Cannot provide multiple Tags with the same key")
+    for name, value in pairs:
+        if not name or len(name) > TAG_KEY_MAX:
+            raise S3Error("InvalidTag", "The TagKey you have provided is invalid", details={"TagKey": name})
+        if len(value) > TAG_VALUE_MAX:
+            raise S3Error("InvalidTag", "The TagValue you have provided is invalid", details={"TagValue": value})
+
+
+def _invalid_tagging(message: str) -> S3Error:
+    return S3Error("InvalidArgument", message, details={"ArgumentName": "x-amz-tagging"})

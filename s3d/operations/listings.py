@@ -1,0 +1,148 @@
+"""ListObjects, ListObjectsV2 and ListBuckets."""
+
+import base64
+import binascii
+from typing import Any
+
+from s3d.dates import iso_date
+from s3d.errors import S3Error, remote_unreachable
+from s3d.operations.calls import Call, Reply
+from s3d.queries.asking import Asking
+from s3d.queries.buckets import existing_bucket, list_buckets
+from s3d.queries.listing import ListRequest, LocalSource, MergedSource, Page, Source, Start, make_page
+from s3d.view.questions import Questions
+from s3d.view.rows import BucketRow, ListedObject
+
+KEYS_MAX = 1000
+OWNER = {"ID": "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a", "DisplayName": "s3d"}
+
+
+class Listings:
+    """Answers from the view in buckets that are ours alone, else from the remote with the view laid over it."""
+
+    def __init__(self, questions: Questions, asking: Asking | None) -> None:
+        self._questions = questions
+        self._asking = asking
+
+    async def list_objects_v2(self, call: Call) -> Reply:
+        """Pages are linked by opaque tokens, which hold where the next page begins."""
+        given = call.input
+        token = given.get("ContinuationToken")
+        start = decode_token(token) if token is not None else Start(given.get("StartAfter", ""), inclusive=False)
+        entries_max = _entries_max(given)
+        page = await self._page(call, start, entries_max)
+        owner = OWNER if given.get("FetchOwner") else None
+        output = _common_output(call, page, entries_max, owner)
+        output["KeyCount"] = len(page.objects) + len(page.prefixes)
+        for name in ("ContinuationToken", "StartAfter"):
+            if given.get(name) is not None:
+                output[name] = given[name]
+        if page.next is not None:
+            output["NextContinuationToken"] = encode_token(page.next)
+        return Reply(output)
+
+    async def list_objects(self, call: Call) -> Reply:
+        """Pages are linked by the last key or prefix given."""
+        entries_max = _entries_max(call.input)
+        marker = call.input.get("Marker", "")
+        page = await self._page(call, Start(marker, inclusive=False), entries_max)
+        output = _common_output(call, page, entries_max, OWNER)
+        output["Marker"] = marker
+        if page.next is not None and call.input.get("Delimiter"):
+            output["NextMarker"] = page.last
+        return Reply(output)
+
+    async def list_buckets(self, call: Call) -> Reply:
+        """All buckets, or a page of them."""
+        given = call.input
+        rows = await list_buckets(self._questions, self._asking)
+        prefix, after = (
+            given.get("Prefix", ""),
+            decode_token(given["ContinuationToken"]).key if given.get("ContinuationToken") else "",
+        )
+        rows = [row for row in rows if row.name.startswith(prefix) and row.name > after]
+        limit = given.get("MaxBuckets") or len(rows)
+        output: dict[str, Any] = {"Owner": OWNER, "Buckets": [_bucket_entry(row) for row in rows[:limit]]}
+        if prefix:
+            output["Prefix"] = prefix
+        if len(rows) > limit:
+            output["ContinuationToken"] = encode_token(Start(rows[limit - 1].name, inclusive=False))
+        return Reply(output)
+
+    async def _page(self, call: Call, start: Start, entries_max: int) -> Page:
+        bucket = await existing_bucket(self._questions, self._asking, call.bucket)
+        prefix = call.input.get("Prefix", "")
+        request = ListRequest(call.bucket, prefix, call.input.get("Delimiter", ""), start, entries_max)
+        return await make_page(self._source(bucket, prefix), request)
+
+    def _source(self, bucket: BucketRow, prefix: str) -> Source:
+        if bucket.sole:
+            return LocalSource(self._questions, bucket.name, prefix)
+        if self._asking is None:
+            raise remote_unreachable(f"What else is in the bucket {bucket.name}")
+        return MergedSource(self._questions, self._asking, bucket.name, prefix)
+
+
+def encode_token(start: Start) -> str:
+    """An opaque continuation token."""
+    return base64.urlsafe_b64encode(b"1" + (b"=" if start.inclusive else b">") + start.key.encode()).decode()
+
+
+def decode_token(token: str) -> Start:
+    """Where a token continues. Raises InvalidArgument for one that was not made here."""
+    try:
+        raw = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+        if raw[:2] in {b"1=", b"1>"}:
+            return Start(raw[2:].decode(), inclusive=raw[1:2] == b"=")
+    except (binascii.Error, ValueError):
+        pass
+    raise S3Error(
+        "InvalidArgument",
+        "The continuation token provided is incorrect",
+        details={"ArgumentName": "continuation-token"},
+    )
+
+
+def _entries_max(given: Any) -> int:
+    return min(int(given.get("MaxKeys", KEYS_MAX)), KEYS_MAX)
+
+
+def _common_output(call: Call, page: Page, entries_max: int, owner: dict[str, str] | None) -> dict[str, Any]:
+    given = call.input
+    output: dict[str, Any] = {
+        "Name": call.bucket,
+        "Prefix": given.get("Prefix", ""),
+        "MaxKeys": entries_max,
+        "IsTruncated": page.next is not None,
+        "Contents": _contents(page.objects, owner),
+        "CommonPrefixes": [{"Prefix": prefix} for prefix in page.prefixes],
+    }
+    for name in ("Delimiter", "EncodingType"):
+        if given.get(name):
+            output[name] = given[name]
+    return output
+
+
+def _contents(objects: list[ListedObject], owner: dict[str, str] | None) -> list[dict[str, Any]]:
+    """Entries for the serializer; many objects of one moment share its text."""
+    texts: dict[int, str] = {}
+    entries: list[dict[str, Any]] = []
+    for one in objects:
+        moment = texts.get(one.modified_ms)
+        if moment is None:
+            moment = texts[one.modified_ms] = iso_date(one.modified_ms)
+        entry = {
+            "Key": one.key,
+            "LastModified": moment,
+            "ETag": f'"{one.etag}"',
+            "Size": one.size,
+            "StorageClass": one.storage_class,
+        }
+        if owner is not None:
+            entry["Owner"] = owner
+        entries.append(entry)
+    return entries
+
+
+def _bucket_entry(row: BucketRow) -> dict[str, Any]:
+    return {"Name": row.name, "CreationDate": iso_date(row.created_ms)}

@@ -1,0 +1,137 @@
+"""GetObject and HeadObject."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from s3d import preconditions, ranges
+from s3d.dates import http_date
+from s3d.errors import S3Error
+from s3d.operations import limits
+from s3d.operations.calls import Bytes, Call, Reply
+from s3d.queries.objects import Found, ObjectReader
+from s3d.remote.seam import RemoteStream
+from s3d.values import slice_extents
+from s3d.view.facts import ObjectFact
+
+_OUTPUT = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Expires",
+    "Metadata",
+    "TagCount",
+    "WebsiteRedirectLocation",
+)
+_OVERRIDES = {
+    "ResponseCacheControl": "CacheControl",
+    "ResponseContentDisposition": "ContentDisposition",
+    "ResponseContentEncoding": "ContentEncoding",
+    "ResponseContentLanguage": "ContentLanguage",
+    "ResponseContentType": "ContentType",
+    "ResponseExpires": "Expires",
+}
+_DEFAULT_CONTENT_TYPE = "binary/octet-stream"  # what S3 gives an object that came without one
+_REPLICATION = ("PENDING", "COMPLETED", "FAILED")
+Keep = Callable[[ObjectFact, RemoteStream], RemoteStream]
+
+
+class ObjectReads:
+    """Answers from here when the bytes are here, else from the remote. `keep` caches what streams through."""
+
+    def __init__(self, reader: ObjectReader, keep: Keep | None) -> None:
+        self._reader = reader
+        self._keep = keep
+
+    async def get_object(self, call: Call) -> Reply:
+        """The object, or the part of it that the range names."""
+        self._check(call.input)
+        range_text = call.input.get("Range")
+        found = await self._reader.open(call.bucket, call.key, range_text)
+        try:
+            output, span = self._answer(call, found)
+        except BaseException:
+            if found.stream is not None:
+                await found.stream.close()
+            raise
+        if found.stream is not None:
+            return self._streamed(call, found, output, span)
+        assert found.extents is not None, "open() gives bytes or a stream"
+        start, length = span or (0, found.size)
+        extents = found.extents if span is None else slice_extents(found.extents, start, length)
+        return _reply(found, output, Bytes(length, extents), span)
+
+    async def head_object(self, call: Call) -> Reply:
+        """The same answer without its body."""
+        self._check(call.input)
+        found = await self._reader.head(call.bucket, call.key)
+        output, span = self._answer(call, found)
+        return _reply(found, output, None, span)
+
+    def _check(self, given: Mapping[str, Any]) -> None:
+        limits.check_supported(given)
+        if "PartNumber" in given:
+            if "Range" in given:
+                raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+            if given["PartNumber"] != 1:
+                raise S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable")
+
+    def _answer(self, call: Call, found: Found) -> tuple[dict[str, Any], tuple[int, int] | None]:
+        """The output without what belongs to the body, and the span of bytes. Raises 304, 412 and 416."""
+        given = call.input
+        preconditions.check_read(
+            found.etag,
+            found.modified_ms,
+            if_match=given.get("IfMatch"),
+            if_none_match=given.get("IfNoneMatch"),
+            if_modified_since=given.get("IfModifiedSince"),
+            if_unmodified_since=given.get("IfUnmodifiedSince"),
+        )
+        span = ranges.resolve(given.get("Range"), found.size)
+        output = object_output(found)
+        for name, target in _OVERRIDES.items():
+            if name in given:
+                output[target] = given[name]
+        output["ContentLength"] = found.size if span is None else span[1]
+        if span is not None:
+            output["ContentRange"] = f"bytes {span[0]}-{span[0] + span[1] - 1}/{found.size}"
+        if given.get("ChecksumMode") == "ENABLED" and span is None:
+            output.update(_checksums(found))
+        return output, span
+
+    def _streamed(self, call: Call, found: Found, output: dict[str, Any], span: tuple[int, int] | None) -> Reply:
+        assert found.stream is not None
+        stream = found.stream
+        if span is None and self._keep is not None:
+            fact = ObjectFact(call.bucket, call.key, present=True, seen_ms=0, size=found.size, etag=found.etag)
+            stream = self._keep(fact, stream)
+        size = found.size if span is None else span[1]
+        return _reply(found, output, Bytes(size, stream=stream), span)
+
+
+def object_output(found: Found) -> dict[str, Any]:
+    """An object's description under botocore's output names."""
+    attributes = found.attributes
+    output: dict[str, Any] = {name: attributes[name] for name in _OUTPUT if name in attributes}
+    output.setdefault("ContentType", _DEFAULT_CONTENT_TYPE)
+    output["AcceptRanges"] = "bytes"
+    output["ETag"] = f'"{found.etag}"'
+    output["LastModified"] = http_date(found.modified_ms)
+    if (storage_class := attributes.get("StorageClass", "STANDARD")) != "STANDARD":
+        output["StorageClass"] = storage_class
+    if attributes.get("Tagging"):
+        output["TagCount"] = attributes["Tagging"].count("&") + 1
+    if found.replication is not None:
+        output["ReplicationStatus"] = _REPLICATION[found.replication]
+    return output
+
+
+def _checksums(found: Found) -> dict[str, str]:
+    values = {name: value for name, value in found.attributes.items() if name.startswith("Checksum") and name.isalnum()}
+    values.pop("ChecksumAlgorithm", None)
+    return {**values, "ChecksumType": "FULL_OBJECT"} if values else {}
+
+
+def _reply(found: Found, output: dict[str, Any], content: Bytes | None, span: tuple[int, int] | None) -> Reply:
+    return Reply(output, content, found.sequence, found.age_seconds, partial=span is not None)

@@ -1,0 +1,154 @@
+"""PutObject, DeleteObject, DeleteObjects."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from s3d.clock import milliseconds
+from s3d.commands.objects import DeleteObjects, Deletion, Origin, PutObject
+from s3d.dates import http_date
+from s3d.errors import S3Error
+from s3d.operations import limits
+from s3d.operations.bodies import BodyCache
+from s3d.operations.calls import Call, Reply
+from s3d.operations.submitting import Submitter
+
+_KEPT = (
+    "ACL",
+    "CacheControl",
+    "ChecksumAlgorithm",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Expires",
+    "GrantFullControl",
+    "GrantRead",
+    "GrantReadACP",
+    "GrantWriteACP",
+    "IfMatch",
+    "IfNoneMatch",
+    "Metadata",
+    "StorageClass",
+    "Tagging",
+    "WebsiteRedirectLocation",
+)
+_STORAGE_CLASSES = frozenset(
+    {
+        "STANDARD",
+        "REDUCED_REDUNDANCY",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER",
+        "DEEP_ARCHIVE",
+        "GLACIER_IR",
+    }
+)
+
+
+class ObjectWrites:
+    """Operations that write objects from what the client sends."""
+
+    def __init__(self, submitter: Submitter, bodies: BodyCache) -> None:
+        self._submitter = submitter
+        self._bodies = bodies
+
+    async def put_object(self, call: Call) -> Reply:
+        """Body durable, then the record, then the answer."""
+        kept = kept_input(call.input)
+        body = await call.body.receive()
+        command = PutObject(call.bucket, call.key, kept, body, origin_of(call))
+        try:
+            appended = await self._submitter.submit(command)
+        except S3Error as error:
+            if error.code not in {"InternalError", "ServiceUnavailable"}:  # those may have been kept
+                call.body.discard()
+            raise
+        sequence = appended.records[0].sequence
+        if body.data is not None:
+            self._bodies.put(sequence, body.data)
+        output: dict[str, Any] = {"ETag": f'"{body.etag}"'}
+        if body.checksums:
+            output.update(body.checksums)
+            output["ChecksumType"] = "FULL_OBJECT"
+        return Reply(output, sequence=sequence)
+
+    async def delete_object(self, call: Call) -> Reply:
+        """Deleting what is not there succeeds, and is replayed all the same: the remote may have it."""
+        limits.check_supported(call.input)
+        deletion = Deletion(call.key, call.input.get("IfMatch"))
+        appended = await self._submitter.submit(
+            DeleteObjects(call.bucket, (deletion,), origin_of(call)), essential=True
+        )
+        (error,) = appended.answer
+        if error is not None:
+            raise error
+        return Reply({}, sequence=appended.records[0].sequence)
+
+    async def delete_objects(self, call: Call) -> Reply:
+        """Up to 1,000 keys at once: all the records of a request are durable together."""
+        wanted = call.input["Delete"]
+        deletions: list[Deletion] = []
+        errors: list[dict[str, str]] = []
+        for one in wanted["Objects"]:
+            refused = _refuse_deletion(one)
+            if refused is None:
+                deletions.append(Deletion(one["Key"], one.get("ETag")))
+            else:
+                errors.append(_error_entry(one["Key"], refused))
+        command = DeleteObjects(call.bucket, tuple(deletions), origin_of(call))
+        appended = await self._submitter.submit(command, essential=True)
+        deleted: list[dict[str, str]] = []
+        for deletion, error in zip(deletions, appended.answer, strict=True):
+            if error is None:
+                deleted.append({"Key": deletion.key})
+            else:
+                errors.append(_error_entry(deletion.key, error))
+        output: dict[str, Any] = {"Errors": errors} if errors else {}
+        if not wanted.get("Quiet"):
+            output["Deleted"] = deleted
+        return Reply(output, sequence=appended.records[-1].sequence if appended.records else 0)
+
+
+def origin_of(call: Call) -> Origin:
+    """Who made a mutation, for its record."""
+    return Origin(call.caller.access_key, call.caller.source, call.request_id, call.since_ms)
+
+
+def kept_input(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is journaled and replayed of a PutObject's input, checked. Raises S3Error."""
+    limits.check_supported(given)
+    kept = {name: given[name] for name in _KEPT if name in given}
+    if "Metadata" in kept:
+        limits.check_metadata(kept["Metadata"])
+    if "Tagging" in kept:
+        limits.check_tagging(kept["Tagging"])
+    if "StorageClass" in kept and kept["StorageClass"] not in _STORAGE_CLASSES:
+        raise S3Error("InvalidStorageClass", "The storage class you specified is not valid")
+    if "ContentEncoding" in kept:
+        kept["ContentEncoding"] = _without_aws_chunked(kept["ContentEncoding"])
+        if not kept["ContentEncoding"]:
+            del kept["ContentEncoding"]
+    if isinstance(expires := kept.get("Expires"), datetime):
+        kept["Expires"] = http_date(milliseconds(expires.timestamp()))
+    return kept
+
+
+def _without_aws_chunked(encoding: str) -> str:
+    """The framing of the upload is not an encoding of the object."""
+    parts = [part.strip() for part in encoding.split(",")]
+    return ",".join(part for part in parts if part and part.lower() != "aws-chunked")
+
+
+def _refuse_deletion(one: Mapping[str, Any]) -> S3Error | None:
+    try:
+        limits.check_supported(one)
+        limits.check_key(one["Key"])
+    except S3Error as error:
+        return error
+    return None
+
+
+def _error_entry(key: str, error: S3Error) -> dict[str, str]:
+    return {"Key": key, "Code": error.code, "Message": error.message}

@@ -1,0 +1,57 @@
+"""Commands into the journal, and what a client is told when one cannot be decided or kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+from journal import Appended, CommitAmbiguous, DiskFull, JournalError
+from s3d.commands.knowledge import Need, NeedBucket
+from s3d.errors import S3Error, remote_unreachable
+from s3d.queries.asking import Asking
+
+_ANSWERS_MAX = 4  # a decision asks for the bucket, then the object; more means that the clock runs backwards
+Submit = Callable[..., Any]
+
+
+class Submitter:
+    """Submits commands; where a decision needs a fact, asks the remote for it and submits again."""
+
+    def __init__(self, submit: Submit, asking: Asking | None) -> None:
+        self._submit = submit
+        self._asking = asking
+
+    async def submit(self, command: Any, *, essential: bool = False) -> Appended:
+        """The command's records, durable and visible.
+
+        Raises the S3Error that the decision came to, or a 503 when the remote would have to be asked and cannot.
+        """
+        for _ in range(_ANSWERS_MAX):
+            try:
+                appended: Appended = await self._submit(command, essential=essential)
+            except Need as need:
+                await self._answer(need)
+            except JournalError as error:
+                raise as_s3_error(error) from error
+            else:
+                return appended
+        raise remote_unreachable("What this operation depends on")
+
+    async def _answer(self, need: Need) -> None:
+        if self._asking is None:
+            raise remote_unreachable("What this operation depends on")
+        if isinstance(need.question, NeedBucket):
+            await self._asking.bucket(need.question.bucket)
+        else:
+            await self._asking.object(need.question.bucket, need.question.key)
+
+
+def as_s3_error(error: JournalError) -> S3Error:
+    """Nothing kept: come again. Perhaps kept: a 500, after which a client looks or repeats."""
+    if isinstance(error, DiskFull):
+        return S3Error(
+            "SlowDown",
+            "The local disk is full; nothing was kept. Deletes and reads go on.",
+            headers={"Retry-After": "10"},
+        )
+    if isinstance(error, CommitAmbiguous):
+        return S3Error("InternalError", "The operation may or may not have been kept; look before repeating it.")
+    return S3Error("ServiceUnavailable", error.message, headers={"Retry-After": "1"})

@@ -1,0 +1,31 @@
+"""Which operation is done by what: the whole S3 surface of the daemon, in one place."""
+
+from collections.abc import Mapping
+
+from s3d.operations.bucket_operations import BucketOperations
+from s3d.operations.copies import Copies
+from s3d.operations.listings import Listings
+from s3d.operations.object_reads import ObjectReads
+from s3d.operations.object_writes import ObjectWrites
+from s3d.operations.perform import Handler
+
+
+def handlers(
+    buckets: BucketOperations, writes: ObjectWrites, reads: ObjectReads, copies: Copies, listings: Listings
+) -> Mapping[str, Handler]:
+    """Operations by their S3 names; what is not here answers NotImplemented."""
+    return {
+        "ListBuckets": listings.list_buckets,
+        "CreateBucket": buckets.create_bucket,
+        "HeadBucket": buckets.head_bucket,
+        "DeleteBucket": buckets.delete_bucket,
+        "GetBucketLocation": buckets.get_bucket_location,
+        "ListObjects": listings.list_objects,
+        "ListObjectsV2": listings.list_objects_v2,
+        "GetObject": reads.get_object,
+        "HeadObject": reads.head_object,
+        "PutObject": writes.put_object,
+        "CopyObject": copies.copy_object,
+        "DeleteObject": writes.delete_object,
+        "DeleteObjects": writes.delete_objects,
+    }
