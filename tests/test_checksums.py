@@ -27,7 +27,7 @@ from s3d.checksums import (
 )
 from s3d.errors import S3Error
 
-# Check values of the algorithms' own documents for the ASCII digits 1 to 9; the xxHashes are of the reference program.
+# The published check values: of the ASCII digits 1 to 9.
 NINE = b"123456789"
 KNOWN = {
     "CRC32": "cbf43926",
