@@ -41,10 +41,10 @@ def load(
     return settings
 
 
-def exposed_secrets(path: str, settings: Settings) -> bool:
+def exposes_secrets(path: str) -> bool:
     """Whether the file gives secrets and every user of this machine may read it: worth a warning at start."""
-    in_file = _flatten(_parse(_read(path), path), path)
-    return any(catalogue()[name].secret for name in in_file) and bool(os.stat(path).st_mode & 0o004)
+    given = _flatten(_parse(_read(path), path), path)
+    return any(catalogue()[name].secret for name in given) and bool(os.stat(path).st_mode & 0o004)
 
 
 # the file

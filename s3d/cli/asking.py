@@ -1,0 +1,92 @@
+"""Ask the daemon's admin listener: one short request at a time, over the standard library's HTTP client.
+
+aiohttp would take longer to import than most of these questions take to answer.
+"""
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from s3d.errors import S3dError
+
+ANSWER_SECONDS_MAX = 10.0
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+Answer = TypeVar("Answer")
+
+
+class AdminClient:
+    """The daemon behind a URL; None is the default one. Every method raises S3dError."""
+
+    def __init__(self, url: str | None) -> None:
+        from s3d.config import AdminSettings, parse_listen
+
+        self._address = parse_listen(url or AdminSettings().listen)
+
+    def get(
+        self, path: str, answer: type[Answer], query: Mapping[str, str] | None = None, *, patience_seconds: float = 0.0
+    ) -> Answer:
+        """Ask; `patience_seconds` is how long the daemon was asked to take over it."""
+        parameters = urlencode(query or {}, errors="surrogateescape")
+        return self._ask("GET", f"{path}?{parameters}", None, answer, patience_seconds)
+
+    def post(self, path: str, document: Any, answer: type[Answer]) -> Answer:
+        """Have something done."""
+        return self._ask("POST", path, json.dumps(document), answer, 0.0)
+
+    def _ask(self, method: str, target: str, body: str | None, answer: type[Answer], patience_seconds: float) -> Answer:
+        import msgspec
+
+        status, content = self._exchange(method, target, body, patience_seconds)
+        if status >= 400:
+            raise self._refusal(status, content)
+        try:
+            return msgspec.json.decode(content, type=answer)
+        except msgspec.MsgspecError:
+            raise self._stranger() from None
+
+    def _exchange(self, method: str, target: str, body: str | None, patience_seconds: float) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(
+            self._address.host, self._address.port, timeout=ANSWER_SECONDS_MAX + patience_seconds
+        )
+        try:
+            connection.request(method, target, body, {"Content-Type": "application/json"} if body is not None else {})
+            response = connection.getresponse()
+            return response.status, response.read(ANSWER_BYTES_MAX)
+        except TimeoutError:
+            raise S3dError(
+                f"the daemon at {self._address.url} does not answer", hint="its log says what it is busy with"
+            ) from None
+        except (http.client.HTTPException, ConnectionResetError, BrokenPipeError) as error:
+            if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError):
+                raise S3dError(
+                    f"the daemon at {self._address.url} went away", hint="ask again when it is back"
+                ) from None
+            raise self._stranger() from None
+        except OSError:
+            raise S3dError(
+                f"no daemon answers at {self._address.url}",
+                hint="start it with `s3d run`, or name its admin listener with --admin or S3D_ADMIN",
+            ) from None
+        finally:
+            connection.close()
+
+    def _refusal(self, status: int, content: bytes) -> S3dError:
+        import msgspec
+
+        from s3d.telemetry.report import Problem
+
+        try:
+            problem = msgspec.json.decode(content, type=Problem)
+        except msgspec.MsgspecError:
+            if status >= 500:
+                return S3dError(f"the daemon failed over this question (HTTP {status})", hint="its log says why")
+            return self._stranger()
+        return S3dError(problem.error, hint=problem.hint)
+
+    def _stranger(self) -> S3dError:
+        return S3dError(
+            f"what answers at {self._address.url} is not the admin listener of an s3d daemon",
+            hint="S3 clients use another port than --admin and S3D_ADMIN",
+        )

@@ -1,0 +1,96 @@
+"""`s3d journal`: a journal on disk, looked at without the daemon and without changing it."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from s3d.cli.options import as_json
+from s3d.cli.showing import count_text, show_json
+from s3d.errors import DataDirectoryError
+
+if TYPE_CHECKING:
+    from journal.inspection import Inspection
+
+
+@click.group(short_help="Verify, export or adopt a journal on disk.")
+def journal() -> None:
+    """Look at the journal in a data directory.
+
+    `verify` and `export` work on a private copy: the daemon may be running, stopped, or refusing to start, and nothing
+    in the directory changes.
+    """
+
+
+@journal.command(short_help="Check every record of a journal.")
+@click.argument("data_dir", metavar="DATA_DIR")
+@as_json
+def verify(data_dir: str, as_json: bool) -> None:  # noqa: FBT001
+    """Check pages, hash chain, bodies and mark. Exit code 1, and the first record that is wrong, when one is."""
+    from journal.inspection import inspect
+
+    with inspect(_journal_directory(data_dir)) as inspection:
+        count = inspection.verify()
+        found = _summary(inspection)
+    if as_json:
+        show_json(found | {"verified": count})
+    else:
+        click.echo(f"{count_text(count, 'record')} verified; journal {found['instance']}, epoch {found['epoch']}.")
+
+
+@journal.command(short_help="Write every record as a line of JSON.")
+@click.argument("data_dir", metavar="DATA_DIR")
+def export(data_dir: str) -> None:
+    """Write the journal to standard output as JSON Lines.
+
+    The first line names the journal; each record carries the hash that covers the one before it, so that anybody can
+    check the export without this program.
+    """
+    from journal.export import export_lines
+    from journal.inspection import inspect
+
+    with inspect(_journal_directory(data_dir)) as inspection:
+        for line in export_lines(inspection.identity, inspection.records()):
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+@journal.command(short_help="Accept a journal whose mark is lost.")
+@click.argument("data_dir", metavar="DATA_DIR")
+@as_json
+def adopt(data_dir: str, as_json: bool) -> None:  # noqa: FBT001
+    """Give a stopped journal a new mark, where the old one is missing or unreadable.
+
+    Without its mark nobody can know whether the last records are missing, which is why the daemon refuses to start and
+    a person has to say this. What is there is verified first. A new epoch begins, because numbers of lost records may
+    be used again. Where a readable mark proves that records are missing, or all is well, nothing is done.
+    """
+    from journal.adoption import adopt as adopt_journal
+
+    identity, head = adopt_journal(_journal_directory(data_dir))
+    if as_json:
+        show_json({"instance": identity.instance, "epoch": identity.epoch, "head": head.sequence})
+    else:
+        click.echo(f"Adopted at record {head.sequence}; epoch {identity.epoch} begins.")
+
+
+def _summary(inspection: "Inspection") -> dict[str, object]:
+    return {
+        "instance": inspection.identity.instance,
+        "epoch": inspection.identity.epoch,
+        "head": inspection.head.sequence,
+        "head_hash": inspection.head.hash.hex(),
+    }
+
+
+def _journal_directory(data_dir: str) -> str:
+    """Where in a data directory the journal is; the directory of the journal itself is understood as well."""
+    from journal.opening import DATABASE_NAME
+
+    for directory in (os.path.join(data_dir, "journal"), data_dir):
+        if os.path.exists(os.path.join(directory, DATABASE_NAME)):
+            return directory
+    raise DataDirectoryError(
+        f"there is no journal in {data_dir}", hint="DATA_DIR is what `s3d run --data-dir` or S3D_LOCAL_DIR names"
+    )

@@ -1,0 +1,68 @@
+"""`s3d pending`: what the remote has not confirmed yet."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from s3d.cli.asking import AdminClient
+from s3d.cli.options import admin, as_json
+from s3d.cli.showing import age_text, show_json, show_table, size_text
+
+if TYPE_CHECKING:
+    from s3d.telemetry.report import PendingRecord
+
+_PAGE_RECORDS = 1000
+
+
+@click.command(short_help="List what the remote has not confirmed yet.")
+@click.option("--prefix", default="", metavar="BUCKET/P", help="Only records of keys that begin with this.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="How many at most.")
+@click.option("--all", "everything", is_flag=True, help="All of them, instead of --limit.")
+@admin
+@as_json
+def pending(client: AdminClient, prefix: str, limit: int, everything: bool, as_json: bool) -> None:  # noqa: FBT001
+    """List the records that the remote has not confirmed, oldest first."""
+    records, more = fetch(client, "/pending", {"prefix": prefix} if prefix else {}, None if everything else limit)
+    if as_json:
+        show_json({"records": records, "more": more})
+    elif not records:
+        click.echo("Nothing is pending." if not prefix else "Nothing under this prefix is pending.")
+    else:
+        show_records(records)
+        if more:
+            click.echo(f"The first {len(records)}; --all shows the rest.", err=True)
+
+
+def fetch(
+    client: AdminClient, path: str, query: dict[str, str], limit: int | None
+) -> tuple[list["PendingRecord"], bool]:
+    """Records page by page, and whether there are more than `limit` (None: there is no limit)."""
+    from s3d.telemetry.report import PendingPage
+
+    records: list[PendingRecord] = []
+    query = dict(query)
+    while True:
+        left = _PAGE_RECORDS if limit is None else min(_PAGE_RECORDS, limit - len(records))
+        page = client.get(path, PendingPage, query | {"limit": str(left)})
+        records.extend(page.records)
+        if not page.next or (limit is not None and len(records) >= limit):
+            return records, bool(page.next)
+        query["after"] = page.next
+
+
+def show_records(records: list["PendingRecord"]) -> None:
+    """A table of records; parked ones say why."""
+    show_table(
+        ("SEQ", "OPERATION", "KEY", "SIZE", "AGE", "STATE"),
+        [
+            (
+                one.seq,
+                one.operation,
+                f"{one.bucket}/{one.key}" if one.key else one.bucket,
+                size_text(one.bytes),
+                age_text(one.age_seconds),
+                f"parked: {one.code} {one.message}".rstrip() if one.parked else "pending",
+            )
+            for one in records
+        ],
+    )

@@ -1,0 +1,64 @@
+"""`s3d status`: where the daemon stands."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from s3d.cli.asking import AdminClient
+from s3d.cli.options import admin, as_json
+from s3d.cli.showing import age_text, count_text, show_facts, show_json, size_text
+
+if TYPE_CHECKING:
+    from s3d.telemetry.report import Status
+
+_LINK_COLOURS = {"up": "green", "down": "red"}
+
+
+@click.command(short_help="Show where the daemon stands.")
+@admin
+@as_json
+def status(client: AdminClient, as_json: bool) -> None:  # noqa: FBT001 - click's way of passing a flag
+    """Show what the daemon listens on, how far its journal is, and what the remote does not have yet."""
+    from s3d.telemetry.report import Status
+
+    found = client.get("/status", Status)
+    if as_json:
+        show_json(found)
+        return
+    show_facts(_facts(found))
+
+
+def _facts(found: "Status") -> list[tuple[str, str, str]]:
+    who = "signed requests only" if found.authenticated else "anybody on this machine"
+    state = "ready" if found.ready else f"not ready: {found.reason}"
+    cache = f"{size_text(found.cache_bytes)} of {size_text(found.cache_capacity_bytes)}"
+    return [
+        ("daemon", f"s3d {found.version}, {state}, since {found.started_at}", "green" if found.ready else "red"),
+        ("listens", f"{found.listen} ({who})", ""),
+        ("data", found.data_dir, ""),
+        ("journal", f"at {found.head}, instance {found.instance}", ""),
+        _remote(found),
+        _pending(found),
+        ("cache", cache, ""),
+    ]
+
+
+def _remote(found: "Status") -> tuple[str, str, str]:
+    if found.remote is None:
+        return "remote", "none configured: everything stays pending on this disk", "yellow"
+    since = f" since {found.remote.since}" if found.remote.since else ""
+    error = f": {found.remote.error}" if found.remote.error else ""
+    link = f"{found.remote.endpoint}, link {found.remote.state}{since}{error}"
+    return "remote", link, _LINK_COLOURS.get(found.remote.state, "")
+
+
+def _pending(found: "Status") -> tuple[str, str, str]:
+    pending = found.pending
+    if pending.count == 0:
+        return "pending", "nothing", "green"
+    text = (
+        f"{count_text(pending.count, 'record')}, {size_text(pending.bytes)}, oldest {age_text(pending.oldest_seconds)}"
+    )
+    if pending.parked:
+        return "pending", f"{text}; {pending.parked:,} parked, see `s3d parked list`", "red"
+    return "pending", text, "yellow"
