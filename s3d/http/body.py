@@ -1,0 +1,205 @@
+"""A request's body, from the socket to memory or to a durable blob, verified on the way.
+
+Small bodies stay in memory and go into the journal's row. Large ones are gathered into pieces of 256 KiB or more; one
+piece is hashed and written on a thread while the next arrives, never two at once, so that memory stays flat and the
+order is kept. Nothing is left behind when a claim does not hold or the client goes away.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import Protocol
+
+from aiohttp import ClientError, StreamReader
+from aiohttp.web_exceptions import HTTPException
+
+from journal.disk import is_full
+from s3d.auth.chunks import ChunkDecoder
+from s3d.auth.payload import PayloadMode, SignedChunks, UnsignedChunks
+from s3d.blobs.files import BlobWriter
+from s3d.blobs.pool import BlobPool
+from s3d.checksums import BodyClaims, BodyDigest, Digests, digest_whole
+from s3d.commands.objects import ReceivedBody
+from s3d.errors import S3Error, slow_down
+from s3d.values import BlobBytes
+
+PIECE_BYTES = 256 * 1024
+Buffer = bytes | bytearray | memoryview
+
+
+class Transport(Protocol):
+    """The part of a connection that a body needs."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+
+class RequestBody:
+    """Implements `operations.IncomingBody` for one HTTP request. `close` must be called when the request is done."""
+
+    def __init__(
+        self,
+        content: StreamReader,
+        mode: PayloadMode,
+        claims: BodyClaims,
+        pool: BlobPool,
+        *,
+        inline_bytes_max: int,
+        object_bytes_max: int,
+        continue_to: Transport | None,
+    ) -> None:
+        self._content = content
+        self._claims = claims
+        self._pool = pool
+        self._inline_bytes_max = inline_bytes_max
+        self._object_bytes_max = object_bytes_max
+        self._continue_to = continue_to
+        self._decoder = (
+            ChunkDecoder(mode, claims.content_length, claims.trailer)
+            if isinstance(mode, SignedChunks | UnsignedChunks)
+            else None
+        )
+        self._blob: BlobWriter | None = None
+
+    async def document(self, bytes_max: int) -> bytes:
+        """A small document, whole. Raises MaxMessageLengthExceeded."""
+        length = self._claims.content_length
+        if length is not None and length > bytes_max:
+            raise _too_long()
+        self._send_continue()
+        pieces: list[Buffer] = []
+        size = 0
+        async for piece in self._pieces():
+            size += len(piece)
+            if size > bytes_max:
+                raise _too_long()
+            pieces.append(piece)
+        data = b"".join(pieces)
+        digest_whole(data, self._claims, self._trailers())
+        return data
+
+    async def receive(self) -> ReceivedBody:
+        """See `IncomingBody.receive`."""
+        length = self._claims.content_length
+        if length is None:
+            raise S3Error("MissingContentLength", "You must provide the Content-Length HTTP header.")
+        if length > self._object_bytes_max:
+            raise S3Error(
+                "EntityTooLarge",
+                "Your proposed upload exceeds the maximum allowed size",
+                details={"ProposedSize": str(length), "MaxSizeAllowed": str(self._object_bytes_max)},
+            )
+        self._send_continue()
+        if length <= self._inline_bytes_max:
+            return await self._receive_small(length)
+        return await self._receive_large()
+
+    def discard(self) -> None:
+        """Remove the blob: certainly no record names it."""
+        if self._blob is not None:
+            self._pool.files.remove(self._blob.id)
+
+    def close(self) -> None:
+        """The request is over: whatever a record names now is kept by that, and nothing else needs to be."""
+        if self._blob is not None:
+            self._pool.release(self._blob.id)
+            self._blob = None
+
+    def _send_continue(self) -> None:
+        """Only now, after authentication and the checks of the head: a refused upload is never sent at all."""
+        if self._continue_to is not None:
+            self._continue_to.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._continue_to = None
+
+    async def _receive_small(self, length: int) -> ReceivedBody:
+        if self._decoder is None and length:
+            try:
+                data = await self._content.readexactly(length)
+            except (asyncio.IncompleteReadError, ClientError, ConnectionError, HTTPException) as error:
+                raise _incomplete() from error
+        else:
+            data = b"".join([piece async for piece in self._pieces()])
+        digests = digest_whole(data, self._claims, self._trailers())
+        return _received(digests, data, ())
+
+    async def _receive_large(self) -> ReceivedBody:
+        try:
+            writer = self._blob = await self._pool.create()
+        except OSError as error:
+            raise _not_written(error) from error
+        digest = BodyDigest(self._claims)
+        try:
+            await self._absorb(writer, digest)
+            digests = digest.finish(self._trailers())
+            await self._pool.run(writer.finish)
+        except OSError as error:
+            await self._abort(writer)
+            raise _not_written(error) from error
+        except BaseException:
+            await asyncio.shield(self._abort(writer))
+            raise
+        return _received(digests, None, (BlobBytes(writer.id, 0, digests.size),))
+
+    async def _absorb(self, writer: BlobWriter, digest: BodyDigest) -> None:
+        """Feed the thread: one piece is being written while the next one arrives."""
+        writing: Awaitable[None] | None = None
+        gathered: list[Buffer] = []
+        size = 0
+        try:
+            async for piece in self._pieces():
+                gathered.append(piece)
+                size += len(piece)
+                if size >= PIECE_BYTES:
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.ensure_future(self._pool.run(_write, writer, digest, gathered))
+                    gathered, size = [], 0
+        finally:
+            if writing is not None:
+                await asyncio.shield(writing)
+        if gathered:
+            await self._pool.run(_write, writer, digest, gathered)
+
+    async def _pieces(self) -> AsyncIterator[Buffer]:
+        """The body's bytes, unframed and (where they are signed) verified."""
+        try:
+            while data := await self._content.readany():
+                if self._decoder is None:
+                    yield data
+                    continue
+                for piece in self._decoder.feed(data):
+                    yield piece
+        except (ClientError, ConnectionError, HTTPException) as error:
+            raise _incomplete() from error
+
+    def _trailers(self) -> dict[str, str] | None:
+        return self._decoder.finish() if self._decoder is not None else None
+
+    async def _abort(self, writer: BlobWriter) -> None:
+        await self._pool.run(writer.abort)
+
+
+def _write(writer: BlobWriter, digest: BodyDigest, pieces: list[Buffer]) -> None:
+    for piece in pieces:
+        digest.update(piece)
+        writer.write(piece)
+
+
+def _received(digests: Digests, data: bytes | None, extents: tuple[BlobBytes, ...]) -> ReceivedBody:
+    checksums = {f"Checksum{name}": value for name, value in digests.checksums.items()}
+    return ReceivedBody(digests.size, digests.md5_hex, digests.sha256, checksums, data, extents)
+
+
+def _incomplete() -> S3Error:
+    return S3Error(
+        "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"
+    )
+
+
+def _not_written(error: OSError) -> S3Error:
+    if is_full(error):
+        return slow_down("The local disk is full; nothing was kept.")
+    return S3Error("InternalError", "The body could not be written to the local disk.")
+
+
+def _too_long() -> S3Error:
+    return S3Error("MaxMessageLengthExceeded", "Your request was too big.")

@@ -1,0 +1,172 @@
+"""The path of every S3 request, from the socket to the answer, in this order:
+
+    address        bucket, key and query from the target as sent        http/address.py
+    authenticate   who asks, and how the body must be verified          auth/sigv4.py
+    route          which operation is asked for                         protocol/router.py
+    parse          the input, under botocore's names                    protocol/parser.py
+    perform        authorise, decide, append, commit, read              operations/perform.py
+    reply          status, headers, document or bytes                   http/reply.py
+
+Whatever a step raises becomes S3's error document in one place, with the request id that log and record carry too.
+"""
+
+import itertools
+import secrets
+import time
+from typing import Any, Protocol
+
+import structlog
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+from s3d.auth.caller import Caller
+from s3d.auth.payload import body_claims
+from s3d.auth.sigv4 import Authenticated, Verifier
+from s3d.blobs.pool import BlobPool
+from s3d.clock import Clock, milliseconds
+from s3d.errors import S3Error
+from s3d.http import address
+from s3d.http.body import RequestBody
+from s3d.http.reply import Replier
+from s3d.operations.calls import Call
+from s3d.operations.perform import Operations
+from s3d.protocol.errors import status_of
+from s3d.protocol.parser import Parser, body_bytes_max
+from s3d.protocol.router import Router
+
+_log = structlog.get_logger("s3d.http")
+_CHECKSUMS_OF_THE_OBJECT = frozenset({"CompleteMultipartUpload"})
+_LOOPBACK = ("127.", "::1", "::ffff:127.")
+
+
+class RequestObserver(Protocol):
+    """Whoever counts requests."""
+
+    def request(self, operation: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+
+
+class RequestPath:
+    """Handles one request after another; everything it needs is handed in."""
+
+    def __init__(
+        self,
+        *,
+        router: Router,
+        parser: Parser,
+        verifier: Verifier,
+        operations: Operations,
+        replier: Replier,
+        pool: BlobPool,
+        clock: Clock,
+        observer: RequestObserver,
+        inline_bytes_max: int,
+        object_bytes_max: int,
+    ) -> None:
+        self._router = router
+        self._parser = parser
+        self._verifier = verifier
+        self._operations = operations
+        self._replier = replier
+        self._pool = pool
+        self._clock = clock
+        self._observer = observer
+        self._inline_bytes_max = inline_bytes_max
+        self._object_bytes_max = object_bytes_max
+        self._run = secrets.token_hex(4).upper()
+        self._numbers = itertools.count(1)
+
+    async def handle(self, request: BaseRequest) -> web.StreamResponse:
+        """Answer a request. Raises only ConnectionError, when there is nobody to answer or no way to."""
+        request_id = f"{self._run}{next(self._numbers):08X}"
+        began = time.perf_counter()
+        operation, status = "-", 500
+        target = request.raw_path
+        try:
+            parsed = address.parse(target)
+            now = self._clock.now()
+            authenticated = self._authenticate(request, parsed, now)
+            operation = self._router.route(
+                request.method, parsed.bucket or None, parsed.key or None, parsed.query, request.headers
+            )
+            response = await self._respond(request, parsed, authenticated, operation, request_id, now)
+            status = response.status
+            return response
+        except S3Error as error:
+            status = status_of(error.code)
+            if status >= 500 and error.code != "RemoteUnreachable":
+                _log.warning("request failed", code=error.code, message=error.message, request=request_id)
+            return self._replier.error(request, error, target.partition("?")[0], request_id)
+        except ConnectionError:
+            status = 499  # nobody is there to see it; the number is nginx's
+            raise
+        except Exception:  # noqa: BLE001 - the boundary: reported, and answered as S3 does
+            _log.exception("request failed unexpectedly", operation=operation, request=request_id)
+            internal = S3Error("InternalError", "We encountered an internal error. Please try again.")
+            return self._replier.error(request, internal, target.partition("?")[0], request_id)
+        finally:
+            seconds = time.perf_counter() - began
+            self._observer.request(operation, status, seconds)
+            _log.debug("request", operation=operation, status=status, seconds=seconds, request=request_id)
+
+    def _authenticate(self, request: BaseRequest, parsed: address.Address, now: float) -> Authenticated:
+        peer = request.remote or ""
+        return self._verifier.authenticate(
+            request.method,
+            parsed.path,
+            parsed.query_text,
+            request.headers,
+            now=now,
+            secure=peer.startswith(_LOOPBACK),
+            source=peer,
+        )
+
+    async def _respond(
+        self,
+        request: BaseRequest,
+        parsed: address.Address,
+        authenticated: Authenticated,
+        operation: str,
+        request_id: str,
+        now: float,
+    ) -> web.StreamResponse:
+        headers = request.headers
+        claims = body_claims(authenticated.payload, headers, checksum_headers=operation not in _CHECKSUMS_OF_THE_OBJECT)
+        body = RequestBody(
+            request.content,
+            authenticated.payload,
+            claims,
+            self._pool,
+            inline_bytes_max=self._inline_bytes_max,
+            object_bytes_max=self._object_bytes_max,
+            continue_to=request.transport if headers.get("Expect", "").lower() == "100-continue" else None,
+        )
+        try:
+            given = await self._input(operation, parsed, request, body)
+            call = self._call(operation, authenticated.caller, parsed, given, body, request_id, now)
+            reply = await self._operations.perform(call)
+            return await self._replier.send(request, operation, reply, request_id)
+        finally:
+            body.close()
+
+    async def _input(
+        self, operation: str, parsed: address.Address, request: BaseRequest, body: RequestBody
+    ) -> dict[str, Any]:
+        document = None
+        if self._parser.takes_document(operation):
+            document = await body.document(body_bytes_max(operation))
+        return self._parser.parse(
+            operation, parsed.bucket or None, parsed.key or None, parsed.query, request.headers, document
+        )
+
+    def _call(
+        self,
+        operation: str,
+        caller: Caller,
+        parsed: address.Address,
+        given: dict[str, Any],
+        body: RequestBody,
+        request_id: str,
+        now: float,
+    ) -> Call:
+        return Call(operation, caller, parsed.bucket, parsed.key, given, body, request_id, milliseconds(now))

@@ -1,0 +1,167 @@
+"""Answers onto the wire: small ones in one segment, large ones by sendfile, errors as S3's XML."""
+
+import asyncio
+from collections.abc import Callable
+from typing import BinaryIO
+
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from multidict import CIMultiDict
+
+from s3d.blobs.pool import BlobPool
+from s3d.errors import S3Error
+from s3d.operations.bodies import BodyCache
+from s3d.operations.calls import Bytes, Reply
+from s3d.protocol.errors import error_document, status_of
+from s3d.protocol.serializer import Serializer
+from s3d.remote.failures import RemoteFailure
+from s3d.values import BlobBytes, Extent, Extents, RowBytes
+
+SERVER = "s3d"
+WHOLE_BYTES_MAX = 256 * 1024  # up to here a body is put together in memory and leaves with its header
+ReadBody = Callable[[int], bytes | None]
+
+
+class Replier:
+    """Turns replies and errors into responses.
+
+    `epoch` goes into `x-s3d-seq`; `read_body` reads the body in a journal row, off the loop.
+    """
+
+    def __init__(
+        self, serializer: Serializer, pool: BlobPool, bodies: BodyCache, read_body: ReadBody, epoch: int
+    ) -> None:
+        self._serializer = serializer
+        self._pool = pool
+        self._bodies = bodies
+        self._read_body = read_body
+        self._epoch = epoch
+
+    async def send(self, request: BaseRequest, operation: str, reply: Reply, request_id: str) -> web.StreamResponse:
+        """The response to a request that succeeded; large bodies are on their way when this returns."""
+        answer = self._serializer.serialize(operation, reply.output)
+        headers = CIMultiDict(answer.headers)
+        headers["x-amz-request-id"] = request_id
+        headers["Server"] = SERVER
+        if reply.sequence:
+            headers["x-s3d-seq"] = f"{self._epoch}-{reply.sequence}"
+        if reply.age_seconds is not None:
+            headers["x-s3d-age-seconds"] = str(reply.age_seconds)
+        if reply.content is None:
+            return self._without_content(request, answer.status, headers, answer.body)
+        content = reply.content
+        if content.stream is not None:
+            return await self._send_stream(request, answer.status, headers, content)
+        with self._pool.pinned(content.extents):
+            if content.size <= WHOLE_BYTES_MAX:
+                return web.Response(body=await self._whole(content), status=answer.status, headers=headers)
+            return await self._send_extents(request, answer.status, headers, content)
+
+    def error(self, request: BaseRequest, error: S3Error, path: str, request_id: str) -> web.Response:
+        """S3's error document; an answer without a body where the protocol forbids one."""
+        status = status_of(error.code)
+        headers = CIMultiDict({"x-amz-request-id": request_id, "Server": SERVER})
+        headers.update(error.headers)
+        if status == 304 or request.method == "HEAD":
+            return web.Response(status=status, headers=headers)
+        document = error_document(error.code, error.message, path, request_id, SERVER, error.details)
+        headers["Content-Type"] = "application/xml"
+        return web.Response(body=document, status=status, headers=headers)
+
+    def _without_content(
+        self, request: BaseRequest, status: int, headers: CIMultiDict[str], body: bytes
+    ) -> web.Response:
+        """A document, or nothing; HEAD announces the length of what GET would send."""
+        if request.method == "HEAD":
+            length = headers.pop("Content-Length", "0")
+            response = web.Response(status=status, headers=headers)
+            response.content_length = int(length)
+            return response
+        return web.Response(body=body or None, status=status, headers=headers)
+
+    async def _whole(self, content: Bytes) -> bytes:
+        if len(content.extents) == 1:
+            return await self._extent(content.extents[0])
+        return b"".join([await self._extent(extent) for extent in content.extents])
+
+    async def _extent(self, extent: Extent) -> bytes:
+        if isinstance(extent, BlobBytes):
+            data = await self._pool.run(self._pool.files.read, extent.blob, extent.offset, extent.length)
+        else:
+            body = await self._row_body(extent)
+            data = body if extent.length == len(body) else body[extent.offset : extent.offset + extent.length]
+        if len(data) != extent.length:
+            raise S3Error("InternalError", "The bytes of this object are damaged on the local disk.")
+        return data
+
+    async def _row_body(self, extent: RowBytes) -> bytes:
+        body = self._bodies.get(extent.sequence)
+        if body is None:
+            body = await self._pool.run(self._read_body, extent.sequence)
+            if body is None:
+                raise S3Error("InternalError", "The bytes of this object are missing from the journal.")
+            self._bodies.put(extent.sequence, body)
+        return body
+
+    async def _send_extents(
+        self, request: BaseRequest, status: int, headers: CIMultiDict[str], content: Bytes
+    ) -> web.StreamResponse:
+        """The kernel sends files; nothing of them passes through this process."""
+        files = await self._pool.run(self._open_files, content.extents)
+        try:
+            headers["Content-Length"] = str(content.size)
+            response = web.StreamResponse(status=status, headers=headers)
+            writer = await response.prepare(request)
+            assert writer is not None
+            writer.send_headers()
+            loop, transport = asyncio.get_running_loop(), request.transport
+            for extent, file in zip(content.extents, files, strict=True):
+                if transport is None or transport.is_closing():
+                    raise ConnectionResetError("the client has gone")
+                if file is None:
+                    await response.write(await self._extent(extent))
+                    continue
+                sent = await loop.sendfile(transport, file, extent.offset, extent.length)
+                if sent != extent.length:
+                    transport.abort()  # the client must see a broken answer, not a short object
+                    raise ConnectionResetError("a blob is shorter than its object")
+            await response.write_eof()
+            return response
+        finally:
+            for file in files:
+                if file is not None:
+                    file.close()
+
+    def _open_files(self, extents: Extents) -> list[BinaryIO | None]:
+        """All of them before the first byte goes out: a missing blob is an error, not half an answer."""
+        files: list[BinaryIO | None] = []
+        try:
+            for extent in extents:
+                is_blob = isinstance(extent, BlobBytes)
+                files.append(open(self._pool.files.path(extent.blob), "rb") if is_blob else None)  # noqa: SIM115
+        except OSError as error:
+            for file in files:
+                if file is not None:
+                    file.close()
+            raise S3Error("InternalError", "The bytes of this object are missing from the local disk.") from error
+        return files
+
+    async def _send_stream(
+        self, request: BaseRequest, status: int, headers: CIMultiDict[str], content: Bytes
+    ) -> web.StreamResponse:
+        """Pass on what arrives from the remote; if it breaks off, so does the answer."""
+        assert content.stream is not None
+        try:
+            headers["Content-Length"] = str(content.size)
+            response = web.StreamResponse(status=status, headers=headers)
+            await response.prepare(request)
+            async for piece in content.stream.chunks():
+                await response.write(piece)
+            await response.write_eof()
+            return response
+        except RemoteFailure as failure:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the remote broke off") from failure
+        finally:
+            await content.stream.close()
