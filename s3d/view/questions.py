@@ -143,11 +143,20 @@ class Questions:
         assert row is not None
         return PendingTotals(*row)
 
-    def parked(self, limit: int) -> list[PendingRow]:
+    def pending_totals_under(self, prefix: str, through: int) -> PendingTotals:
+        """The same for records up to and with `through` whose `bucket/key` begins with `prefix`."""
+        row = self._execute(
+            "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(parked), 0), coalesce(min(at_ms), 0) FROM pending"
+            " WHERE sequence <= ? AND substr(bucket || '/' || key, 1, length(?)) = ?",
+            (through, prefix, prefix),
+        ).fetchone()
+        assert row is not None
+        return PendingTotals(*row)
+
+    def parked(self, limit: int, after: int = 0) -> list[PendingRow]:
         """Records that wait for a person, in order."""
-        return [
-            PendingRow(*row) for row in self._execute(f"{_PENDING} WHERE parked ORDER BY sequence LIMIT ?", (limit,))
-        ]
+        rows = self._execute(f"{_PENDING} WHERE parked AND sequence > ? ORDER BY sequence LIMIT ?", (after, limit))
+        return [PendingRow(*row) for row in rows]
 
     # blobs
 
