@@ -1,0 +1,165 @@
+"""The remote over aiobotocore, in this process.
+
+One call is one attempt: whatever goes wrong comes out as a RemoteFailure, and what to do next is decided elsewhere.
+aiobotocore is imported by `start`, off the loop, because it takes most of a second.
+"""
+
+import asyncio
+import contextlib
+import importlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.outgoing import OutgoingBody
+from s3d.remote.seam import Content, RemoteStream
+
+READ_THREADS = 4
+CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    """Where the remote is and how to speak to it. Times are seconds.
+
+    Without `endpoint_url` it is AWS, without `access_key` the AWS credential chain is asked. `read_timeout_seconds` is
+    how long the remote may be silent, and how long an upload may make no progress.
+    """
+
+    endpoint_url: str | None
+    region: str = "us-east-1"
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    path_style: bool = True
+    connect_timeout_seconds: float = 5.0
+    read_timeout_seconds: float = 60.0
+    connections_max: int = 64
+
+
+class AiobotocoreRemote:
+    """Implements `Remote`."""
+
+    def __init__(self, settings: RemoteSettings) -> None:
+        self._settings = settings
+        self._executor = ThreadPoolExecutor(READ_THREADS, "remote-body")
+        self._exit = contextlib.AsyncExitStack()
+        self._starting = asyncio.Lock()
+        self._client: Any = None
+
+    async def start(self) -> None:
+        """Import and build the client; the first call does it otherwise."""
+        async with self._starting:
+            if self._client is None:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._executor, importlib.import_module, "s3d.remote.tailoring")
+                await loop.run_in_executor(self._executor, importlib.import_module, "s3d.remote.translation")
+                self._client = await self._exit.enter_async_context(_new_client(self._settings))
+                from s3d.remote.tailoring import tailor
+
+                tailor(self._client)
+
+    async def call(
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
+    ) -> Mapping[str, Any]:
+        """See `Remote.call`. An upload that makes no progress for the read timeout is given up as ambiguous."""
+        if self._client is None:
+            await self.start()
+        loop, patience = asyncio.get_running_loop(), self._settings.read_timeout_seconds
+        body: OutgoingBody | None = None
+        with _failures(operation) as failing:
+            async with asyncio.timeout(self._settings.connect_timeout_seconds + patience) as deadline:
+                arguments = dict(parameters)
+                if content is not None:
+                    body = OutgoingBody(content, self._executor, lambda: deadline.reschedule(loop.time() + patience))
+                    failing.append(body)
+                    arguments |= _body_arguments(content, body)
+                output: Mapping[str, Any] = await self._method(operation)(**arguments)
+                return output
+
+    async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:
+        """See `Remote.open`."""
+        if self._client is None:
+            await self.start()
+        with _failures(operation):
+            output = dict(await self._method(operation)(**parameters))
+        return AiobotocoreStream(operation, output, output.pop("Body"))
+
+    async def close(self) -> None:
+        await self._exit.aclose()
+        self._client = None
+        self._executor.shutdown(wait=False)
+
+    def _method(self, operation: str) -> Any:
+        from botocore import xform_name
+
+        method = getattr(self._client, xform_name(operation), None)
+        if method is None:
+            raise RemoteFailure(FailureKind.PERMANENT, code="NotImplemented", message=f"no operation {operation}")
+        return method
+
+
+class AiobotocoreStream:
+    """Implements `RemoteStream`."""
+
+    def __init__(self, operation: str, output: Mapping[str, Any], body: Any) -> None:
+        self._operation = operation
+        self._body = body
+        self.output = output
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        with _failures(self._operation):
+            while chunk := await self._body.read(CHUNK_BYTES):
+                yield chunk
+
+    async def close(self) -> None:
+        self._body.close()
+
+
+def _body_arguments(content: Content, body: OutgoingBody) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"Body": body, "ContentLength": content.size}
+    if content.md5_base64:
+        arguments["ContentMD5"] = content.md5_base64
+    return arguments
+
+
+@contextlib.contextmanager
+def _failures(operation: str) -> Iterator[list[OutgoingBody]]:
+    """Turn what botocore raises into RemoteFailure; a body that could not be read here has the first word."""
+    from s3d.remote.translation import EXPECTED, translate
+
+    bodies: list[OutgoingBody] = []
+    try:
+        yield bodies
+    except EXPECTED as error:
+        local = next((body.failure for body in bodies if body.failure is not None), None)
+        raise (local or translate(error, operation)) from error
+
+
+def _new_client(settings: RemoteSettings) -> Any:
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+
+    from s3d.remote.tailoring import SingleAttemptSession
+
+    config = AioConfig(
+        connect_timeout=settings.connect_timeout_seconds,
+        read_timeout=settings.read_timeout_seconds,
+        max_pool_connections=settings.connections_max,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if settings.path_style else "auto"},
+        http_session_cls=SingleAttemptSession,
+    )
+    return get_session().create_client(
+        "s3",
+        endpoint_url=settings.endpoint_url,
+        region_name=settings.region,
+        aws_access_key_id=settings.access_key,
+        aws_secret_access_key=settings.secret_key,
+        aws_session_token=settings.session_token,
+        config=config,
+    )

@@ -1,0 +1,68 @@
+"""What we ask of aiobotocore beyond its settings. Imports botocore, so it is itself imported late.
+
+- Exactly one attempt: no retry on a kept connection, no region redirect, no HTTP redirect. A redirect would carry the
+  credentials to whatever host the answer names; a hidden second PUT would be a second version of the object.
+- A body's SHA-256 is known from the journal, so it is signed as it is, not computed again by reading the file on the
+  event loop; where it is not known, a streamed body goes as UNSIGNED-PAYLOAD.
+- No `Expect: 100-continue`: aiohttp waits for the 100 without a limit, and not every remote sends one.
+"""
+
+from typing import Any
+
+import aiohttp
+from aiobotocore.httpsession import AIOHTTPSession
+from botocore.auth import AUTH_TYPE_MAPS, UNSIGNED_PAYLOAD, S3SigV4Auth
+
+from s3d.remote.outgoing import OutgoingBody
+
+_SIGNER = "s3d-known-payload"
+_PAYLOAD = "s3d_payload"
+
+
+class KnownPayloadAuth(S3SigV4Auth):  # type: ignore[misc]
+    """SigV4 with the payload's hash as it was given."""
+
+    def payload(self, request: Any) -> str:
+        return str(request.context[_PAYLOAD])
+
+
+class SingleAttemptSession(AIOHTTPSession):  # type: ignore[misc]
+    """aiobotocore's HTTP session over aiohttp sessions that neither redirect nor repeat."""
+
+    async def _get_session(self, proxy_url: str | None) -> "_SingleAttempt":
+        return _SingleAttempt(await super()._get_session(proxy_url))
+
+
+class _SingleAttempt:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        session._retry_connection = False  # noqa: SLF001 - aiohttp has no public name for it; a test holds us to it
+
+    async def request(self, method: str, **arguments: Any) -> aiohttp.ClientResponse:
+        return await self._session.request(method, allow_redirects=False, **arguments)
+
+
+def tailor(client: Any) -> None:
+    """Register the hooks on a new S3 client."""
+    AUTH_TYPE_MAPS.setdefault(_SIGNER, KnownPayloadAuth)
+    client.meta.events.register_last("before-call.s3", _before_call)
+    client.meta.events.register_first("choose-signer.s3", _choose_signer)
+
+
+def _before_call(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    context.setdefault("s3_redirect", {})["redirected"] = True  # botocore's redirector takes its one redirect as spent
+    params["headers"].pop("Expect", None)
+    body = params.get("body")
+    if not isinstance(body, OutgoingBody):
+        return
+    known = body.content.sha256_hex
+    if body.in_memory:
+        params["body"] = body.joined()
+    elif not known:
+        known = UNSIGNED_PAYLOAD
+    if known:
+        context[_PAYLOAD] = known
+
+
+def _choose_signer(context: dict[str, Any], **_: Any) -> str | None:
+    return _SIGNER if _PAYLOAD in context else None
