@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote_plus
 
 from s3d.protocol.model import Member, Shape
 from s3d.protocol.timestamps import format_http_date, format_iso8601
@@ -22,6 +21,7 @@ Writer = Callable[[Any, list[str]], None]
 _SPECIAL: Final = re.compile('[&<>"\x00-\x08\x0b-\x1f\ufffe\uffff]')
 _NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 _URL_SAFE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.*/"
+_URL_TABLE: Final = {byte: f"%{byte:02X}" for byte in range(256) if byte not in _URL_SAFE} | {ord(" "): "+"}
 
 
 def escape(text: str) -> str:
@@ -36,7 +36,7 @@ def is_plain(text: str) -> bool:
 
 def url_encode(text: str) -> str:
     """`encoding-type=url`: like a form's, but `/` and `*` stay and `~` does not, which is what S3 does."""
-    return text if is_url_safe(text) else quote_plus(text, safe="/*", errors="replace").replace("~", "%7E")
+    return text if is_url_safe(text) else text.encode("utf-8", "replace").decode("latin-1").translate(_URL_TABLE)
 
 
 def is_url_safe(text: str) -> bool:

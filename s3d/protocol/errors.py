@@ -82,6 +82,7 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
         "The value of the expected bucket owner parameter must be an AWS account ID.",
     ),
     "InvalidBucketState": (409, "The request is not valid for the current state of the bucket."),
+    "InvalidChunkSizeError": (403, "Only the last chunk is allowed to have a size less than 8192 bytes"),
     "InvalidDigest": (400, "The Content-MD5 you specified was invalid."),
     "InvalidEncryptionAlgorithmError": (
         400,
@@ -146,6 +147,10 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     ),
     "MalformedPolicy": (400, "This policy contains invalid Json"),
     "MalformedPOSTRequest": (400, "The body of your POST request is not well-formed multipart/form-data."),
+    "MalformedTrailerError": (
+        400,
+        ("The request contained trailing data that was not well-formed or did not conform to our published schema."),
+    ),
     "MalformedXML": (400, "The XML you provided was not well-formed or did not validate against our published schema"),
     "MaxMessageLengthExceeded": (400, "Your request was too big."),
     "MaxPostPreDataLengthExceededError": (400, "Your POST request fields preceding the upload file were too large."),
@@ -285,6 +290,7 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     # Ours
     "RemoteUnreachable": (503, "This is not known here and the remote cannot be reached."),
     "RemoteFailed": (502, "The remote could not do what was asked."),
+    "NoSuchRecord": (404, "There is no such record."),
     "InsufficientStorage": (507, "The local volume has no room for this."),
 }
 

@@ -57,8 +57,8 @@ def _entries_writer(member: Member, url_encoded: Collection[str]) -> Writer:
             owner = ""
             if len(e) != PLAIN:
                 checksum, owner = extras.texts(e)
-            whole = key is not None and etag is not None and moment is not None and size is not None
-            if not whole or checksum is None or storage is None:
+            whole = key is not None and etag is not None and size is not None and checksum is not None
+            if not whole or moment is None or storage is None:
                 write_any({ENTRIES: (e,)}, out)
                 continue
             if storage not in classes:
@@ -122,7 +122,10 @@ def _keys(entries: Sequence[Entry], *, encoding: bool) -> Sequence[str | None]:
 
 
 def _etags(entries: Sequence[Entry]) -> Sequence[str | None]:
-    """The ETags' texts, in order; None for all if one has none. S3 writes their quotes as references; nothing else in them needs to be, nearly always."""
+    """The ETags' texts, in order; None for all if one has none.
+
+    S3 writes their quotes as references; nothing else in them needs to be, nearly always.
+    """
     etags = [etag for e in entries if (etag := e.get("ETag")) is not None]
     if not etags or len(etags) != len(entries):
         return [None] * len(entries)

@@ -47,12 +47,12 @@ def structure_of(shape: Any, random: Random, skip: frozenset[str] = frozenset())
 
 
 def _place(member: Any) -> str:
-    return member.serialization.get("location", "body")
+    return str(member.serialization.get("location", "body"))
 
 
 def _string(shape: Any, random: Random, place: str) -> str:
     if shape.enum:
-        return random.choice(shape.enum)
+        return str(random.choice(shape.enum))
     if shape.name in {"BucketName", "RequestRoute"}:
         return _text(random, "abc019", 3)
     if shape.name == "ObjectKey" and place == "uri":

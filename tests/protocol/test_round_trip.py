@@ -75,7 +75,9 @@ def test_response(name: str, serializer: Serializer) -> None:
     if name == "GetBucketLocation":
         pytest.skip("its document is no structure: test_serializer.py has it")
     if name == "GetBucketNotification":
-        pytest.skip("deprecated, never routed: Event and Events share an element, and botocore cannot read its own model")
+        pytest.skip(
+            "deprecated, never routed: Event and Events share an element, and botocore cannot read its own model"
+        )
     if name == "SelectObjectContent":
         pytest.skip("its only member is an event stream, which is not written here")
     for seed in SEEDS:
@@ -116,7 +118,9 @@ def as_kept(given: dict[str, Any]) -> dict[str, Any]:
 
 def expected(given: dict[str, Any], shape: Any) -> dict[str, Any]:
     """botocore always reports a map of headers, also an empty one."""
-    maps = {name: {} for name, member in shape.members.items() if member.type_name == "map"} if shape else {}
+    maps: dict[str, Any] = (
+        {name: {} for name, member in shape.members.items() if member.type_name == "map"} if shape else {}
+    )
     payload = shape.serialization.get("payload") if shape else None
     absent: dict[str, Any] = {}
     if payload and payload not in given and shape.members[payload].type_name != "blob":
