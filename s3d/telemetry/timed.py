@@ -1,28 +1,29 @@
 """A journal backend that says how long each COMMIT took, without the journal knowing that it is watched."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
-from journal import Backend, Identity, Record
+from journal import Backend, Record
 
 
-class TimedBackend:
-    """Passes everything on; after each append `observe` gets its seconds and its records, on the writer's thread."""
+def timed(backend: Backend, monotonic: Callable[[], float], observe: Callable[[float, int], None]) -> Backend:
+    """The same backend; after each append that succeeds, `observe` gets its seconds and its number of records.
+
+    `observe` is called on the journal's writer thread.
+    """
+    return cast("Backend", _Timed(backend, monotonic, observe))
+
+
+class _Timed:
+    """Only `append` is its own: whatever else a backend promises goes straight through."""
 
     def __init__(self, backend: Backend, monotonic: Callable[[], float], observe: Callable[[float, int], None]) -> None:
         self._backend = backend
         self._monotonic = monotonic
         self._observe = observe
-        self.open = backend.open
-        self.settle = backend.settle
-        self.read = backend.read
-        self.pick = backend.pick
-        self.body = backend.body
-        self.positions = backend.positions
-        self.close = backend.close
 
-    @property
-    def identity(self) -> Identity:
-        return self._backend.identity
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
 
     def append(self, records: Sequence[Record], bodies: Mapping[int, bytes], positions: Mapping[str, int]) -> None:
         before = self._monotonic()

@@ -1,0 +1,162 @@
+"""An edge behind a real admin listener: a real journal and a real view, without S3 in front and without a remote."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from journal import Entry, Journal, MemoryBackend
+from s3d.clock import SystemClock
+from s3d.commands.machine import StateMachine
+from s3d.commands.outcomes import ConfirmRecords, ParkRecord, ResumeRecords
+from s3d.events import Confirmation, Mutation, encode
+from s3d.http.admin import build_admin
+from s3d.telemetry.metrics import Metrics, Moment
+from s3d.telemetry.report import LinkReport, PendingSummary, Status, format_sequence
+from s3d.view.questions import Questions
+from s3d.view.rows import PendingRow, PendingTotals
+from s3d.view.view import View
+
+
+class Edge:
+    """Implements AdminSource over a journal and its view."""
+
+    def __init__(self, journal: Journal, view: View) -> None:
+        self._journal = journal
+        self._questions = Questions(view.reader())
+        self._metrics = Metrics()
+        self.replicates = True
+        self.trouble = ""
+        self.not_ready = ""
+
+    # what happens to it
+
+    async def write(self, stream: str, kind: str = "PutObject", size: int = 0) -> int:
+        """A client's mutation; its sequence number."""
+        body = b"x" * size
+        entry = Entry(stream, kind, encode(Mutation(size=size, etag="e")), body, b"", size)
+        return (await self._journal.append([entry]))[0].sequence
+
+    async def confirm(self, *sequences: int) -> None:
+        """The remote has these."""
+        await self._journal.submit(ConfirmRecords(tuple(Confirmation(one) for one in sequences)))
+
+    async def park(self, sequence: int, code: str = "AccessDenied", message: str = "no") -> None:
+        """The remote will not have this one."""
+        await self._journal.submit(ParkRecord(sequence, code, message))
+
+    # what the admin listener asks
+
+    @property
+    def epoch(self) -> int:
+        return self._journal.identity.epoch
+
+    @property
+    def head(self) -> int:
+        return self._journal.head.sequence
+
+    def sick(self) -> str:
+        return self.trouble
+
+    def unready(self) -> str:
+        return self.not_ready
+
+    async def status(self) -> Status:
+        totals = self._questions.pending_totals()
+        return Status(
+            version="9.9",
+            instance=self._journal.identity.instance,
+            epoch=self.epoch,
+            started_at="2026-11-20T00:00:00.000Z",
+            data_dir="/data",
+            listen="http://localhost:33333",
+            authenticated=False,
+            head=format_sequence(self.epoch, self.head),
+            remote=LinkReport("https://s3.example", "down", error="refused") if self.replicates else None,
+            pending=PendingSummary(totals.count, totals.size, 75.0 if totals.count else 0.0, totals.parked),
+            cache_bytes=2048,
+            cache_capacity_bytes=10 * 1024**3,
+            ready=not self.not_ready,
+            reason=self.not_ready,
+        )
+
+    async def pending(self, prefix: str, after: int, limit: int) -> Sequence[PendingRow]:
+        return self._questions.pending_under(prefix, limit, after)
+
+    async def pending_record(self, sequence: int) -> PendingRow | None:
+        return self._questions.pending(sequence)
+
+    async def remaining(self, prefix: str, through: int) -> PendingTotals:
+        return self._questions.pending_totals_under(prefix, through)
+
+    async def parked(self, after: int, limit: int) -> Sequence[PendingRow]:
+        return self._questions.parked(limit, after)
+
+    async def resume(self, sequences: tuple[int, ...] | None) -> tuple[int, ...]:
+        return (await self._journal.submit(ResumeRecords(sequences, "admin"))).answer
+
+    async def changed(self, after: int) -> None:
+        await self._journal.wait(after + 1)
+
+    async def metrics(self) -> bytes:
+        totals = self._questions.pending_totals()
+        moment = Moment(
+            pending=totals.count,
+            pending_bytes=totals.size,
+            pending_oldest_seconds=0.0,
+            parked=totals.parked,
+            link_up=False,
+            head=self.head,
+            cache_bytes=0,
+        )
+        return self._metrics.render(moment)
+
+
+@asynccontextmanager
+async def open_edge(directory: str):
+    """An edge and the port of its admin listener."""
+    view = View(f"{directory}/view.db", token="run", trusted=None)
+    journal = await Journal.open(MemoryBackend("edge"), StateMachine(view, has_remote=True))
+    edge = Edge(journal, view)
+    runner = web.AppRunner(build_admin(edge, SystemClock()), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield edge, site._server.sockets[0].getsockname()[1]
+    finally:
+        await runner.cleanup()
+        await journal.close()
+        view.close(sync=False)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def s3d(*arguments: str, admin: str | None = None, **environment: str) -> Ran:
+    """Run the real command in a process of its own, away from this machine's settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("S3", "AWS_", "XDG_"))}
+    if admin is not None:
+        environment["S3D_ADMIN"] = admin
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "s3d.cli.main",
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=inherited | environment,
+    )
+    out, err = await process.communicate()
+    return Ran(process.returncode or 0, out.decode(), err.decode())
