@@ -12,6 +12,8 @@ from s3d.protocol.parser import Parser, body_bytes_max
 
 S3 = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
+OBJECT = b"<Object><Key>a</Key></Object>"
+
 LAUGHS = (
     b'<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol">'
     + b"".join(b'<!ENTITY lol%d "%s">' % (i, b"&lol%d;" % (i - 1) * 10) for i in range(1, 10))
@@ -25,8 +27,8 @@ MALFORMED = {
     "doctype without entities": b"<!DOCTYPE Delete><Delete><Object><Key>a</Key></Object></Delete>",
     "doctype by reference": b'<!DOCTYPE Delete SYSTEM "http://127.0.0.1/x.dtd"><Delete/>',
     "undefined entity": b"<Delete><Object><Key>&x;</Key></Object></Delete>",
-    "200,000 deep": b"<a>" * 200_000,
-    "deep under an unknown element": b"<Delete>" + b"<x>" * 40 + b"</x>" * 40 + b"</Delete>",
+    "200,000 deep": b"<Delete>" + OBJECT + b"<x>" * 200_000 + b"</x>" * 200_000 + b"</Delete>",
+    "33 deep": b"<Delete>" + OBJECT + b"<x>" * 32 + b"</x>" * 32 + b"</Delete>",
     "not XML": b"Delete everything",
     "empty element": b"<Delete/>",
     "no objects": b"<Delete><Quiet>true</Quiet></Delete>",
@@ -69,6 +71,7 @@ ACCEPTED = {
         b'<Delete a="b"><New><Key>z</Key></New><Object x="y"><Key q="r">a</Key><Newer>1</Newer></Object></Delete>'
     ),
     "UTF-16 with its byte order mark": "<Delete><Object><Key>a</Key></Object></Delete>".encode("utf-16"),
+    "32 deep": b"<Delete>" + OBJECT + b"<x>" * 31 + b"</x>" * 31 + b"</Delete>",
     "CDATA": b"<Delete><Object><Key><![CDATA[a]]></Key></Object></Delete>",
 }
 
