@@ -1,0 +1,208 @@
+"""Which records may be sent now: those that no earlier unfinished record is in conflict with. Pure.
+
+A record claims resources, each to read or to write. Two records conflict when they claim the same resource and one of
+them writes; conflicting records go in sequence order, all others as they like. A key's own order, "bucket before its
+objects", "objects gone before their bucket", "source before its copy" and "the copy before the source's next version"
+are all this one rule.
+
+A parked record blocks what conflicts with it, and what is blocked blocks in turn. None of it is kept record by record:
+the claims of blocked records are merged into two sets, and when something of it is freed the scan of the pending
+records begins again (`rewind`), which finds them in the journal's order.
+"""
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+BLOCKED_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a record changes and what it relies on."""
+
+    writes: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+
+
+def claims_of(bucket: str, key: str, copy_bucket: str = "", copy_key: str = "") -> Claims:
+    """A record of a key writes the key and relies on its bucket; a record of a bucket writes the bucket.
+
+    The kind does not matter: one that is not known is ordered like the others.
+    """
+    if not key:
+        return Claims((bucket,))
+    if not copy_key:
+        return Claims((f"{bucket}/{key}",), (bucket,))
+    source = f"{copy_bucket}/{copy_key}"
+    reads = {bucket, copy_bucket, source} - {f"{bucket}/{key}"}  # a copy onto itself only writes
+    return Claims((f"{bucket}/{key}",), tuple(sorted(reads)))
+
+
+class _Queue:
+    """The claims to one resource: those that are granted, then those that wait, first come first served."""
+
+    __slots__ = ("granted", "waiting", "written")
+
+    def __init__(self) -> None:
+        self.granted: set[int] = set()
+        self.written = False  # the one granted claim is a write
+        self.waiting: OrderedDict[int, bool] = OrderedDict()
+
+    def promote(self) -> list[int]:
+        """Grant what can be granted now."""
+        promoted: list[int] = []
+        while self.waiting and not self.written:
+            sequence, writes = next(iter(self.waiting.items()))
+            if writes and self.granted:
+                break
+            del self.waiting[sequence]
+            self.granted.add(sequence)
+            self.written = writes
+            promoted.append(sequence)
+        return promoted
+
+    def remove(self, sequence: int) -> None:
+        if sequence in self.granted:
+            self.granted.discard(sequence)
+            self.written = False
+        else:
+            self.waiting.pop(sequence, None)
+
+    def behind(self, sequence: int, *, writes: bool) -> list[int]:
+        """Those that wait for this claim."""
+        return [other for other, wants in self.waiting.items() if other > sequence and (writes or wants)]
+
+
+class _Item:
+    __slots__ = ("claims", "missing")
+
+    def __init__(self, claims: Claims) -> None:
+        self.claims = claims
+        self.missing = len(claims.writes) + len(claims.reads)
+
+
+class Lanes:
+    """The window of records that are loaded and neither finished nor blocked."""
+
+    def __init__(self, blocked_max: int = BLOCKED_MAX) -> None:
+        self._items: dict[int, _Item] = {}
+        self._queues: dict[str, _Queue] = {}
+        self._ready: list[int] = []
+        self._blocked_max = blocked_max
+        self._blocked_writes: set[str] = set()
+        self._blocked_reads: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, sequence: int) -> bool:
+        return sequence in self._items
+
+    @property
+    def blocking(self) -> bool:
+        """Whether any resource is blocked."""
+        return bool(self._blocked_writes or self._blocked_reads)
+
+    def admit(self, sequence: int, claims: Claims) -> bool:
+        """Take a record in, after all that came before it. False: it is blocked, and left where it is."""
+        assert sequence not in self._items, f"record {sequence} is in the window already"
+        if self._is_blocked(claims):
+            self._merge(claims)
+            return False
+        self._items[sequence] = _Item(claims)
+        for resource, writes in _each(claims):
+            queue = self._queues.setdefault(resource, _Queue())
+            queue.waiting[sequence] = writes
+            self._grant(queue)
+        return True
+
+    def take(self) -> int | None:
+        """The oldest record that may be sent and has not been taken."""
+        while self._ready:
+            sequence = heapq.heappop(self._ready)
+            if sequence in self._items:
+                return sequence
+        return None
+
+    def finish(self, sequence: int) -> None:
+        """A record is done; whoever waited for it may go on."""
+        self._drop(sequence)
+
+    def block(self, sequence: int, claims: Claims | None = None) -> list[int]:
+        """A record cannot go on: it, and all in the window that waits for it, leave. Returns those that left.
+
+        For a record that is not in the window its claims are given.
+        """
+        if claims is not None:
+            assert sequence not in self._items, f"record {sequence} has claims of its own"
+            self._merge(claims)
+            return []
+        left: list[int] = []
+        seen: set[tuple[str, bool]] = set()
+        due = [sequence]
+        while due:
+            current = heapq.heappop(due)
+            item = self._items.get(current)
+            if item is None:
+                continue
+            for resource, writes in _each(item.claims):
+                if (resource, True) in seen or (resource, writes) in seen:
+                    continue  # oldest first: what waits for this one was found behind an older one
+                seen.add((resource, writes))
+                for other in self._queues[resource].behind(current, writes=writes):
+                    heapq.heappush(due, other)
+            self._merge(item.claims)
+            self._drop(current)
+            left.append(current)
+        return left
+
+    def rewind(self) -> None:
+        """Forget what is blocked. The scan must begin again at the first pending record."""
+        self._blocked_writes.clear()
+        self._blocked_reads.clear()
+
+    def _is_blocked(self, claims: Claims) -> bool:
+        writes, reads = self._blocked_writes, self._blocked_reads
+        return any(one in writes or one in reads for one in claims.writes) or any(one in writes for one in claims.reads)
+
+    def _merge(self, claims: Claims) -> None:
+        """Block what a blocked record claims.
+
+        Where a bucket is blocked for writing its keys need not be named: everything in it relies on the bucket. That
+        is also how the sets stay bounded: beyond `blocked_max` whole buckets are blocked, which holds back more than
+        it must, but never lets anything overtake.
+        """
+        full = len(self._blocked_writes) + len(self._blocked_reads) >= self._blocked_max
+        for resource, writes in _each(claims):
+            bucket = resource.partition("/")[0]
+            if bucket in self._blocked_writes:
+                continue
+            if full and bucket != resource:
+                self._blocked_writes.add(bucket)
+            else:
+                (self._blocked_writes if writes else self._blocked_reads).add(resource)
+
+    def _drop(self, sequence: int) -> None:
+        item = self._items.pop(sequence)
+        for resource, _ in _each(item.claims):
+            queue = self._queues[resource]
+            queue.remove(sequence)
+            self._grant(queue)
+            if not queue.granted and not queue.waiting:
+                del self._queues[resource]
+
+    def _grant(self, queue: _Queue) -> None:
+        for sequence in queue.promote():
+            item = self._items[sequence]
+            item.missing -= 1
+            if item.missing == 0:
+                heapq.heappush(self._ready, sequence)
+
+
+def _each(claims: Claims) -> Iterable[tuple[str, bool]]:
+    for resource in claims.writes:
+        yield resource, True
+    for resource in claims.reads:
+        yield resource, False
