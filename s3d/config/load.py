@@ -100,7 +100,7 @@ def _unknown(what: str, name: str, siblings: list[str], listed: str, path: str) 
     near = (
         difflib.get_close_matches(name, siblings, 1, 0.75)
         or elsewhere
-        or difflib.get_close_matches(name, [*catalogue(), *sections()], 1, 0.75)
+        or difflib.get_close_matches(name, [*catalogue(), *(() if "." in name else sections())], 1, 0.75)
     )
     if near:
         hint = f"did you mean {' or '.join(near)}?"
@@ -209,8 +209,6 @@ def _check(settings: Settings) -> None:
                 f"{section}.access_key and {section}.secret_key belong together, but only one is set",
                 hint="set both, or neither",
             )
-        if pair.access_key == "":
-            raise ConfigurationError(f"{section}.access_key is empty", hint="set both keys, or neither")
     if not settings.address.loopback and not settings.auth.configured:
         raise ConfigurationError(
             f"listen = {settings.listen} can be reached from other machines, but requests are not authenticated",

@@ -16,13 +16,14 @@ from s3d.config.addresses import AWS_ENDPOINTS, Listen, parse_listen
 
 KIB, MIB, GIB, TIB = 1024, 1024**2, 1024**3, 1024**4
 YEAR_SECONDS = 366 * 24 * 3600
+NonEmpty = Annotated[str, Meta(min_length=1)]
 
 
 class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may ask: with a key pair every request must be signed (SigV4); without, only loopback may be listened on."""
 
     access_key: Annotated[
-        str | None, Meta(description="Access key id that clients sign with.", extra={"env": "S3D_ACCESS_KEY"})
+        NonEmpty | None, Meta(description="Access key id that clients sign with.", extra={"env": "S3D_ACCESS_KEY"})
     ] = None
     secret_key: Annotated[
         SecretKey | None, Meta(description="Its secret. Never printed or logged.", extra={"env": "S3D_SECRET_KEY"})
@@ -53,10 +54,10 @@ class RemoteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ),
     ] = None
     region: Annotated[
-        str | None, Meta(description="Region to sign for. Unset: the AWS chain's, else `us-east-1`.", min_length=1)
+        NonEmpty | None, Meta(description="Region to sign for. Unset: the AWS chain's, else `us-east-1`.")
     ] = None
     access_key: Annotated[
-        str | None,
+        NonEmpty | None,
         Meta(description="Access key id at the remote. Unset: the AWS credential chain (environment, profile, role)."),
     ] = None
     secret_key: Annotated[SecretKey | None, Meta(description="Its secret. Never printed or logged.")] = None
