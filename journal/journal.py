@@ -165,6 +165,11 @@ class Journal:
         """The last record whose answer has gone out."""
         return self._head
 
+    @property
+    def state_is_current(self) -> bool:
+        """Whether the state shows everything that was acknowledged; while it does not, nothing may be read from it."""
+        return self._committer.state_is_current
+
     def read(self, after: int, limit: int) -> list[Record]:
         """Up to `limit` records that follow sequence `after`. Blocks on the disk; allowed on any thread."""
         return self._backend.read(after, limit)

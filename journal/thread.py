@@ -57,6 +57,8 @@ class WriterThread(threading.Thread):
             submissions = self._next_batch(wait_seconds)
             for first in range(0, len(submissions), BATCH_COMMANDS_MAX):
                 self._run_batch(submissions[first : first + BATCH_COMMANDS_MAX])
+            if not submissions:
+                self._committer.mend()
             self._settle(idle=not submissions)
             wait_seconds = WAIT_SECONDS if submissions else WAIT_IDLE_SECONDS
         self._settle(idle=True)

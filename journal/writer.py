@@ -146,6 +146,16 @@ class Committer:
             raise
         return self.head
 
+    @property
+    def state_is_current(self) -> bool:
+        """Whether the state shows everything that was committed; while it does not, nothing may be read from it."""
+        return self._repair is _Repair.NOTHING
+
+    def mend(self) -> None:
+        """Repair a state that is behind, when no command comes that would."""
+        if self.failure is None and self._repair is not _Repair.NOTHING:
+            self._repaired()
+
     def catch_up(self) -> None:
         """Fold what the state has not seen yet."""
         while self._state.position < self.head.sequence:

@@ -73,10 +73,7 @@ class Replier:
     ) -> web.Response:
         """A document, or nothing; HEAD announces the length of what GET would send."""
         if request.method == "HEAD":
-            length = headers.pop("Content-Length", "0")
-            response = web.Response(status=status, headers=headers)
-            response.content_length = int(length)
-            return response
+            return web.Response(status=status, headers=headers)
         return web.Response(body=body or None, status=status, headers=headers)
 
     async def _whole(self, content: Bytes) -> bytes:
@@ -137,8 +134,10 @@ class Replier:
         files: list[BinaryIO | None] = []
         try:
             for extent in extents:
-                is_blob = isinstance(extent, BlobBytes)
-                files.append(open(self._pool.files.path(extent.blob), "rb") if is_blob else None)  # noqa: SIM115
+                if isinstance(extent, BlobBytes):
+                    files.append(open(self._pool.files.path(extent.blob), "rb"))  # noqa: SIM115 - closed by the sender
+                else:
+                    files.append(None)
         except OSError as error:
             for file in files:
                 if file is not None:

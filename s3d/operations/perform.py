@@ -10,10 +10,11 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 class Operations:
-    """The table of what this daemon can do."""
+    """The table of what this daemon can do; `is_current` says whether the view shows all that was acknowledged."""
 
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, handlers: Mapping[str, Handler], is_current: Callable[[], bool]) -> None:
         self._handlers = handlers
+        self._is_current = is_current
 
     async def perform(self, call: Call) -> Reply:
         """Do what an authenticated caller asks. Raises S3Error.
@@ -27,6 +28,8 @@ class Operations:
                 "A header or query you provided implies functionality that is not implemented",
                 details={"Operation": call.operation},
             )
+        if not self._is_current():  # a read behind the last acknowledgement would be a lie
+            raise S3Error("ServiceUnavailable", "The local view is being rebuilt.", headers={"Retry-After": "1"})
         if call.key:
             limits.check_key(call.key)
         return await handler(call)

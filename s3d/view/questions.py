@@ -135,22 +135,18 @@ class Questions:
         row = self._execute(f"{_PENDING} WHERE sequence = ?", (sequence,)).fetchone()
         return PendingRow(*row) if row else None
 
-    def pending_totals(self) -> PendingTotals:
-        """Count, bytes, parked and the oldest of all pending records. Reads the whole table."""
-        row = self._execute(
-            "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(parked), 0), coalesce(min(at_ms), 0) FROM pending"
-        ).fetchone()
-        assert row is not None
-        return PendingTotals(*row)
+    def pending_totals(self, prefix: str = "", through: int | None = None) -> PendingTotals:
+        """Count, bytes, parked and the oldest of all pending records, or of those under a prefix and up to a sequence.
 
-    def pending_totals_under(self, prefix: str, through: int) -> PendingTotals:
-        """The same for records up to and with `through` whose `bucket/key` begins with `prefix`."""
+        Reads the whole table.
+        """
         row = self._execute(
             "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(parked), 0), coalesce(min(at_ms), 0) FROM pending"
-            " WHERE sequence <= ? AND substr(bucket || '/' || key, 1, length(?)) = ?",
-            (through, prefix, prefix),
+            " WHERE (?1 IS NULL OR sequence <= ?1)"
+            " AND (?2 = '' OR substr(bucket || '/' || key, 1, length(?2)) = ?2)",
+            (through, prefix),
         ).fetchone()
-        assert row is not None
+        assert row is not None, "an aggregate always has a row"
         return PendingTotals(*row)
 
     def parked(self, limit: int, after: int = 0) -> list[PendingRow]:

@@ -55,8 +55,8 @@ class View:
         """Make the batch visible to every reader."""
         position = self._folded
         if position != self._position:
-            self._connection.execute("UPDATE progress SET position = ?", (position,))
-        self._connection.execute("COMMIT")
+            self._guard("UPDATE progress SET position = ?", (position,))
+        self._guard("COMMIT")
         self._position = position
 
     def revert(self) -> None:
@@ -66,11 +66,17 @@ class View:
             self._connection.execute("ROLLBACK")
 
     def discard(self) -> None:
-        """Delete everything and begin with an empty view at position 0."""
-        self._connection.close()
-        self._connection = self._open(None)
-        self.questions.__init__(self._connection)  # type: ignore[misc]
-        self._position = 0
+        """Forget everything and begin with an empty view at position 0; readers keep their connections."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        self._connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 1)
+        try:
+            self._connection.execute("VACUUM")
+        finally:
+            self._connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 0)
+        _set_up(self._connection)
+        self._make_tables(self._connection)
+        self._folded = self._position = 0
 
     def reader(self) -> apsw.Connection:
         """A new read-only connection, for one thread."""
@@ -87,9 +93,9 @@ class View:
         if sync:
             _sync_file(self._path)
 
-    def _guard(self, statement: str) -> None:
+    def _guard(self, statement: str, bindings: tuple[int, ...] = ()) -> None:
         try:
-            self._connection.execute(statement)
+            self._connection.execute(statement, bindings)
         except apsw.FullError as error:
             raise DiskFull("no space for the view") from error
 
@@ -120,16 +126,24 @@ class View:
 
     def _create(self) -> apsw.Connection:
         connection = _connect(self._path)
+        self._make_tables(connection)
+        return connection
+
+    def _make_tables(self, connection: apsw.Connection) -> None:
         schema = resources.files("s3d.view").joinpath("schema.sql").read_text(encoding="utf-8")
         with connection:
             connection.execute(schema)
             connection.execute("INSERT INTO progress VALUES (1, 0, ?)", (self._token,))
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        return connection
 
 
 def _connect(path: str) -> apsw.Connection:
     connection = apsw.Connection(path)
+    _set_up(connection)
+    return connection
+
+
+def _set_up(connection: apsw.Connection) -> None:
     for pragma in (
         "journal_mode=WAL",
         "synchronous=OFF",
@@ -138,7 +152,6 @@ def _connect(path: str) -> apsw.Connection:
         "cache_size=-16384",
     ):
         connection.execute(f"PRAGMA {pragma}")
-    return connection
 
 
 def _sync_file(path: str) -> None:

@@ -1,0 +1,172 @@
+"""Where the daemon stands, for the admin listener: answers from the journal and the view, so a restart changes nothing.
+
+Counting a million pending records takes a while, so these questions run on a thread with a connection of its own.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+import apsw
+
+from journal import Journal
+from s3d import __version__
+from s3d.clock import Clock
+from s3d.commands.outcomes import ResumeRecords
+from s3d.config.settings import Settings
+from s3d.telemetry.metrics import Metrics, Moment
+from s3d.telemetry.report import LinkReport, PendingSummary, Status, format_sequence, iso_time
+from s3d.view.questions import Questions
+from s3d.view.rows import PendingRow, PendingTotals
+
+T = TypeVar("T")
+
+
+class LinkState(Protocol):
+    """What the link says of itself; `since` is in seconds since 1970."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def since(self) -> float: ...
+    @property
+    def error(self) -> str: ...
+
+
+class Standing:
+    """Implements `http.admin.AdminSource`."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        journal: Journal,
+        connect: Callable[[], apsw.Connection],
+        link: LinkState | None,
+        resumed: Callable[[Sequence[int]], None],
+        metrics: Metrics,
+        clock: Clock,
+        listen: str,
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._link = link
+        self._resumed = resumed
+        self._metrics = metrics
+        self._clock = clock
+        self._listen = listen
+        self._started = clock.now()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="standing")
+        self._connect = connect
+        self._questions: Questions | None = None
+        self.stopping = False
+
+    @property
+    def epoch(self) -> int:
+        return self._journal.identity.epoch
+
+    @property
+    def head(self) -> int:
+        return self._journal.head.sequence
+
+    @property
+    def replicates(self) -> bool:
+        return self._link is not None
+
+    def sick(self) -> str:
+        return str(self._journal.failure) if self._journal.failure is not None else ""
+
+    def unready(self) -> str:
+        if self.stopping:
+            return "the daemon is stopping"
+        return "" if self._journal.state_is_current else "the view is being rebuilt"
+
+    async def status(self) -> Status:
+        totals = await self._ask(lambda questions: questions.pending_totals())
+        cache_bytes = await self._ask(lambda questions: questions.cached_bytes())
+        reason = self.sick() or self.unready()
+        return Status(
+            version=__version__,
+            instance=self._journal.identity.instance,
+            epoch=self.epoch,
+            started_at=iso_time(self._started),
+            data_dir=self._settings.data_dir,
+            listen=self._listen,
+            authenticated=self._settings.auth.configured,
+            head=format_sequence(self.epoch, self.head),
+            remote=self._link_report(),
+            pending=self._summary(totals),
+            cache_bytes=cache_bytes,
+            cache_capacity_bytes=self._settings.cache.capacity_bytes,
+            ready=not reason,
+            reason=reason,
+        )
+
+    async def pending(self, prefix: str, after: int, limit: int) -> Sequence[PendingRow]:
+        return await self._ask(
+            lambda questions: (
+                questions.pending_under(prefix, limit, after) if prefix else questions.pending_after(after, limit)
+            )
+        )
+
+    async def pending_record(self, sequence: int) -> PendingRow | None:
+        return await self._ask(lambda questions: questions.pending(sequence))
+
+    async def remaining(self, prefix: str, through: int) -> PendingTotals:
+        return await self._ask(lambda questions: questions.pending_totals(prefix, through))
+
+    async def parked(self, after: int, limit: int) -> Sequence[PendingRow]:
+        return await self._ask(lambda questions: questions.parked(limit, after))
+
+    async def resume(self, sequences: tuple[int, ...] | None) -> tuple[int, ...]:
+        appended = await self._journal.submit(ResumeRecords(sequences, caller="admin"), essential=True)
+        resumed: tuple[int, ...] = appended.answer
+        self._resumed(resumed)
+        return resumed
+
+    async def changed(self, after: int) -> None:
+        await self._journal.wait(after + 1)
+
+    async def metrics(self) -> bytes:
+        totals = await self._ask(lambda questions: questions.pending_totals())
+        cache_bytes = await self._ask(lambda questions: questions.cached_bytes())
+        summary = self._summary(totals)
+        state = self._link.state if self._link is not None else "unknown"
+        return self._metrics.render(
+            Moment(
+                pending=summary.count,
+                pending_bytes=summary.bytes,
+                pending_oldest_seconds=summary.oldest_seconds,
+                parked=summary.parked,
+                link_up={"up": True, "down": False}.get(state),
+                head=self.head,
+                cache_bytes=cache_bytes,
+            )
+        )
+
+    async def summary(self) -> PendingSummary:
+        """What is pending now."""
+        return self._summary(await self._ask(lambda questions: questions.pending_totals()))
+
+    def close(self) -> None:
+        """End the thread."""
+        self._executor.shutdown(wait=True)
+
+    async def _ask(self, question: Callable[[Questions], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._answer, question)
+
+    def _answer(self, question: Callable[[Questions], T]) -> T:
+        if self._questions is None:
+            self._questions = Questions(self._connect())
+        return question(self._questions)
+
+    def _link_report(self) -> LinkReport | None:
+        if self._link is None:
+            return None
+        since = iso_time(self._link.since) if self._link.since else ""
+        return LinkReport(self._settings.remote.endpoint or "", self._link.state, since, self._link.error)
+
+    def _summary(self, totals: PendingTotals) -> PendingSummary:
+        oldest = max(0.0, self._clock.now() - totals.oldest_ms / 1000) if totals.oldest_ms else 0.0
+        return PendingSummary(totals.count, totals.size, oldest, totals.parked)

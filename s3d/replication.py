@@ -1,0 +1,5 @@
+"""Placeholder while the replicator is being written."""
+
+
+class Replication:
+    pass
