@@ -4,6 +4,7 @@ The package knows nothing of what its records mean: a *stream* is an opaque stri
 perhaps a body. Start at `Journal` (journal/journal.py); `DESIGN.md` beside this file argues why it is right.
 """
 
+from journal.adoption import adopt
 from journal.backend import Backend, Identity
 from journal.errors import (
     CommitAmbiguous,
@@ -18,6 +19,7 @@ from journal.errors import (
     StreamChanged,
 )
 from journal.follower import Follower
+from journal.inspection import Inspection, inspect
 from journal.journal import Journal
 from journal.memory import MemoryBackend
 from journal.record import Decision, Entry, Head, Record
@@ -34,6 +36,7 @@ __all__ = [
     "Follower",
     "Head",
     "Identity",
+    "Inspection",
     "Journal",
     "JournalClosed",
     "JournalDamaged",
@@ -47,4 +50,6 @@ __all__ = [
     "State",
     "StateBehind",
     "StreamChanged",
+    "adopt",
+    "inspect",
 ]

@@ -167,15 +167,18 @@ def read_all(connection: apsw.Connection, after: int = 0) -> Iterator[Record]:
         for row in connection.execute(query, (after,)):
             sequence = row[0]
             yield Record(*row)
-    except UnicodeDecodeError as error:
+    except (apsw.CorruptError, UnicodeDecodeError) as error:
         raise JournalDamaged(
-            f"record {sequence + 1} holds text that is not UTF-8", sequence=sequence + 1, hint=ADVICE
+            f"record {sequence + 1} cannot be read: {error}", sequence=sequence + 1, hint=ADVICE
         ) from error
 
 
 def check_pages(connection: apsw.Connection) -> None:
     """SQLite's own check of pages and indexes. Raises JournalDamaged."""
-    answer = connection.execute("PRAGMA quick_check(1)").fetchone()
+    try:
+        answer = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except apsw.CorruptError as error:
+        raise JournalDamaged(f"the journal's database is damaged: {error}", hint=ADVICE) from error
     if answer != ("ok",):
         raise JournalDamaged(f"the journal's database is damaged: {answer[0] if answer else 'no answer'}", hint=ADVICE)
 

@@ -20,6 +20,7 @@ SLOT_SPACING_BYTES = 4096  # the slots lie in different device blocks, so that o
 _MAGIC = b"s3dmark1"
 _SLOT = struct.Struct(">8sQQQ32sI")  # magic, turn, file number, sequence, chain head, CRC-32 of what precedes
 SLOT_BYTES = _SLOT.size
+MARK_BYTES = SLOT_SPACING_BYTES + SLOT_BYTES
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -27,6 +28,14 @@ class Mark(msgspec.Struct, frozen=True):
 
     file_number: int
     head: Head
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """One of the two copies; the higher turn is the newer one."""
+
+    number: int
+    turn: int
+    mark: Mark
 
 
 class MarkFile:
@@ -64,20 +73,18 @@ class MarkFile:
         """
         file = disk.open(f"{directory}/{MARK_NAME}")
         try:
-            slots = [unpack_slot(file.pread(SLOT_BYTES, slot * SLOT_SPACING_BYTES)) for slot in (0, 1)]
+            newest = newest_slot(file.pread(MARK_BYTES, 0))
             file.sync()  # after a mere process kill the newest slot may still be in memory only
         except BaseException:
             file.close()
             raise
-        valid = [(found, slot) for slot, found in enumerate(slots) if found is not None]
-        if not valid:
+        if newest is None:
             file.close()
             raise JournalDamaged(
                 "both slots of the journal's mark are unreadable, so missing records could not be noticed",
                 hint="check the disk; if the journal verifies, `s3d journal adopt` writes a new mark",
             )
-        (turn, mark), slot = max(valid, key=lambda pair: pair[0][0])
-        return cls(file, turn, durable_slot=slot), mark
+        return cls(file, newest.turn, durable_slot=newest.number), newest.mark
 
     def write(self, mark: Mark) -> None:
         """Overwrite the slot that is not the durable one; durable after `sync`."""
@@ -103,11 +110,17 @@ def pack_slot(turn: int, mark: Mark) -> bytes:
     return content + struct.pack(">I", zlib.crc32(content))
 
 
-def unpack_slot(slot: bytes) -> tuple[int, Mark] | None:
-    """Turn and mark, or None when these are not the bytes of a whole slot."""
-    if len(slot) != SLOT_BYTES:
+def newest_slot(content: bytes) -> Slot | None:
+    """The newer whole slot of a mark file's bytes; None when neither is whole."""
+    parts = (content[start : start + SLOT_BYTES] for start in (0, SLOT_SPACING_BYTES))
+    slots = [slot for number, part in enumerate(parts) if (slot := _unpack(number, part)) is not None]
+    return max(slots, key=lambda slot: slot.turn, default=None)
+
+
+def _unpack(number: int, part: bytes) -> Slot | None:
+    if len(part) != SLOT_BYTES:
         return None
-    magic, turn, file_number, sequence, head, checksum = _SLOT.unpack(slot)
-    if magic != _MAGIC or checksum != zlib.crc32(slot[:-4]):
+    magic, turn, file_number, sequence, head, checksum = _SLOT.unpack(part)
+    if magic != _MAGIC or checksum != zlib.crc32(part[:-4]):
         return None
-    return turn, Mark(file_number, Head(sequence, head))
+    return Slot(number, turn, Mark(file_number, Head(sequence, head)))

@@ -34,7 +34,7 @@ from journal.database import (
     set_pragmas,
     sqlite_version,
 )
-from journal.disk import Disk, is_full
+from journal.disk import Disk, DiskFile, is_full
 from journal.errors import DiskFull, JournalDamaged, JournalError, JournalForeign, JournalLocked, JournalShortened
 from journal.mark import MARK_NAME, Mark, MarkFile
 from journal.record import Head, genesis
@@ -44,6 +44,7 @@ from journal.verify import ADVICE, verify_chain
 __all__ = [
     "DATABASE_NAME",
     "FILE_NUMBER",
+    "LOCK_NAME",
     "Opened",
     "check_sqlite",
     "compare",
@@ -52,10 +53,12 @@ __all__ = [
     "make_durable",
     "open_or_create",
     "sqlite_version",
+    "take_lock",
 ]
 
 DATABASE_NAME = "journal-000001.db"
 FILE_NUMBER = 1
+LOCK_NAME = "lock"
 _ROOM_BYTES = 8 * 1024 * 1024  # what opening needs besides the log's own size: the WAL index, a new mark
 _PIECE_BYTES = 1024 * 1024
 
@@ -111,12 +114,21 @@ def open_or_create(
         raise
 
 
-def compare(
-    disk: Disk, directory: str, connection: apsw.Connection, identity: Identity, mark: Mark, head: Head
-) -> None:
+def take_lock(disk: Disk, directory: str) -> DiskFile:
+    """Be the only one who changes this journal, until the file is closed. Raises JournalLocked."""
+    lock = disk.lock(f"{directory}/{LOCK_NAME}")
+    if lock is None:
+        raise JournalLocked(
+            f"the journal in {directory} is open in another process",
+            hint="one daemon per data directory: stop the other one, or give this one a directory of its own",
+        )
+    return lock
+
+
+def compare(connection: apsw.Connection, identity: Identity, mark: Mark, head: Head) -> None:
     """Hold the database against the mark; both are only read.
 
-    Raises JournalShortened (a copy of log and mark is set aside then), JournalDamaged or JournalForeign.
+    Raises JournalShortened, JournalDamaged or JournalForeign.
     """
     if mark.file_number != FILE_NUMBER:
         raise JournalForeign(
@@ -124,12 +136,11 @@ def compare(
             hint="run the newer version; nothing was changed",
         )
     if head.sequence < mark.head.sequence:
-        copy = set_aside(disk, directory, (f"{DATABASE_NAME}-wal", MARK_NAME))
         raise JournalShortened(
             f"records {head.sequence + 1} to {mark.head.sequence} were acknowledged and are missing: "
             "the write-ahead log is damaged, or an older copy of the database was put in place",
             sequence=head.sequence + 1,
-            hint=f"{copy}; {ADVICE}",
+            hint=ADVICE,
         )
     found = connection.execute("SELECT hash FROM record WHERE sequence = ?", (mark.head.sequence,)).fetchone()
     expected = found[0] if found else genesis(identity.instance)
@@ -196,7 +207,12 @@ def _recover(
 def _compared_mark(disk: Disk, directory: str, connection: apsw.Connection, identity: Identity, head: Head) -> MarkFile:
     mark_file, mark = MarkFile.open(disk, directory)
     try:
-        compare(disk, directory, connection, identity, mark, head)
+        compare(connection, identity, mark, head)
+    except JournalDamaged as error:
+        mark_file.close()
+        copy = set_aside(disk, directory, (f"{DATABASE_NAME}-wal", MARK_NAME))
+        error.hint = f"{copy}; {error.hint}"
+        raise
     except BaseException:
         mark_file.close()
         raise

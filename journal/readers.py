@@ -1,6 +1,7 @@
 """Connections for whoever reads beside the writer: one a thread, because a connection serves one thread at a time."""
 
 import contextlib
+import hashlib
 import threading
 from typing import Any
 
@@ -17,6 +18,18 @@ def rows(connection: apsw.Connection, query: str, arguments: tuple[object, ...] 
         return connection.execute(query, arguments).fetchall()
     except (apsw.Error, UnicodeDecodeError) as error:
         raise JournalDamaged(f"the journal cannot be read: {error}", hint=ADVICE) from error
+
+
+def checked_body(connection: apsw.Connection, sequence: int) -> bytes | None:
+    """A record's inline body, or None. Raises JournalDamaged when it is not what the chain says was written."""
+    found = rows(connection, "SELECT body, body_digest FROM record WHERE sequence = ?", (sequence,))
+    body, digest = found[0] if found else (None, b"")
+    if body is None:
+        return None
+    assert isinstance(body, bytes), "the column is a BLOB, and the table is STRICT"
+    if digest and hashlib.sha256(body).digest() != digest:
+        raise JournalDamaged(f"the body of record {sequence} is not what was written", sequence=sequence, hint=ADVICE)
+    return body
 
 
 class Readers:

@@ -5,7 +5,6 @@ COMMIT is the moment of durability. Around it stand the mark (which notices a si
 opened, and why in that order, is in opening.py; readers have connections of their own, one a thread.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +17,10 @@ from journal.backend import Identity
 from journal.ballast import Ballast
 from journal.database import PAGE_SIZE_BYTES, checkpoint_all
 from journal.disk import Disk, DiskFile, RealDisk
-from journal.errors import CommitAmbiguous, DiskFull, JournalClosed, JournalDamaged, JournalError, JournalLocked
+from journal.errors import CommitAmbiguous, DiskFull, JournalClosed, JournalError
 from journal.mark import Mark
-from journal.opening import DATABASE_NAME, FILE_NUMBER, Opened, open_or_create
-from journal.readers import Readers, rows
+from journal.opening import DATABASE_NAME, FILE_NUMBER, Opened, open_or_create, take_lock
+from journal.readers import Readers, checked_body, rows
 from journal.record import Head, Record
 
 CHECKPOINT_WAL_BYTES = 4 * 1024 * 1024  # a checkpoint of so much holds the writer about 10 ms
@@ -91,12 +90,7 @@ class SqliteBackend:
     def open(self) -> Head:
         try:
             self._disk.make_directory(self._directory)
-            self._lock = self._disk.lock(f"{self._directory}/lock")
-            if self._lock is None:
-                raise JournalLocked(
-                    f"the journal in {self._directory} is open in another process",
-                    hint="one daemon per data directory: stop the other one, or give this one a directory of its own",
-                )
+            self._lock = take_lock(self._disk, self._directory)
             self._opened = open_or_create(
                 self._disk,
                 self._directory,
@@ -261,12 +255,7 @@ class SqliteBackend:
         return [Record(*row) for sequence in sequences for row in rows(reader, _PICK, (sequence,))]
 
     def body(self, sequence: int) -> bytes | None:
-        query = "SELECT body, body_digest FROM record WHERE sequence = ?"
-        found: list[tuple[bytes | None, bytes]] = rows(self._reader(), query, (sequence,))
-        body, digest = found[0] if found else (None, b"")
-        if body is not None and digest and hashlib.sha256(body).digest() != digest:
-            raise JournalDamaged(f"the body of record {sequence} is not what was written", sequence=sequence)
-        return body
+        return checked_body(self._reader(), sequence)
 
     def positions(self) -> dict[str, int]:
         return {str(name): int(position) for name, position in rows(self._reader(), _POSITIONS)}

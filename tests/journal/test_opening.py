@@ -1,0 +1,528 @@
+"""Opening: what is refused, that nothing is changed by a refusal, and what a person can do then."""
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apsw
+import pytest
+
+from journal import (
+    Entry,
+    JournalDamaged,
+    JournalError,
+    JournalForeign,
+    JournalLocked,
+    JournalShortened,
+    SqliteBackend,
+    adopt,
+)
+from journal.database import APPLICATION_ID, check_sqlite, sqlite_version
+from journal.mark import SLOT_BYTES, SLOT_SPACING_BYTES
+from journal.opening import DATABASE_NAME
+from journal.record import Head, chain_hash, genesis, link
+from journal.verify import verify_backend
+
+WAL = f"{DATABASE_NAME}-wal"
+
+
+def backend(directory: str, **options: Any) -> SqliteBackend:
+    return SqliteBackend(directory, ballast_bytes=0, **options)
+
+
+def fill(directory: str, count: int = 20, *, first: int = 1) -> None:
+    """Append `count` records, one commit each, and stop as a killed process would: the log stays."""
+    opened = backend(directory)
+    head = opened.open()
+    for number in range(first, first + count):
+        body = b"body %d" % number
+        entry = Entry(f"b/{number}", "Put", b"{%d}" % number, body, hashlib.sha256(body).digest(), len(body))
+        record = link(head.hash, head.sequence + 1, number, entry)
+        opened.append([record], {record.sequence: body}, {"replicator": number - 1})
+        head = Head(record.sequence, record.hash)
+    opened.close()
+
+
+def opens(directory: str) -> int:
+    """Open, follow the chain to its end, close; the number of records."""
+    opened = backend(directory)
+    head = opened.open()
+    try:
+        return verify_backend(opened, head)
+    finally:
+        opened.close()
+
+
+def contents(directory: str) -> dict[str, bytes]:
+    """Every file that holds something, except the lock, SQLite's index of the log, and what was set aside."""
+    found = {}
+    for name in os.listdir(directory):
+        if os.path.isfile(path := f"{directory}/{name}") and name not in {"lock", f"{DATABASE_NAME}-shm"}:
+            with open(path, "rb") as file:
+                found[name] = file.read()
+    return {name: content for name, content in found.items() if content}
+
+
+def flip(path: str, offset: int, mask: int = 0x10) -> None:
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ mask]))
+
+
+def refused(directory: str, error: type[JournalError]) -> JournalError:
+    """Opening raises this very error, twice, and changes nothing."""
+    before = contents(directory)
+    for _ in range(2):
+        with pytest.raises(error) as caught:
+            backend(directory).open()
+        assert type(caught.value) is error
+        assert contents(directory) == before
+    return caught.value
+
+
+@pytest.fixture
+def filled(directory: str) -> str:
+    fill(directory)
+    return directory
+
+
+def edit(directory: str, *statements: str) -> None:
+    """Change the database behind the journal's back, after moving the log into it."""
+    opens(directory)
+    with sqlite3.connect(f"{directory}/{DATABASE_NAME}") as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+def test_a_journal_reopens_again_and_again(filled: str) -> None:
+    """Records, chain and identity are what they were; the log is empty after each start."""
+    assert opens(filled) == 20
+    assert os.path.getsize(f"{filled}/{WAL}") == 0
+    fill(filled, first=21)
+    assert opens(filled) == 40
+
+
+# the log
+
+
+def test_decision_13_a_flipped_wal_byte_is_refused(filled: str) -> None:
+    """Never silently shorter: the mark knows better. A copy is set aside, once, and nothing else changes."""
+    flip(f"{filled}/{WAL}", os.path.getsize(f"{filled}/{WAL}") // 2)
+    damaged = contents(filled)[WAL]
+    error = refused(filled, JournalShortened)
+    assert isinstance(error, JournalShortened)
+    assert error.sequence is not None
+    assert 1 <= error.sequence <= 20
+    copies = os.listdir(f"{filled}/set-aside")
+    assert len(copies) == 1, "two refused starts on the same damage make one copy"
+    with open(f"{filled}/set-aside/{copies[0]}/{WAL}", "rb") as file:
+        assert file.read() == damaged
+    assert copies[0] in error.hint
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_decision_13_whichever_wal_byte_flips_the_journal_is_whole_or_refused(filled: str, seed: int) -> None:
+    """Bytes of the log that no frame needs may flip; any other is noticed."""
+    size_bytes = os.path.getsize(f"{filled}/{WAL}")
+    flip(f"{filled}/{WAL}", seed * size_bytes // 40 + seed, 1 << (seed % 8))
+    try:
+        count = opens(filled)
+    except JournalDamaged:
+        count = 20
+    assert count == 20
+
+
+def test_c7_a_deleted_wal_is_refused(filled: str) -> None:
+    """Acknowledged records were only there."""
+    os.unlink(f"{filled}/{WAL}")
+    refused(filled, JournalShortened)
+
+
+def test_a_truncated_wal_is_refused(filled: str) -> None:
+    """Half a log is a shorter journal."""
+    os.truncate(f"{filled}/{WAL}", os.path.getsize(f"{filled}/{WAL}") // 2)
+    refused(filled, JournalShortened)
+
+
+def test_decision_13_the_standard_library_would_have_deleted_the_evidence(filled: str, tmp_path: Any) -> None:
+    """Why NO_CKPT_ON_CLOSE: an ordinary open and close of a damaged log leaves fewer records and no log at all."""
+    copy = f"{tmp_path}/copy"
+    shutil.copytree(filled, copy)
+    flip(f"{copy}/{WAL}", os.path.getsize(f"{copy}/{WAL}") // 2)
+    connection = sqlite3.connect(f"{copy}/{DATABASE_NAME}")
+    (count,) = connection.execute("SELECT count(*) FROM record").fetchone()
+    connection.close()
+    assert count < 20
+    assert not os.path.exists(f"{copy}/{WAL}")
+
+
+# the mark
+
+
+def test_a_missing_mark_is_refused_and_can_be_adopted(filled: str) -> None:
+    """Only a person may accept that; the new epoch says that numbers may have been used before."""
+    os.unlink(f"{filled}/mark")
+    refused(filled, JournalDamaged)
+    identity, head = adopt(filled)
+    assert (identity.epoch, head.sequence) == (2, 20)
+    opened = backend(filled)
+    assert opened.open() == head
+    assert opened.identity == identity
+    opened.close()
+
+
+def test_decision_14_both_slots_bad_is_refused_and_can_be_adopted(filled: str) -> None:
+    """A mark that says nothing is no mark."""
+    for slot in (0, 1):
+        flip(f"{filled}/mark", slot * SLOT_SPACING_BYTES + 20)
+    refused(filled, JournalDamaged)
+    assert adopt(filled)[1].sequence == 20
+    assert opens(filled) == 20
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_decision_14_one_torn_slot_is_survived(filled: str, slot: int) -> None:
+    """The other one still proves everything up to itself."""
+    with open(f"{filled}/mark", "r+b") as file:
+        file.seek(slot * SLOT_SPACING_BYTES + SLOT_BYTES // 2)
+        file.write(bytes(SLOT_BYTES))
+    assert opens(filled) == 20
+
+
+def test_decision_14_a_journal_ahead_of_its_mark_is_adopted(filled: str) -> None:
+    """A power cut may take back the mark's last 100 ms; the record that it does name must be the one that is there."""
+    shutil.copy(f"{filled}/mark", f"{filled}/older")
+    fill(filled, first=21)
+    os.replace(f"{filled}/older", f"{filled}/mark")
+    assert opens(filled) == 40
+
+
+def test_a_mark_of_another_journal_is_refused(filled: str, tmp_path: Any) -> None:
+    """Same numbers, other hashes."""
+    other = f"{tmp_path}/other"
+    fill(other)
+    shutil.copy(f"{other}/mark", f"{filled}/mark")
+    refused(filled, JournalDamaged)
+
+
+def test_adopt_refuses_a_mark_that_proves_a_loss(filled: str) -> None:
+    """Whoever accepts the loss must move the mark away himself."""
+    os.unlink(f"{filled}/{WAL}")
+    with pytest.raises(JournalShortened, match="move the file"):
+        adopt(filled)
+    os.unlink(f"{filled}/mark")
+    identity, head = adopt(filled)
+    assert head.sequence < 20
+    assert identity.epoch == 2
+    assert opens(filled) == head.sequence
+
+
+def test_adopt_refuses_what_needs_no_adoption_or_does_not_verify(filled: str, tmp_path: Any) -> None:
+    """A good mark, a broken chain, an open journal, an empty directory."""
+    with pytest.raises(JournalError, match="good mark"):
+        adopt(filled)
+    opened = backend(filled)
+    opened.open()
+    with pytest.raises(JournalLocked):
+        adopt(filled)
+    opened.close()
+    edit(filled, "UPDATE record SET kind = 'Delete' WHERE sequence = 7")
+    os.unlink(f"{filled}/mark")
+    with pytest.raises(JournalDamaged) as caught:
+        adopt(filled)
+    assert caught.value.sequence == 7
+    with pytest.raises(JournalError, match="no journal"):
+        adopt(str(tmp_path))
+
+
+# the database
+
+
+def test_a_deleted_database_is_refused_while_its_mark_is_there(filled: str) -> None:
+    """Never start empty."""
+    for name in (DATABASE_NAME, WAL):
+        os.unlink(f"{filled}/{name}")
+    refused(filled, JournalShortened)
+    open(f"{filled}/{DATABASE_NAME}", "wb").close()
+    refused(filled, JournalShortened)
+
+
+def test_c9_an_older_database_put_in_place_is_refused(filled: str) -> None:
+    """A restored backup with today's mark beside it has lost acknowledged records."""
+    opens(filled)
+    shutil.copy(f"{filled}/{DATABASE_NAME}", f"{filled}/backup")
+    fill(filled, first=21)
+    opens(filled)
+    os.replace(f"{filled}/backup", f"{filled}/{DATABASE_NAME}")
+    os.unlink(f"{filled}/{WAL}")
+    refused(filled, JournalShortened)
+
+
+@pytest.mark.parametrize(
+    ("statement", "sequence"),
+    [
+        ("UPDATE record SET payload = x'00' WHERE sequence = 7", 7),
+        ("UPDATE record SET hash = zeroblob(32) WHERE sequence = 9", 9),
+        ("UPDATE record SET written_at = written_at + 1 WHERE sequence = 11", 11),
+        ("UPDATE record SET body_size = -1 WHERE sequence = 12", 12),
+        ("UPDATE record SET stream = CAST(x'ff' AS TEXT) WHERE sequence = 13", 13),
+        ("DELETE FROM record WHERE sequence = 5", 5),
+        ("DELETE FROM record WHERE sequence < 4", 1),
+    ],
+)
+def test_c10_c11_a_changed_or_deleted_row_is_named(filled: str, statement: str, sequence: int) -> None:
+    """The chain says where it breaks."""
+    edit(filled, statement)
+    error = refused(filled, JournalDamaged)
+    assert isinstance(error, JournalDamaged)
+    assert error.sequence == sequence
+
+
+def test_c12_two_swapped_rows_are_named(filled: str) -> None:
+    """The first of them does not follow its new predecessor."""
+    edit(
+        filled,
+        "UPDATE record SET sequence = -1 WHERE sequence = 5",
+        "UPDATE record SET sequence = 5 WHERE sequence = 6",
+        "UPDATE record SET sequence = 6 WHERE sequence = -1",
+    )
+    error = refused(filled, JournalDamaged)
+    assert isinstance(error, JournalDamaged)
+    assert error.sequence == 5
+
+
+def test_c13_a_cut_tail_is_refused(filled: str) -> None:
+    """The rest verifies perfectly; only the mark knows."""
+    edit(filled, "DELETE FROM record WHERE sequence > 15")
+    error = refused(filled, JournalShortened)
+    assert isinstance(error, JournalShortened)
+    assert error.sequence == 16
+
+
+def test_c14_a_chain_computed_anew_breaks_at_the_mark(filled: str) -> None:
+    """Whoever rewrites history must also forge the mark (an anchor off this machine is what stops that)."""
+    opens(filled)
+    with sqlite3.connect(f"{filled}/{DATABASE_NAME}") as connection:
+        (instance,) = connection.execute("SELECT instance FROM identity").fetchone()
+        previous = genesis(instance)
+        query = "SELECT sequence, written_at, stream, kind, payload, body_digest, body_size FROM record ORDER BY 1"
+        for row in connection.execute(query).fetchall():
+            values = (row[0], row[1], row[2], "Forged", *row[4:])
+            previous = chain_hash(previous, *values)
+            connection.execute("UPDATE record SET kind = 'Forged', hash = ? WHERE sequence = ?", (previous, row[0]))
+    connection.close()
+    assert refused(filled, JournalDamaged).message.startswith("record 20 is not the one")
+
+
+def test_c6_a_zeroed_page_is_refused(filled: str) -> None:
+    """Whichever page of the database it is."""
+    opens(filled)
+    path = f"{filled}/{DATABASE_NAME}"
+    pages = os.path.getsize(path) // 4096
+    with open(path, "rb") as file:
+        whole = file.read()
+    for page in range(pages):
+        with open(path, "r+b") as file:
+            file.write(whole)
+            file.seek(page * 4096)
+            file.write(bytes(4096))
+        with pytest.raises(JournalError):
+            backend(filled).open()
+
+
+def test_c15_a_database_with_other_tables_is_refused(filled: str) -> None:
+    """A trigger or a view that somebody put there never runs."""
+    edit(filled, "CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM record; END")
+    assert "tables" in refused(filled, JournalDamaged).message
+
+
+def foreign_sqlite(path: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA application_id=7")
+    connection.execute("CREATE TABLE t(x)")
+    connection.commit()
+    connection.close()
+
+
+def anonymous_sqlite(path: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t(x)")
+    connection.commit()
+    connection.close()
+
+
+def text_file(path: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("my diary\n" * 1000)
+
+
+@pytest.mark.parametrize("make", [foreign_sqlite, anonymous_sqlite, text_file])
+def test_somebody_elses_file_is_refused_untouched(directory: str, make: Callable[[str], None]) -> None:
+    """Not even a log or an index appears beside it."""
+    os.mkdir(directory)
+    make(f"{directory}/{DATABASE_NAME}")
+    refused(directory, JournalForeign)
+    assert set(os.listdir(directory)) == {DATABASE_NAME, "lock"}
+
+
+def test_a_newer_schema_is_refused(filled: str) -> None:
+    """A downgrade does not guess."""
+    edit(filled, "PRAGMA user_version=2")
+    assert "newer version" in refused(filled, JournalForeign).message
+
+
+def test_a_newer_row_of_files_is_refused(filled: str) -> None:
+    """A mark that speaks of a second journal file comes from a version that rotates."""
+    from journal.mark import Mark, pack_slot
+
+    with open(f"{filled}/mark", "r+b") as file:
+        file.write(pack_slot(999, Mark(2, Head(1, bytes(32)))))
+    refused(filled, JournalForeign)
+
+
+def test_garbage_where_the_database_was_is_damage_not_somebody_elses(filled: str) -> None:
+    """With a mark beside it, it was ours."""
+    opens(filled)
+    os.unlink(f"{filled}/{WAL}")
+    text_file(f"{filled}/{DATABASE_NAME}")
+    refused(filled, JournalDamaged)
+
+
+# SQLite
+
+
+def test_every_pragma_that_durability_rests_on_is_set_and_read_back(directory: str) -> None:
+    """Read from the open connection, not from our own list."""
+    opened = backend(directory)
+    opened.open()
+    connection = opened._state.connection
+    wanted = {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "wal_autocheckpoint": 0,
+        "trusted_schema": 0,
+        "cell_size_check": 1,
+        "mmap_size": 0,
+        "page_size": 4096,
+        "application_id": APPLICATION_ID,
+        "user_version": 1,
+    }
+    assert {name: connection.pragma(name) for name in wanted} == wanted
+    assert connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1) == 1
+    opened.close()
+
+
+def test_a_pragma_that_does_not_take_is_refused(directory: str) -> None:
+    """A read-back that differs ends the opening: in-memory databases, for one, cannot be in WAL mode."""
+    from journal.database import set_pragmas
+
+    with pytest.raises(JournalError, match="journal_mode"):
+        set_pragmas(apsw.Connection(":memory:"), "FULL", exclusive=False, new=True)
+
+
+@pytest.mark.parametrize(
+    ("version", "good"),
+    [
+        ((3, 40, 1), False),
+        ((3, 44, 5), False),
+        ((3, 44, 6), True),
+        ((3, 45, 3), False),
+        ((3, 50, 6), False),
+        ((3, 50, 7), True),
+        ((3, 51, 0), False),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((3, 52, 0), False),
+        ((3, 53, 0), True),
+        ((3, 54, 1), True),
+        ((4, 0, 0), True),
+    ],
+)
+def test_a_sqlite_with_the_wal_reset_bug_is_refused(version: tuple[int, int, int], *, good: bool) -> None:
+    """Fixed in 3.51.3, backported to 3.50.7 and 3.44.6; 3.52.0 was withdrawn."""
+    if good:
+        check_sqlite(version)
+    else:
+        with pytest.raises(JournalError, match="WAL-reset"):
+            check_sqlite(version)
+
+
+def test_the_sqlite_at_hand_is_a_good_one() -> None:
+    """What the lock file installs passes its own gate."""
+    check_sqlite(sqlite_version())
+
+
+# the lock
+
+
+def test_a_second_opener_in_this_process_is_refused(filled: str) -> None:
+    """And the first one goes on."""
+    opened = backend(filled)
+    opened.open()
+    with pytest.raises(JournalLocked):
+        backend(filled).open()
+    assert len(opened.read(0, 100)) == 20
+    opened.close()
+    assert opens(filled) == 20
+
+
+@pytest.fixture
+def holder(filled: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the journal open."""
+    program = (
+        "import sys; from journal import SqliteBackend\n"
+        "SqliteBackend(sys.argv[1], ballast_bytes=0).open(); print('open', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, filled], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_s9_s10_another_process_is_refused_until_the_holder_is_dead(filled: str, holder: subprocess.Popen[str]) -> None:
+    """The lock is the kernel's: a killed holder leaves none behind."""
+    with pytest.raises(JournalLocked):
+        backend(filled).open()
+    holder.kill()
+    holder.wait()
+    assert opens(filled) == 20
+
+
+def test_a_writer_from_outside_fails_one_batch_not_the_journal(filled: str, monkeypatch: Any) -> None:
+    """Somebody with a database tool holds the write lock: the batch is refused, nothing is kept, and it goes on."""
+    import journal.database
+
+    monkeypatch.setattr(journal.database, "BUSY_TIMEOUT_MS", 10)
+    opened = backend(filled)
+    head = opened.open()
+    record = link(head.hash, 21, 0, Entry("b/k", "Put", b"{}"))
+    outside = apsw.Connection(f"{filled}/{DATABASE_NAME}")
+    outside.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    outside.execute("BEGIN IMMEDIATE")
+    with pytest.raises(JournalError, match="another program") as caught:
+        opened.append([record], {}, {})
+    assert type(caught.value) is JournalError
+    outside.execute("ROLLBACK")
+    opened.append([record], {}, {})
+    opened.close()
+    outside.close()
+    assert opens(filled) == 21
+
+
+def test_a_directory_that_cannot_be_made_is_an_error_with_a_hint(tmp_path: Any) -> None:
+    """An OSError of the disk's arrives as what the journal can say."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(JournalError, match="cannot be opened"):
+        backend(f"{tmp_path}/file/data").open()
