@@ -13,6 +13,7 @@ from s3d.errors import S3Error, remote_unreachable
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.upstream import Upstream
 from s3d.view.facts import BucketFact, BucketListFact, Fact, ObjectFact
+from s3d.view.questions import Questions
 
 TOKEN_METADATA = "s3d-token"  # noqa: S105 - the identity token that the replicator adds to what it sends
 Learn = Callable[[Fact], Awaitable[object]]
@@ -33,8 +34,9 @@ KEPT_ATTRIBUTES = (
 class Asking:
     """Questions to the remote; every method raises S3Error 503 when there is no answer."""
 
-    def __init__(self, upstream: Upstream, learn: Learn, clock: Clock) -> None:
+    def __init__(self, upstream: Upstream, questions: Questions, learn: Learn, clock: Clock) -> None:
         self.upstream = upstream
+        self._questions = questions
         self._learn = learn
         self._clock = clock
 
@@ -53,22 +55,28 @@ class Asking:
 
     async def object(self, bucket: str, key: str) -> ObjectFact:
         """What the remote has under this key."""
+        incarnation = self.incarnation(bucket)
         try:
             output = await self.upstream.call("HeadObject", {"Bucket": bucket, "Key": key})
         except RemoteFailure as failure:
-            fact = self.absence(failure, bucket, key)
+            fact = self.absence(failure, bucket, key, incarnation)
         else:
-            fact = self.object_fact(bucket, key, output)
+            fact = self.object_fact(bucket, key, output, incarnation)
         await self._learn(fact)
         return fact
 
-    def absence(self, failure: RemoteFailure, bucket: str, key: str) -> ObjectFact:
+    def incarnation(self, bucket: str) -> int:
+        """Which bucket of this name it is now; to be taken before the remote is asked about something in it."""
+        row = self._questions.bucket(bucket)
+        return row.incarnation if row is not None else 0
+
+    def absence(self, failure: RemoteFailure, bucket: str, key: str, incarnation: int) -> ObjectFact:
         """The fact that a 404 states; other failures are raised as what a client is told."""
         if failure.kind is not FailureKind.ABSENT:
             raise as_s3_error(failure, f"The object {bucket}/{key}") from failure
-        return ObjectFact(bucket, key, present=False, seen_ms=self._now_ms())
+        return ObjectFact(bucket, key, present=False, seen_ms=self._now_ms(), incarnation=incarnation)
 
-    def object_fact(self, bucket: str, key: str, output: Mapping[str, Any]) -> ObjectFact:
+    def object_fact(self, bucket: str, key: str, output: Mapping[str, Any], incarnation: int) -> ObjectFact:
         """The fact that a HeadObject or GetObject output states."""
         return ObjectFact(
             bucket,
@@ -79,6 +87,7 @@ class Asking:
             etag=str(output.get("ETag", "")).strip('"'),
             modified_ms=_milliseconds(output.get("LastModified")),
             attributes=kept_attributes(output),
+            incarnation=incarnation,
         )
 
     async def learn(self, fact: Fact) -> None:

@@ -146,15 +146,16 @@ class ObjectReader:
         parameters = {"Bucket": bucket, "Key": key}
         if range_text is not None:
             parameters["Range"] = range_text
+        incarnation = self._asking.incarnation(bucket)
         try:
             stream = await self._asking.upstream.open("GetObject", parameters)
         except RemoteFailure as failure:
             if failure.kind is FailureKind.UNREACHABLE:
                 raise remote_unreachable(f"The content of the object {key}") from failure
-            fact = self._asking.absence(failure, bucket, key)
+            fact = self._asking.absence(failure, bucket, key, incarnation)
             await self._asking.learn(fact)
             raise no_such_key(key) from failure
-        fact = self._asking.object_fact(bucket, key, stream.output)
+        fact = self._asking.object_fact(bucket, key, stream.output, incarnation)
         await self._asking.learn(fact)
         return Found(fact.size, fact.etag, fact.modified_ms, dict(fact.attributes), stream=stream)
 

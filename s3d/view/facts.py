@@ -27,7 +27,11 @@ class BucketListFact(msgspec.Struct, frozen=True):
 
 
 class ObjectFact(msgspec.Struct, frozen=True):
-    """An object at the remote, or its absence; `attributes` under botocore's names."""
+    """An object at the remote, or its absence; `attributes` under botocore's names.
+
+    `incarnation` is that of the bucket when the question was asked: an answer about a bucket that has been deleted or
+    created here since says nothing about the one of today.
+    """
 
     bucket: str
     key: str
@@ -37,6 +41,7 @@ class ObjectFact(msgspec.Struct, frozen=True):
     etag: str = ""
     modified_ms: int = 0
     attributes: dict[str, Any] = {}
+    incarnation: int = 0
 
 
 class CachedFact(msgspec.Struct, frozen=True):
@@ -90,6 +95,9 @@ def _learn_bucket(connection: apsw.Connection, name: str, *, present: bool, crea
 
 
 def _learn_object(connection: apsw.Connection, fact: ObjectFact) -> None:
+    bucket = connection.execute("SELECT incarnation FROM bucket WHERE name = ?", (fact.bucket,)).fetchone()
+    if (bucket[0] if bucket else 0) != fact.incarnation:
+        return
     connection.execute(
         "INSERT OR REPLACE INTO remote_object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (

@@ -25,13 +25,31 @@ class RunStamp(msgspec.Struct, frozen=True):
 
 
 def this_boot(directory: str) -> tuple[str, str]:
-    """The identity of the running kernel and of the mount that holds `directory`; empty strings when unknown."""
+    """The identity of the running kernel and of the mount that holds `directory`; empty strings when unknown.
+
+    A volume that was unplugged, restored or mounted anew has another mount id, or another device number.
+    """
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             boot = file.read().strip()
     except OSError:
         boot = ""
-    return boot, str(os.stat(directory).st_dev)
+    return boot, f"{os.stat(directory).st_dev}:{_mount_id(directory)}"
+
+
+def _mount_id(directory: str) -> str:
+    """The kernel's number for the mount, from the file information of an open directory."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return ""
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+            return next((line.split()[1] for line in file if line.startswith("mnt_id:")), "")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
 
 
 class ViewTrust:
