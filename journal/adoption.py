@@ -10,6 +10,7 @@ from journal.backend import Identity
 from journal.database import (
     check_pages,
     check_sqlite,
+    checkpoint_all,
     connect_writer,
     has_our_schema,
     read_all,
@@ -21,7 +22,7 @@ from journal.database import (
 from journal.disk import Disk, RealDisk
 from journal.errors import JournalDamaged, JournalError
 from journal.mark import MARK_NAME, Mark, MarkFile
-from journal.opening import DATABASE_NAME, FILE_NUMBER, compare, explain, make_durable, take_lock
+from journal.opening import DATABASE_NAME, FILE_NUMBER, close_quietly, compare, explain, renew_log, take_lock
 from journal.record import Head
 from journal.set_aside import set_aside
 from journal.verify import verify_chain
@@ -41,34 +42,41 @@ def adopt(directory: str, *, disk: Disk | None = None) -> tuple[Identity, Head]:
     if not disk.exists(path):
         raise JournalError(f"there is no journal in {directory}", hint="is it the right directory?")
     lock = take_lock(disk, directory)
+    connection = None
     try:
+        head = _look(disk, directory)
+        set_aside(disk, directory, (f"{DATABASE_NAME}-wal", MARK_NAME))
+        renew_log(disk, directory)
         connection = connect_writer(path, None, exclusive=False)
-        try:
-            return _adopt(disk, directory, connection)
-        finally:
-            connection.close()
+        set_pragmas(connection, "FULL", exclusive=False, new=False)
+        connection.execute("UPDATE identity SET epoch = epoch + 1")
+        checkpoint_all(connection)
+        MarkFile.create(disk, directory, Mark(FILE_NUMBER, head)).close()
+        return read_identity(connection), head
     except apsw.Error as error:
         raise explain(error, path, has_mark=True) from error
     except OSError as error:
         raise JournalError(f"the journal in {directory} cannot be adopted: {error}", hint="check the disk") from error
     finally:
+        close_quietly(connection)
         lock.close()
 
 
-def _adopt(disk: Disk, directory: str, connection: apsw.Connection) -> tuple[Identity, Head]:
-    if not has_our_schema(connection, f"{directory}/{DATABASE_NAME}"):
-        raise JournalError(f"the database in {directory} is empty", hint="there is nothing to adopt")
-    identity = read_identity(connection)
-    head = read_head(connection, identity)
-    _refuse_good_mark(disk, directory, connection, identity, head)
-    check_pages(connection)
-    verify_chain(identity, read_all(connection), head)
-    set_aside(disk, directory, (f"{DATABASE_NAME}-wal", MARK_NAME))
-    set_pragmas(connection, "FULL", exclusive=False, new=False)
-    make_durable(disk, directory, connection)
-    connection.execute("UPDATE identity SET epoch = epoch + 1")
-    MarkFile.create(disk, directory, Mark(FILE_NUMBER, head)).close()
-    return read_identity(connection), head
+def _look(disk: Disk, directory: str) -> Head:
+    """Verify everything except the mark, which must be missing or unreadable; the last record."""
+    path = f"{directory}/{DATABASE_NAME}"
+    connection = connect_writer(path, None, exclusive=True)
+    try:
+        if not has_our_schema(connection, path):
+            raise JournalError(f"the database in {directory} is empty", hint="there is nothing to adopt")
+        identity = read_identity(connection)
+        head = read_head(connection, identity)
+        _refuse_good_mark(disk, directory, connection, identity, head)
+        check_pages(connection)
+        verify_chain(identity, read_all(connection), head)
+        return head
+    finally:
+        connection.close()
 
 
 def _refuse_good_mark(disk: Disk, directory: str, connection: apsw.Connection, identity: Identity, head: Head) -> None:

@@ -6,12 +6,13 @@ The order is the point, and DESIGN.md argues it step by step:
    checkpoint would then delete the evidence.
 2. Compare the mark with the last record; refuse when the database has less than was acknowledged.
 3. Check pages and chain. Until here nothing was written.
-4. Rewrite the WAL over itself and sync it. After a failed fsync, or a kill between write and fsync, the kernel may show
-   bytes that are not on the disk and that no further fsync would put there; a later power cut would take them back,
-   from under records that follow them, or leave half of a checkpoint that copied them.
-5. Checkpoint it away; sync the directory; only then write the mark.
+4. Give the log a new file: copy it, sync the copy, put it in its place. After a failed fsync the kernel may show bytes
+   that are not on the disk and that no later fsync puts there; a power cut would take them back from under the records
+   that follow them, or leave half of a checkpoint that copied them. (In place, a cut would meet the only copy.)
+5. Checkpoint it away; sync the directory; only then write the mark, to a new file for the same reason.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ from journal.disk import Disk, DiskFile, is_full
 from journal.errors import DiskFull, JournalDamaged, JournalError, JournalForeign, JournalLocked, JournalShortened
 from journal.mark import MARK_NAME, Mark, MarkFile
 from journal.record import Head, genesis
-from journal.set_aside import set_aside
+from journal.set_aside import set_aside, write_copy
 from journal.verify import ADVICE, verify_chain
 
 __all__ = [
@@ -47,11 +48,12 @@ __all__ = [
     "LOCK_NAME",
     "Opened",
     "check_sqlite",
+    "close_quietly",
     "compare",
     "connect_reader",
     "explain",
-    "make_durable",
     "open_or_create",
+    "renew_log",
     "sqlite_version",
     "take_lock",
 ]
@@ -60,7 +62,6 @@ DATABASE_NAME = "journal-000001.db"
 FILE_NUMBER = 1
 LOCK_NAME = "lock"
 _ROOM_BYTES = 8 * 1024 * 1024  # what opening needs besides the log's own size: the WAL index, a new mark
-_PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -99,18 +100,19 @@ def open_or_create(
     _make_room(disk, directory, ballast)
     connection = None
     try:
+        head = _look(disk, directory, vfs, has_mark=has_mark)
+        if head is not None:
+            renew_log(disk, directory)
         connection = connect_writer(path, vfs, exclusive=exclusive)
-        if not has_our_schema(connection, path):
-            if has_mark:
-                raise JournalShortened(f"{path} has lost its tables, but its mark is there", hint=ADVICE)
-            set_pragmas(connection, synchronous, exclusive=exclusive, new=True)
+        set_pragmas(connection, synchronous, exclusive=exclusive, new=head is None)
+        if head is None:
             create_schema(connection, make_instance(), FILE_NUMBER)
-        return _recover(disk, directory, connection, synchronous, exclusive=exclusive, has_mark=has_mark)
+        return _begin(disk, directory, connection, head)
     except apsw.Error as error:
-        _close(connection)
+        close_quietly(connection)
         raise explain(error, path, has_mark=has_mark) from error
     except BaseException:
-        _close(connection)
+        close_quietly(connection)
         raise
 
 
@@ -152,17 +154,25 @@ def compare(connection: apsw.Connection, identity: Identity, mark: Mark, head: H
         )
 
 
-def make_durable(disk: Disk, directory: str, connection: apsw.Connection) -> bool:
-    """Put on the disk what the connection shows; False when the checkpoint found no space (the log has it all then)."""
-    connection.execute("BEGIN IMMEDIATE")  # nobody else moves the log meanwhile
+def renew_log(disk: Disk, directory: str) -> None:
+    """Replace the log by a copy of itself that is on the disk for certain. Nobody may have the database open.
+
+    Without space for the copy the log stays as it is: then only a power cut before the checkpoint is done, after a
+    failed fsync before this start, could still do harm.
+    """
+    log = f"{directory}/{DATABASE_NAME}-wal"
+    if not disk.exists(log) or disk.size_bytes(log) == 0:
+        return
+    copy = f"{log}.new"
     try:
-        _rewrite(disk, f"{directory}/{DATABASE_NAME}-wal")
-    finally:
-        connection.execute("ROLLBACK")
-    checkpointed = checkpoint_all(connection)
-    # SQLite ignores an error of its own directory sync, and skips it where it did not create the file itself.
+        write_copy(disk, log, copy)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        disk.unlink(copy)
+        return
+    disk.rename(copy, log)
     disk.sync_directory(directory)
-    return checkpointed
 
 
 def explain(error: apsw.Error, path: str, *, has_mark: bool) -> JournalError:
@@ -180,58 +190,76 @@ def explain(error: apsw.Error, path: str, *, has_mark: bool) -> JournalError:
     return JournalDamaged(f"{path} cannot be read: {error}", hint=ADVICE)
 
 
-def _recover(
-    disk: Disk, directory: str, connection: apsw.Connection, synchronous: str, *, exclusive: bool, has_mark: bool
-) -> Opened:
-    identity = read_identity(connection)
-    head = read_head(connection, identity)
-    old_mark = _compared_mark(disk, directory, connection, identity, head) if has_mark else None
+def close_quietly(connection: apsw.Connection | None) -> None:
+    """Close without hiding the error that is on its way."""
+    if connection is not None:
+        with contextlib.suppress(apsw.Error):
+            connection.close()
+
+
+def _look(disk: Disk, directory: str, vfs: str | None, *, has_mark: bool) -> Head | None:
+    """Read everything and believe nothing; the last record, or None where there is no journal yet.
+
+    The connection is exclusive, so that whoever has the database open is found before its log is exchanged.
+    """
+    path = f"{directory}/{DATABASE_NAME}"
+    connection = connect_writer(path, vfs, exclusive=True)
     try:
-        if old_mark is None and head.sequence > 0:
+        if not has_our_schema(connection, path):
+            if has_mark:
+                raise JournalShortened(f"{path} has lost its tables, but its mark is there", hint=ADVICE)
+            return None
+        identity = read_identity(connection)
+        head = read_head(connection, identity)
+        if has_mark:
+            _hold_against_mark(disk, directory, connection, identity, head)
+        elif head.sequence > 0:
             raise JournalDamaged(
                 "the journal's mark is missing, so missing records could not be noticed",
                 hint="restore the file `mark`; if the journal verifies, `s3d journal adopt` writes a new one",
             )
         check_pages(connection)
         verify_chain(identity, read_all(connection), head)
-        set_pragmas(connection, synchronous, exclusive=exclusive, new=False)
-        checkpointed = make_durable(disk, directory, connection)
-        mark = _renewed_mark(disk, directory, old_mark, Mark(FILE_NUMBER, head))
-    except BaseException:
-        if old_mark is not None:
-            old_mark.close()
-        raise
+        return head
+    finally:
+        connection.close()
+
+
+def _begin(disk: Disk, directory: str, connection: apsw.Connection, seen: Head | None) -> Opened:
+    """What was looked at is whole: put it on the disk, and only then say so in the mark."""
+    identity = read_identity(connection)
+    head = read_head(connection, identity)
+    if seen is not None and head != seen:
+        raise JournalDamaged("the journal changed while it was opened", hint="is another program writing to it?")
+    checkpointed = checkpoint_all(connection)
+    # SQLite ignores an error of its own directory sync, and a start that was killed may have left names unsynced.
+    disk.sync_directory(directory)
+    mark = _new_mark(disk, directory, Mark(FILE_NUMBER, head))
     return Opened(connection, mark, identity, head, checkpoint_failed=not checkpointed)
 
 
-def _compared_mark(disk: Disk, directory: str, connection: apsw.Connection, identity: Identity, head: Head) -> MarkFile:
+def _hold_against_mark(disk: Disk, directory: str, connection: apsw.Connection, identity: Identity, head: Head) -> None:
     mark_file, mark = MarkFile.open(disk, directory)
+    mark_file.close()
     try:
         compare(connection, identity, mark, head)
     except JournalDamaged as error:
-        mark_file.close()
         copy = set_aside(disk, directory, (f"{DATABASE_NAME}-wal", MARK_NAME))
         error.hint = f"{copy}; {error.hint}"
         raise
-    except BaseException:
-        mark_file.close()
-        raise
-    return mark_file
 
 
-def _renewed_mark(disk: Disk, directory: str, old: MarkFile | None, mark: Mark) -> MarkFile:
+def _new_mark(disk: Disk, directory: str, mark: Mark) -> MarkFile:
     """A new file, because what the old one shows may be in memory only; the old one where there is no space."""
     try:
-        renewed = MarkFile.create(disk, directory, mark)
+        return MarkFile.create(disk, directory, mark)
     except OSError as error:
-        if old is None or not is_full(error):
+        if not is_full(error) or not disk.exists(f"{directory}/{MARK_NAME}"):
             raise
-        old.write(mark)
-        old.sync()
-        return old
-    if old is not None:
-        old.close()
-    return renewed
+    old, _ = MarkFile.open(disk, directory)
+    old.write(mark)
+    old.sync()
+    return old
 
 
 def _make_room(disk: Disk, directory: str, ballast: Ballast) -> None:
@@ -240,24 +268,3 @@ def _make_room(disk: Disk, directory: str, ballast: Ballast) -> None:
     log_bytes = disk.size_bytes(log) if disk.exists(log) else 0
     if disk.free_bytes(directory) < log_bytes + _ROOM_BYTES:
         ballast.release()
-
-
-def _rewrite(disk: Disk, path: str) -> None:
-    """Write a file's bytes over themselves and sync them, so that what is shown is what is on the disk."""
-    if not disk.exists(path):
-        return
-    size_bytes = disk.size_bytes(path)
-    if size_bytes == 0:
-        return
-    file = disk.open(path)
-    try:
-        for offset in range(0, size_bytes, _PIECE_BYTES):
-            file.pwrite(file.pread(min(_PIECE_BYTES, size_bytes - offset), offset), offset)
-        file.sync()
-    finally:
-        file.close()
-
-
-def _close(connection: apsw.Connection | None) -> None:
-    if connection is not None:
-        connection.close()

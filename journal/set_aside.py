@@ -35,14 +35,11 @@ def _fingerprint(disk: Disk, directory: str, names: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _copy(disk: Disk, source: str, target: str) -> None:
-    """Copy under a temporary name first, so that a copy that has its name is whole."""
+def write_copy(disk: Disk, source: str, target: str) -> None:
+    """Copy a file to a name that may have been left by an earlier try; its bytes are durable then, its name is not."""
     if disk.exists(target):
-        return
-    temporary = f"{target}.new"
-    if disk.exists(temporary):
-        disk.unlink(temporary)
-    writing, offset = disk.create(temporary), 0
+        disk.unlink(target)
+    writing, offset = disk.create(target), 0
     try:
         for piece in _pieces(disk, source):
             writing.pwrite(piece, offset)
@@ -50,7 +47,14 @@ def _copy(disk: Disk, source: str, target: str) -> None:
         writing.sync()
     finally:
         writing.close()
-    disk.rename(temporary, target)
+
+
+def _copy(disk: Disk, source: str, target: str) -> None:
+    """Copy under a temporary name first, so that a copy that has its name is whole."""
+    if disk.exists(target):
+        return
+    write_copy(disk, source, f"{target}.new")
+    disk.rename(f"{target}.new", target)
 
 
 def _pieces(disk: Disk, path: str) -> Iterator[bytes]:
