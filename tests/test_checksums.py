@@ -167,6 +167,12 @@ def test_contradicting_claims_are_refused(pairs):
     assert refusal(claims_from, headers(*pairs), streaming=True).code == "InvalidRequest"
 
 
+def test_an_algorithm_without_its_value_says_what_is_missing():
+    """S3's text, which names the headers that would have brought one."""
+    error = refusal(claims_from, headers(("x-amz-sdk-checksum-algorithm", "CRC32")))
+    assert "no corresponding x-amz-checksum-* or x-amz-trailer headers were found" in error.message
+
+
 @pytest.mark.parametrize("value", ["", "x", "AAAA", "JfnnlDI7RTiF9RgfG2JND", "25f9e794323b453885f5181f1b624d0b"])
 def test_a_malformed_content_md5_is_an_invalid_digest(value):
     """Also the hex form, which looks like base64 of the wrong length."""

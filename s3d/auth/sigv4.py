@@ -5,10 +5,9 @@ is a `Caller` together with the way in which the body has to be verified. There 
 `Authenticated`, or an S3Error with the code and the text of S3.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from s3d.auth import canonical
 from s3d.auth.caller import Caller
@@ -16,16 +15,11 @@ from s3d.auth.claim import Claim, from_header, from_query, query_parameters
 from s3d.auth.keys import KeyStore, SecretKey
 from s3d.auth.payload import UNSIGNED, PayloadMode, SignedChunks, UnsignedPayloads, payload_mode, refuse_unsigned
 from s3d.auth.signing import ALGORITHM, SigningKeys, same, signature
+from s3d.checksums import Headers
 from s3d.errors import S3Error
 
 SKEW_SECONDS = 900
 _NOBODY = SecretKey("no such access key")
-
-
-class Headers(Protocol):
-    """Request headers as sent: names may repeat (multidict's CIMultiDictProxy)."""
-
-    def items(self) -> Iterable[tuple[str, str]]: ...
 
 
 @dataclass(frozen=True, slots=True)
