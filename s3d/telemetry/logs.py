@@ -62,6 +62,7 @@ def _for_machines() -> list[Processor]:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.format_exc_info,
         redact,
+        _begin_alike,
         structlog.processors.JSONRenderer(default=repr),
     ]
 
@@ -76,6 +77,11 @@ def _for_people(*, colours: bool) -> list[Processor]:
             colors=colours, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback, timestamp_key="time"
         ),
     ]
+
+
+def _begin_alike(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Time, level and event first: a person reads these lines as well."""
+    return {name: event[name] for name in ("time", "level", "event") if name in event} | dict(event)
 
 
 def _without_control_characters(

@@ -7,7 +7,15 @@ true at one moment (pending records, the link) is not counted along but given to
 from collections.abc import Iterator
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -34,6 +42,7 @@ class Metrics:
     """All metrics of one daemon. Counting is safe from any thread."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter, asked for by nobody
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         _gauge(catalogue.BUILD, self.registry).labels(__version__).set(1)

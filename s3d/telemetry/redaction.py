@@ -14,7 +14,7 @@ _SECRET_NAME = re.compile(
     r"secret|passw|token|authorization|signature|credential|cookie|private|session", re.IGNORECASE
 )
 _SIGNED = re.compile(
-    r"(?i)\b(x-amz-(?:signature|security-token|credential)|signature|credential|authorization|password|secret_?key"
+    r"(?i)(?<![a-z0-9])(x-amz-(?:signature|security-token|credential)|signature|credential|authorization|password|secret_?key"
     r"|secret_?access_?key|access_?token|session_?token)(['\"]?\s*[=:]\s*['\"]?)(?!\*{4})"
     r"((?:AWS4-HMAC-SHA256|Basic|Bearer|AWS)\s+)?[^\s&,;'\"<>]+"
 )

@@ -32,6 +32,7 @@ class Edge:
         self.replicates = True
         self.trouble = ""
         self.not_ready = ""
+        self.asked = 0  # how often somebody asked what is left
 
     # what happens to it
 
@@ -91,7 +92,8 @@ class Edge:
         return self._questions.pending(sequence)
 
     async def remaining(self, prefix: str, through: int) -> PendingTotals:
-        return self._questions.pending_totals_under(prefix, through)
+        self.asked += 1
+        return self._questions.pending_totals(prefix, through)
 
     async def parked(self, after: int, limit: int) -> Sequence[PendingRow]:
         return self._questions.parked(limit, after)
