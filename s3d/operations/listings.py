@@ -14,6 +14,7 @@ from s3d.view.questions import Questions
 from s3d.view.rows import BucketRow, ListedObject
 
 KEYS_MAX = 1000
+BUCKETS_MAX = 10_000
 OWNER = {"ID": "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a", "DisplayName": "s3d"}
 
 
@@ -61,7 +62,7 @@ class Listings:
             decode_token(given["ContinuationToken"]).key if given.get("ContinuationToken") else "",
         )
         rows = [row for row in rows if row.name.startswith(prefix) and row.name > after]
-        limit = given.get("MaxBuckets") or len(rows)
+        limit = _buckets_max(given)
         output: dict[str, Any] = {"Owner": OWNER, "Buckets": [_bucket_entry(row) for row in rows[:limit]]}
         if prefix:
             output["Prefix"] = prefix
@@ -101,6 +102,17 @@ def decode_token(token: str) -> Start:
         "The continuation token provided is incorrect",
         details={"ArgumentName": "continuation-token"},
     )
+
+
+def _buckets_max(given: Any) -> int:
+    limit = int(given.get("MaxBuckets", BUCKETS_MAX))
+    if not 1 <= limit <= BUCKETS_MAX:
+        raise S3Error(
+            "InvalidArgument",
+            f"Argument max-buckets must be an integer between 1 and {BUCKETS_MAX}",
+            details={"ArgumentName": "max-buckets", "ArgumentValue": str(limit)},
+        )
+    return limit
 
 
 def _entries_max(given: Any) -> int:
