@@ -93,6 +93,7 @@ def build_admin(source: AdminSource, clock: Clock) -> web.Application:
     """The application; the caller gives it a loopback socket."""
     admin = _Admin(source, clock)
     application = web.Application(middlewares=[_guard, _problems], client_max_size=1024 * 1024)
+    application.on_shutdown.append(admin.close)
     application.add_routes(
         [
             web.get("/healthz", admin.healthz),
@@ -124,6 +125,7 @@ class _Admin:
     def __init__(self, source: AdminSource, clock: Clock) -> None:
         self._source = source
         self._clock = clock
+        self._closing = asyncio.Event()
 
     async def healthz(self, request: web.Request) -> web.Response:
         return _probe(self._source.sick())
@@ -165,10 +167,24 @@ class _Admin:
             seen = self._source.head
             report = await self._standing(target)
             left = deadline - self._clock.monotonic()
-            if report.state != "pending" or left <= 0:
+            if report.state != "pending" or left <= 0 or self._closing.is_set():
                 return _json(report)
             await self._clock.sleep(min(RECHECK_SECONDS, left))
-            await _at_most(self._source.changed(seen), max(0.0, deadline - self._clock.monotonic()))
+            await self._change(seen, max(0.0, deadline - self._clock.monotonic()))
+
+    async def close(self, application: web.Application) -> None:
+        """Have every wait answer now: a stop must not take as long as somebody is willing to wait."""
+        self._closing.set()
+
+    async def _change(self, seen: int, seconds: float) -> None:
+        """Return when the journal goes on after `seen`, when the listener closes, or when the time is over."""
+        events = [asyncio.ensure_future(one) for one in (self._source.changed(seen), self._closing.wait())]
+        try:
+            await asyncio.wait(events, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for event in events:
+                event.cancel()
+            await asyncio.gather(*events, return_exceptions=True)
 
     def _target(self, request: web.Request) -> _Target:
         query, source = request.query, self._source
@@ -277,13 +293,6 @@ def _is_local(host: str) -> bool:
     except ValueError:
         return False
     return name is not None and is_loopback(name)
-
-
-async def _at_most(change: Awaitable[None], seconds: float) -> None:
-    try:
-        await asyncio.wait_for(change, seconds)
-    except TimeoutError:
-        pass  # nothing has happened, which the next look will find as well
 
 
 def _probe(reason: str) -> web.Response:

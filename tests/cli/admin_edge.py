@@ -124,14 +124,14 @@ async def open_edge(directory: str):
     view = View(f"{directory}/view.db", token="run", trusted=None)
     journal = await Journal.open(MemoryBackend("edge"), StateMachine(view, has_remote=True))
     edge = Edge(journal, view)
-    runner = web.AppRunner(build_admin(edge, SystemClock()), shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    edge.runner = web.AppRunner(build_admin(edge, SystemClock()))
+    await edge.runner.setup()
+    site = web.TCPSite(edge.runner, "127.0.0.1", 0)
     await site.start()
     try:
         yield edge, site._server.sockets[0].getsockname()[1]
     finally:
-        await runner.cleanup()
+        await edge.runner.cleanup()
         await journal.close()
         view.close(sync=False)
 

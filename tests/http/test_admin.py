@@ -270,3 +270,13 @@ async def test_an_unknown_path_says_what_there_is(asking):
     async with asking.session.delete(f"{asking.url}/status") as response:
         assert response.status == 405
         assert (await response.json())["error"]
+
+
+async def test_a_wait_does_not_delay_a_stop(asking):
+    """It answers with how things stand when the listener closes."""
+    await asking.edge.write("b/k")
+    waiting = asyncio.create_task(asking.get("/wait", all="1", timeout="60"))
+    while asking.edge.asked == 0:
+        await asyncio.sleep(0.01)
+    await asyncio.wait_for(asking.edge.runner.cleanup(), 30)
+    assert (await waiting)[1]["state"] == "pending"
