@@ -4,7 +4,7 @@ S3 differs from the other services: the path is neither normalised (`..`, `//` a
 Which encoding is canonical is another matter. The specification says that every byte outside A-Za-z0-9-._~/ is
 percent-encoded once; but clients sign what they send, and some send `+` or `(` bare, or `/` as `%2F`. So there are two
 candidates, `encoded` (decoded once, encoded as specified) and `as_sent`, and a signature over either is good. Both
-decode to the same bytes, therefore accepting both never lets anybody reach another key than the one that was signed.
+decode to the same bucket and key, so accepting both never lets anybody reach another one than was signed.
 """
 
 import hashlib
@@ -20,10 +20,14 @@ Pairs = Sequence[tuple[str, str]]
 
 
 def encoded_path(raw_path: str) -> str:
-    """The path decoded once and encoded as specified; segments are neither removed nor merged."""
+    """The path decoded once and encoded as specified; segments are neither removed nor merged.
+
+    The slash behind the bucket is the one that was sent: `%2F` is text of a key, but it never ends the bucket's name.
+    """
     if _PLAIN_PATH.match(raw_path):
         return raw_path
-    return quote(unquote_to_bytes(raw_path.encode("utf-8", "surrogateescape")), safe="/-._~")
+    bucket, slash, key = raw_path.removeprefix("/").partition("/")
+    return "/" + _encode_bytes(bucket, "-._~") + slash + _encode_bytes(key, "/-._~")
 
 
 def query_pairs(raw_query: str) -> list[tuple[str, str]]:
@@ -82,4 +86,8 @@ def string_to_sign(algorithm: str, timestamp: str, scope: object, request: str) 
 def _encode(text: str) -> str:
     if _PLAIN_QUERY.match(text):
         return text
-    return quote(unquote_to_bytes(text.replace("+", " ").encode("utf-8", "surrogateescape")), safe="-._~")
+    return _encode_bytes(text.replace("+", " "), "-._~")
+
+
+def _encode_bytes(text: str, safe: str) -> str:
+    return quote(unquote_to_bytes(text.encode("utf-8", "surrogateescape")), safe=safe)

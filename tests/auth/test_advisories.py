@@ -135,10 +135,18 @@ def test_content_encoding_does_not_choose_how_a_body_is_verified(encoding):
 def test_an_encoded_slash_is_not_another_path():
     """CVE-2026-42882 (s3-proxy): authentication saw `%2F`, the handler `/`. Here both decode to the signed bytes."""
     signed = sign("GET", "/public/a/b")
-    for path in ("/public/a%2Fb", "/public%2Fa%2Fb", "/public/a%2fb"):
+    for path in ("/public/a%2Fb", "/public/%61%2fb"):
         assert verify(replace(signed, path=path))
         assert unquote_to_bytes(path) == b"/public/a/b"
-    for path in ("/public/..%2Fprivate/a", "/public/a/../b", "/public/a/%2E%2E/b", "/public//a/b", "/public/a%252Fb"):
+    for path in (
+        "/public%2Fa%2Fb",
+        "/public%2Fa/b",
+        "/public/..%2Fprivate/a",
+        "/public/a/../b",
+        "/public/a/%2E%2E/b",
+        "/public//a/b",
+        "/public/a%252Fb",
+    ):
         assert refusal(replace(signed, path=path)).code == "SignatureDoesNotMatch"
 
 

@@ -159,15 +159,21 @@ def test_every_tampering_that_the_property_draws_from_is_refused():
             verify(changed)
 
 
+def meaning(path: str) -> tuple[bytes, bytes]:
+    """Bucket and key, as a server has to read them: split at the slash that was sent, then decoded once."""
+    bucket, _, key = path[1:].partition("/")
+    return unquote_to_bytes(bucket), unquote_to_bytes(key)
+
+
 @given(PATHS, PATHS, st.randoms(use_true_random=False))
 @settings(max_examples=300, deadline=None)
 def test_a_path_is_accepted_only_if_it_means_what_was_signed(signed, other, random):
     """However a path is written, a signature never reaches the bytes of another key."""
     rewritten = "".join(
         f"%{byte:02{random.choice('xX')}}"
-        if chr(byte) != "/" and random.random() < 0.3
+        if index and random.random() < 0.3
         else quote(bytes([byte]), safe="/~+()!*',;:@$&=")
-        for byte in unquote_to_bytes(signed)
+        for index, byte in enumerate(unquote_to_bytes(signed))
     )
     request = sign("GET", signed)
     for path in (other, rewritten):
@@ -175,7 +181,7 @@ def test_a_path_is_accepted_only_if_it_means_what_was_signed(signed, other, rand
             verify(replace(request, path=path))
         except S3Error:
             continue
-        assert unquote_to_bytes(path) == unquote_to_bytes(signed)
+        assert meaning(path) == meaning(signed)
 
 
 @pytest.mark.parametrize(
