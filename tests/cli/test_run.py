@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from contextlib import asynccontextmanager
 
@@ -121,3 +122,24 @@ async def test_probes_and_metrics_of_a_running_daemon(tmp_path):
         assert "\ns3d_pending_records 1.0\n" in text
         assert 's3d_requests_total{operation="CreateBucket",status="200"} 1.0' in text
         assert "\ns3d_journal_commit_seconds_count" in text
+
+
+async def test_a_start_that_fails_ends_with_a_line_and_leaves_nothing_running(tmp_path):
+    """A port that is taken, here and there; a data directory that cannot be one."""
+    (tmp_path / "file").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        free = "http://127.0.0.1:0"
+        for data_dir, listen, admin, said in (
+            ("a", url, free, f"cannot listen on {url}"),
+            ("b", free, url, f"cannot listen on {url}"),
+            ("file", free, free, "file cannot be used"),
+        ):
+            ran = await asyncio.wait_for(
+                s3d("run", "--data-dir", str(tmp_path / data_dir), "--listen", listen, "--admin", admin), 60
+            )
+            assert ran.code == 1
+            first, second = ran.err.splitlines()
+            assert first.startswith("s3d: ")
+            assert said in first
+            assert second.startswith("hint: ")
