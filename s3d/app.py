@@ -197,7 +197,7 @@ class Daemon:
                 BucketOperations(submitter, questions, asking, settings.region),
                 ObjectWrites(submitter, self._bodies),
                 ObjectReads(reader, cache.keep if asking is not None else None),
-                Copies(submitter, reader, self._pool, self._digest_of),
+                Copies(submitter, reader, self._pool, self._digest_of, self._journal.body),
                 Listings(questions, asking),
             ),
             lambda: self._journal.state_is_current,

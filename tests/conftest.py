@@ -1,4 +1,4 @@
-"""Shared fixtures: daemons in processes of their own, with a client each, and a bucket for every test that wants one."""
+"""Shared fixtures: daemons in processes of their own, a client for each, and a bucket for every test that wants one."""
 
 import itertools
 from collections.abc import Callable, Iterator

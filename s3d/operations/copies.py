@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
+
 from s3d import preconditions
 from s3d.blobs.files import BlobWriter
 from s3d.blobs.pool import BlobPool
-from s3d.checksums import BodyDigest
+from s3d.checksums import ALGORITHMS, BodyDigest, hasher
 from s3d.commands.objects import CopyObject, CopySource, Origin, SourceChanged
 from s3d.dates import iso_date
 from s3d.errors import S3Error
@@ -22,7 +24,7 @@ from s3d.operations.object_writes import kept_input, origin_of
 from s3d.operations.submitting import Submitter
 from s3d.queries.objects import Found, ObjectReader
 from s3d.remote.failures import RemoteFailure
-from s3d.values import BlobBytes
+from s3d.values import BlobBytes, Extent, Extents
 
 _ATTEMPTS = 5
 _FROM_SOURCE = (
@@ -34,21 +36,27 @@ _FROM_SOURCE = (
     "Expires",
     "Metadata",
 )
+_PIECE_BYTES = 1024 * 1024
 DigestOf = Callable[[int], bytes]
+ReadBody = Callable[[int], bytes | None]
 
 
 class Copies:
-    """`digest_of` gives the SHA-256 of a record's body by its sequence."""
+    """`digest_of` gives the SHA-256 of a record's body by its sequence, `read_body` the body in its row."""
 
-    def __init__(self, submitter: Submitter, reader: ObjectReader, pool: BlobPool, digest_of: DigestOf) -> None:
+    def __init__(
+        self, submitter: Submitter, reader: ObjectReader, pool: BlobPool, digest_of: DigestOf, read_body: ReadBody
+    ) -> None:
         self._submitter = submitter
         self._reader = reader
         self._pool = pool
         self._digest_of = digest_of
+        self._read_body = read_body
 
     async def copy_object(self, call: Call) -> Reply:
         """Capture the source, decide on what was captured; a source that changes in between is captured again."""
         bucket, key = parse_copy_source(call.input["CopySource"])
+        algorithm = _algorithm(call.input)
         for _ in range(_ATTEMPTS):
             found = await self._reader.open(bucket, key, None)
             self._check_source(call.input, found)
@@ -57,6 +65,9 @@ class Copies:
             with self._pool.pinned(copied.extents):
                 if found.stream is not None:
                     _release_fetched(self._pool, copied)
+                if algorithm is not None and f"Checksum{algorithm}" not in copied.checksums:
+                    checksum = await self._pool.run(self._checksum, algorithm, copied.extents)
+                    copied = msgspec.structs.replace(copied, checksums={f"Checksum{algorithm}": checksum})
                 try:
                     return await self._submit(call, kept, copied, origin_of(call))
                 except SourceChanged:
@@ -124,24 +135,43 @@ class Copies:
         await self._pool.run(writer.abort)
         self._pool.release(writer.id)
 
+    def _checksum(self, algorithm: str, extents: Extents) -> str:
+        """Another checksum than the source has, over its bytes; on a thread of the pool."""
+        running = hasher(algorithm)
+        for extent in extents:
+            for offset in range(extent.offset, extent.offset + extent.length, _PIECE_BYTES):
+                length = min(_PIECE_BYTES, extent.offset + extent.length - offset)
+                data = self._read(extent, offset, length)
+                if len(data) != length:
+                    raise S3Error("InternalError", "The bytes of the source are damaged on the local disk.")
+                running.update(data)
+        return running.base64()
+
+    def _read(self, extent: Extent, offset: int, length: int) -> bytes:
+        if isinstance(extent, BlobBytes):
+            return self._pool.files.read(extent.blob, offset, length)
+        return (self._read_body(extent.sequence) or b"")[offset : offset + length]
+
 
 def parse_copy_source(text: str) -> tuple[str, str]:
     """Bucket and key of an x-amz-copy-source, with or without a leading slash. Raises S3Error as S3 does."""
-    path, _, query = text.partition("?")
-    if query.startswith("versionId=") and query != "versionId=null":
+    path, question, query = text.partition("?")
+    if question and not query.startswith("versionId="):
+        raise _invalid_source("Unsupported copy source parameter.", text)
+    if question and query != "versionId=null":
         raise S3Error("NotImplemented", "A header you provided implies functionality that is not implemented")
     try:
         bucket, slash, key = unquote(path, errors="strict").removeprefix("/").partition("/")
     except UnicodeDecodeError:
         bucket, slash, key = "", "", ""
     if not (bucket and slash and key):
-        raise S3Error(
-            "InvalidArgument",
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-            details={"ArgumentName": "x-amz-copy-source", "ArgumentValue": text},
-        )
+        raise _invalid_source("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", text)
     limits.check_key(key)
     return bucket, key
+
+
+def _invalid_source(message: str, text: str) -> S3Error:
+    return S3Error("InvalidArgument", message, details={"ArgumentName": "x-amz-copy-source", "ArgumentValue": text})
 
 
 def _destination_input(call: Call, bucket: str, key: str, found: Found) -> dict[str, Any]:
@@ -178,6 +208,18 @@ def _directive(given: Mapping[str, Any], name: str, header: str) -> str:
             details={"ArgumentName": header, "ArgumentValue": value},
         )
     return value
+
+
+def _algorithm(given: Mapping[str, Any]) -> str | None:
+    """The checksum that the copy is asked to have; None: that of its source."""
+    name = given.get("ChecksumAlgorithm")
+    if name is not None and name not in ALGORITHMS:
+        raise S3Error(
+            "InvalidRequest",
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
+            f"[{', '.join(ALGORITHMS)}]",
+        )
+    return name
 
 
 def _is_checksum(name: str) -> bool:

@@ -121,6 +121,12 @@ def _entries_max(given: Any) -> int:
 
 def _common_output(call: Call, page: Page, entries_max: int, owner: dict[str, str] | None) -> dict[str, Any]:
     given = call.input
+    if given.get("EncodingType", "url") != "url":
+        raise S3Error(
+            "InvalidArgument",
+            "Invalid Encoding Method specified in Request",
+            details={"ArgumentName": "encoding-type", "ArgumentValue": given["EncodingType"]},
+        )
     output: dict[str, Any] = {
         "Name": call.bucket,
         "Prefix": given.get("Prefix", ""),

@@ -2,6 +2,7 @@
 
 import socket
 from types import TracebackType
+from typing import Self
 
 from live import Answer
 
@@ -13,7 +14,7 @@ class Wire:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout_seconds)
         self._received = b""
 
-    def __enter__(self) -> "Wire":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
