@@ -108,7 +108,7 @@ class Lanes:
     def admit(self, sequence: int, claims: Claims) -> bool:
         """Take a record in, after all that came before it. False: it is blocked, and left where it is."""
         assert sequence not in self._items, f"record {sequence} is in the window already"
-        if self._is_blocked(claims):
+        if self.is_blocked(claims):
             self._merge(claims)
             return False
         self._items[sequence] = _Item(claims)
@@ -163,7 +163,8 @@ class Lanes:
         self._blocked_writes.clear()
         self._blocked_reads.clear()
 
-    def _is_blocked(self, claims: Claims) -> bool:
+    def is_blocked(self, claims: Claims) -> bool:
+        """Whether a record with these claims would have to wait for one that is blocked."""
         writes, reads = self._blocked_writes, self._blocked_reads
         return any(one in writes or one in reads for one in claims.writes) or any(one in writes for one in claims.reads)
 

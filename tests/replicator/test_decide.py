@@ -45,7 +45,7 @@ def test_a_condition_is_believed_after_a_look() -> None:
     assert isinstance(next_step(condition, 1, NOW, 0.0, looked=True), Park)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind not in {FailureKind.PERMANENT}])
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind != FailureKind.PERMANENT])
 def test_nothing_but_a_permanent_failure_parks_at_once(kind: FailureKind) -> None:
     """The first failure of any other kind is followed by another attempt."""
     assert not isinstance(next_step(failure(kind, status=418), 1, NOW, 0.5), Park)

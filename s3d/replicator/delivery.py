@@ -1,0 +1,143 @@
+"""Deliver one record: attempt after attempt until it is done, parked or laid aside.
+
+tenacity drives the attempts, but decides nothing: whether, when and how to go on comes out of `decide.next_step` as a
+value. A crash at any await is safe: what may have been sent is looked for before it is sent again.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+
+from s3d.clock import Clock
+from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.replicator.decide import AwaitLink, Done, Park, RetryAt, Step, next_step
+from s3d.replicator.link import Link
+from s3d.replicator.requests import Job
+from s3d.replicator.transfer import Transfer
+
+LAID_ASIDE_ATTEMPTS = 6  # more than any limited failure is given, so that those are decided first
+
+
+@dataclass(frozen=True, slots=True)
+class LaidAside:
+    """It keeps failing and the window is full: make room for others, and come back later."""
+
+
+Outcome = Done | Park | LaidAside
+
+
+class Turnstile(Protocol):
+    """What an attempt has to pass before it may send."""
+
+    async def enter(self, sequence: int) -> None:
+        """Wait until the replicator is not paused, the link is up, a slot is free and the attempt is on record."""
+
+    def leave(self) -> None:
+        """The attempt is over."""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the window has no room for further records."""
+
+
+class Delivery:
+    """One record's attempts. The attributes are what `s3d status` shows."""
+
+    def __init__(
+        self,
+        job: Job,
+        transfer: Transfer,
+        turnstile: Turnstile,
+        link: Link,
+        clock: Clock,
+        random: Random,
+        *,
+        look: bool,
+        backoff_seconds_max: float,
+        attempt_failed: Callable[[FailureKind], None],
+    ) -> None:
+        self.job = job
+        self.attempts = 0
+        self.last_error = ""
+        self.next_try_at = 0.0
+        self._transfer = transfer
+        self._turnstile = turnstile
+        self._link = link
+        self._clock = clock
+        self._random = random
+        self._look = look  # it may be there: look before sending
+        self._repeated = look
+        self._refused: RemoteFailure | None = None  # the condition that a look has to explain
+        self._backoff_seconds_max = backoff_seconds_max
+        self._attempt_failed = attempt_failed
+
+    async def run(self) -> Outcome:
+        """Until there is an outcome."""
+        retrying = AsyncRetrying(retry=retry_if_result(_goes_on), wait=self._pause, sleep=self._sleep)
+        outcome: Outcome = await retrying(self._attempt)
+        return outcome
+
+    async def _attempt(self) -> Step | LaidAside:
+        await self._turnstile.enter(self.job.sequence)
+        try:
+            step = await self._find_or_send()
+        except RemoteFailure as failure:
+            step = self._failed(failure)
+        finally:
+            self._turnstile.leave()
+        if isinstance(step, RetryAt) and self.attempts >= LAID_ASIDE_ATTEMPTS and self._turnstile.crowded:
+            return LaidAside()
+        return step
+
+    async def _find_or_send(self) -> Step:
+        if self._look:
+            found = await self._transfer.find(self.job)
+            self._link.report_success()
+            if found is not None:
+                return Done(found)
+            if self._refused is not None:
+                return self._decide(self._refused, looked=True)
+            self._look = False
+        confirmation = await self._transfer.send(self.job, repeated=self._repeated)
+        self._link.report_success()
+        return Done(confirmation)
+
+    def _failed(self, failure: RemoteFailure) -> Step:
+        self._link.report_failure(failure)
+        self._attempt_failed(failure.kind)
+        self.last_error = str(failure)
+        if not failure.link_down:
+            self.attempts += 1
+        return self._decide(failure)
+
+    def _decide(self, failure: RemoteFailure, *, looked: bool = False) -> Step:
+        step = next_step(
+            failure,
+            self.attempts,
+            self._clock.monotonic(),
+            self._random.random(),
+            looked=looked,
+            backoff_seconds_max=self._backoff_seconds_max,
+        )
+        if isinstance(step, RetryAt):
+            self.next_try_at = step.at
+            if step.look:
+                self._look = self._repeated = True
+            if failure.kind is FailureKind.CONDITION:
+                self._refused = failure
+        return step
+
+    def _pause(self, state: RetryCallState) -> float:
+        assert state.outcome is not None
+        step = state.outcome.result()
+        return max(0.0, step.at - self._clock.monotonic()) if isinstance(step, RetryAt) else 0.0
+
+    def _sleep(self, seconds: float) -> Awaitable[None]:
+        return self._clock.sleep(seconds)
+
+
+def _goes_on(step: Step | LaidAside) -> bool:
+    return isinstance(step, (RetryAt, AwaitLink))

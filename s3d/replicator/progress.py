@@ -1,0 +1,84 @@
+"""Where replication stands: what `s3d status` shows of it."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from s3d.clock import Clock
+from s3d.replicator.delivery import Delivery
+from s3d.replicator.link import Circuit
+
+RATE_SECONDS = 60.0
+SHOWN_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Struggling:
+    """A record that has failed and will be tried again; `next_try_seconds` from now."""
+
+    sequence: int
+    kind: str
+    bucket: str
+    key: str
+    attempts: int
+    last_error: str
+    next_try_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One moment. `per_second` is the mean of the last minute; `struggling` the oldest hundred."""
+
+    circuit: Circuit
+    paused: bool
+    in_flight: int
+    window: int
+    blocking: bool
+    confirmed: int
+    per_second: float
+    struggling: tuple[Struggling, ...]
+
+
+class Progress:
+    """Counts confirmations."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._recent: deque[tuple[float, int]] = deque()
+        self.confirmed = 0
+
+    def add(self, records: int) -> None:
+        """Records were confirmed now."""
+        self.confirmed += records
+        self._recent.append((self._clock.monotonic(), records))
+        self._forget()
+
+    @property
+    def per_second(self) -> float:
+        """The mean of the last minute, or of the time since the start."""
+        self._forget()
+        seconds = min(RATE_SECONDS, self._clock.monotonic() - self._started)
+        return sum(records for _, records in self._recent) / max(seconds, 1.0)
+
+    def _forget(self) -> None:
+        horizon = self._clock.monotonic() - RATE_SECONDS
+        while self._recent and self._recent[0][0] < horizon:
+            self._recent.popleft()
+
+
+def struggling(deliveries: Iterable[Delivery], now: float) -> tuple[Struggling, ...]:
+    """The oldest of the records that have failed."""
+    failed = sorted((one for one in deliveries if one.last_error), key=lambda one: one.job.sequence)
+    return tuple(
+        Struggling(
+            one.job.sequence,
+            one.job.record.kind,
+            one.job.bucket,
+            one.job.key,
+            one.attempts,
+            one.last_error,
+            max(0.0, one.next_try_at - now),
+        )
+        for one in failed[:SHOWN_MAX]
+    )

@@ -1,0 +1,299 @@
+"""Repeat the journal at the remote, in the order that matters, until it has everything.
+
+The journal is the truth; this only repeats it elsewhere. A window of pending records is loaded in order, those that
+nothing earlier stands against are sent side by side, and a record leaves the window after its outcome is durable. What
+was cut off by a stop or a crash is still pending, and is looked for at the remote before it is sent again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from journal import CommitAmbiguous, Journal, JournalClosed, JournalError
+from s3d.clock import Clock
+from s3d.events import Confirmation
+from s3d.remote.failures import FailureKind
+from s3d.remote.seam import Remote
+from s3d.replicator.attempted import Attempted
+from s3d.replicator.decide import BACKOFF_SECONDS_MAX, Done, Park
+from s3d.replicator.delivery import Delivery, LaidAside
+from s3d.replicator.known import KnownEtags
+from s3d.replicator.lanes import Lanes
+from s3d.replicator.link import Link
+from s3d.replicator.outcomes import Outcomes
+from s3d.replicator.progress import Progress, Snapshot, struggling
+from s3d.replicator.slots import Slots
+from s3d.replicator.transfer import Bodies, Transfer
+from s3d.replicator.window import Window
+from s3d.view.questions import Questions
+
+DRAIN_POLL_SECONDS = 0.05
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicatorSettings:
+    """Bounds: requests at once, records in memory, the longest pause between attempts."""
+
+    lanes_max: int = 32
+    window_records_max: int = 5000
+    backoff_seconds_max: float = BACKOFF_SECONDS_MAX
+    identity_token: bool = True
+    region: str = "us-east-1"
+
+
+class ReplicationObserver(Protocol):
+    """Told what happens, for metrics."""
+
+    def confirmed(self, records: int, size_bytes: int) -> None:
+        """Records are confirmed, durably."""
+
+    def attempt_failed(self, kind: FailureKind) -> None:
+        """An attempt failed."""
+
+    def parked(self) -> None:
+        """A record waits for a person, durably."""
+
+
+class Replicator:
+    """Runs on the event loop that it was started on. `questions` is a read-only view of its own.
+
+    `crashed` is told of a bug that ended it: the process must not live on half.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        questions: Questions,
+        blob_path: Callable[[str], str],
+        remote: Remote,
+        link: Link,
+        clock: Clock,
+        random: Random,
+        settings: ReplicatorSettings,
+        *,
+        observer: ReplicationObserver | None = None,
+        crashed: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self._journal = journal
+        self._questions = questions
+        self._link = link
+        self._clock = clock
+        self._random = random
+        self._settings = settings
+        self._observer = observer
+        self._crashed = crashed
+        self._executor = ThreadPoolExecutor(2, "replicator")
+        self._lanes = Lanes()
+        self._window = Window(journal, questions, self._lanes, self._executor, settings.window_records_max)
+        self._progress = Progress(clock)
+        self._known = KnownEtags(questions)
+        self._transfer = Transfer(
+            remote,
+            Bodies(journal.body, blob_path, self._executor),
+            self._known.etag,
+            token_prefix=f"{journal.identity.instance}-{journal.identity.epoch}" if settings.identity_token else "",
+            region=settings.region,
+        )
+        self._attempted = Attempted(journal, clock)
+        self._outcomes = Outcomes(
+            journal, clock, confirmed=self._on_confirmed, parked=self._on_parked, quiet=lambda: not self._slots.in_use
+        )
+        self._wake = asyncio.Event()
+        self._slots = Slots(settings.lanes_max, self._wake.set)
+        self._unpaused = asyncio.Event()
+        self._unpaused.set()
+        self._deliveries: dict[int, Delivery] = {}
+        self._holding: set[int] = set()  # records whose first attempt got its slot at the launch
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._rewind_is_due = False
+
+    # what the rest of the daemon may do
+
+    def start(self) -> None:
+        """Begin."""
+        self._spawn(self._load_and_launch(), "replicator")
+        self._spawn(self._watch_journal(), "replicator-watch")
+        self._spawn(self._outcomes.write_for_ever(), "replicator-outcomes")
+
+    async def stop(self) -> None:
+        """End, cutting off what is under way; outcomes that are known are written first."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self._outcomes.write_once()
+        except JournalError as error:
+            _log.warning("the last outcomes could not be written, and will be found at the remote: %s", error)
+        self._executor.shutdown(wait=False)
+
+    def pause(self) -> None:
+        """Begin no further attempt; what is under way goes on."""
+        self._unpaused.clear()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._unpaused.set()
+        self._wake.set()
+
+    def resumed(self, sequences: Sequence[int]) -> None:
+        """Parked records may try again, durably: begin the scan again, so that they and what waited come in order."""
+        _log.info("%d parked records are tried again", len(sequences))
+        self._window.rewind()
+        self._wake.set()
+
+    async def drain(self, seconds: float) -> bool:
+        """Wait until nothing more can be sent, at most so long; whether everything is confirmed.
+
+        Returns early when the link is down or only parked records are left: waiting would change nothing.
+        """
+        deadline = self._clock.monotonic() + seconds
+        while self._clock.monotonic() < deadline and self._link.is_up and not self._window.is_done:
+            await self._clock.sleep(DRAIN_POLL_SECONDS)
+        return not self._questions.pending_after(0, 1)
+
+    def snapshot(self) -> Snapshot:
+        """Where it stands, for people."""
+        return Snapshot(
+            self._link.circuit,
+            paused=not self._unpaused.is_set(),
+            in_flight=self._slots.in_use,
+            window=len(self._lanes),
+            blocking=self._lanes.blocking,
+            confirmed=self._progress.confirmed,
+            per_second=self._progress.per_second,
+            struggling=struggling(self._deliveries.values(), self._clock.monotonic()),
+        )
+
+    # the turnstile of every attempt
+
+    async def enter(self, sequence: int) -> None:
+        await self._unpaused.wait()
+        await self._link.wait_until_up()
+        if sequence in self._holding:
+            self._holding.discard(sequence)
+        else:
+            await self._slots.take(sequence)
+        try:
+            await self._attempted.cover(sequence)
+        except BaseException:
+            self._slots.give()
+            raise
+
+    def leave(self) -> None:
+        self._slots.give()
+
+    @property
+    def crowded(self) -> bool:
+        return self._window.is_full
+
+    # the loop
+
+    async def _load_and_launch(self) -> None:
+        while True:
+            self._wake.clear()
+            more = await self._window.load()
+            self._launch()
+            if not more:
+                await self._wake.wait()
+
+    async def _watch_journal(self) -> None:
+        while True:
+            await self._journal.wait(self._journal.head.sequence + 1)
+            self._wake.set()
+
+    def _launch(self) -> None:
+        while self._unpaused.is_set() and self._slots.is_free:
+            sequence = self._lanes.take()
+            if sequence is None:
+                return
+            self._slots.take_now()
+            self._holding.add(sequence)
+            self._spawn(self._deliver(sequence), f"replicate-{sequence}")
+
+    async def _deliver(self, sequence: int) -> None:
+        delivery = Delivery(
+            self._window.job(sequence),
+            self._transfer,
+            self,
+            self._link,
+            self._clock,
+            self._random,
+            look=self._attempted.may_have_been_sent(sequence),
+            backoff_seconds_max=self._settings.backoff_seconds_max,
+            attempt_failed=self._on_attempt_failed,
+        )
+        self._deliveries[sequence] = delivery
+        outcome = await delivery.run()
+        match outcome:
+            case Done():
+                self._outcomes.confirm(outcome.confirmation)
+            case Park():
+                _log.warning("record %d is parked: %s %s", sequence, outcome.code, outcome.message)
+                self._outcomes.park(sequence, outcome)
+            case LaidAside():
+                self._lay_aside(sequence)
+
+    def _lay_aside(self, sequence: int) -> None:
+        """Let others through, and scan again after the longest pause."""
+        del self._deliveries[sequence]
+        self._attempted.look_again_through(sequence)
+        self._window.block(sequence)
+        if not self._rewind_is_due:
+            self._rewind_is_due = True
+            self._spawn(self._rewind_later(), "replicator-rewind")
+        self._wake.set()
+
+    async def _rewind_later(self) -> None:
+        await self._clock.sleep(self._settings.backoff_seconds_max)
+        self._rewind_is_due = False
+        self._window.rewind()
+        self._wake.set()
+
+    # outcomes
+
+    def _on_confirmed(self, confirmations: Sequence[Confirmation]) -> None:
+        size_bytes = 0
+        for confirmation in confirmations:
+            delivery = self._deliveries.pop(confirmation.sequence)
+            size_bytes += delivery.job.mutation.size
+            self._known.remember(confirmation)
+            self._window.finish(confirmation.sequence)
+        self._progress.add(len(confirmations))
+        if self._observer is not None:
+            self._observer.confirmed(len(confirmations), size_bytes)
+        self._wake.set()
+
+    def _on_parked(self, sequence: int) -> None:
+        del self._deliveries[sequence]
+        self._window.block(sequence)
+        if self._observer is not None:
+            self._observer.parked()
+        self._wake.set()
+
+    def _on_attempt_failed(self, kind: FailureKind) -> None:
+        if self._observer is not None:
+            self._observer.attempt_failed(kind)
+
+    # tasks
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, (JournalClosed, CommitAmbiguous)):
+            _log.warning("%s ended with the journal: %s", task.get_name(), error)
+            return  # whoever opened the journal is told by the journal itself
+        _log.error("%s ended by a bug", task.get_name(), exc_info=error)
+        if self._crashed is not None:
+            self._crashed(error)

@@ -1,0 +1,139 @@
+"""From a record to the parameters of a remote call. Pure."""
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from journal import Record
+from s3d.events import Mutation, decode_mutation
+from s3d.values import RowBytes, split_stream
+
+TOKEN_KEY = "s3d-token"  # noqa: S105 - the name of a metadata entry; documented, can be switched off
+METADATA_BYTES_MAX = 2048  # "User-defined object metadata" in the S3 User Guide: keys and values together
+_NOT_SENT = frozenset({"Bucket", "Key", "Body", "ContentLength", "ContentMD5", "ChecksumAlgorithm", "IfMatch"})
+_COPY_ONLY = ("CopySource", "MetadataDirective", "TaggingDirective")
+_MD5 = re.compile("[0-9a-f]{32}")
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A record on its way, decoded once."""
+
+    record: Record
+    mutation: Mutation
+    bucket: str
+    key: str
+
+    @property
+    def sequence(self) -> int:
+        """The record's place in the journal."""
+        return self.record.sequence
+
+    @property
+    def extents(self) -> tuple[Any, ...]:
+        """Where the bytes are; nothing for an empty body, or for a copy whose bytes are only at the remote."""
+        if self.mutation.extents or not self.mutation.size or self.record.kind == "CopyObject":
+            return self.mutation.extents
+        return (RowBytes(self.sequence, 0, self.mutation.size),)
+
+    @property
+    def md5_base64(self) -> str:
+        """The body's MD5 for the wire; empty when the ETag is not one."""
+        if not is_md5(self.mutation.etag):
+            return ""
+        return base64.b64encode(bytes.fromhex(self.mutation.etag)).decode()
+
+
+def job_of(record: Record) -> Job:
+    """Decode a record."""
+    bucket, key = split_stream(record.stream)
+    return Job(record, decode_mutation(record.payload), bucket, key)
+
+
+def is_md5(etag: str) -> bool:
+    """Whether an ETag looks like the MD5 of a body: a multipart object's has a dash."""
+    return _MD5.fullmatch(etag) is not None
+
+
+def bare(etag: str) -> str:
+    """An ETag without its quotes."""
+    return etag.strip('"')
+
+
+def put_parameters(job: Job, token: str, replaced_etag: str | None) -> dict[str, Any]:
+    """PutObject as the client asked for it, with the identity token; `replaced_etag` is the remote's, if known."""
+    parameters = {name: value for name, value in job.mutation.input.items() if _is_put_member(name)}
+    return _target(job) | parameters | _checksum(job.mutation) | _condition(job, replaced_etag) | _metadata(job, token)
+
+
+def copy_parameters(job: Job, token: str, source_etag: str, replaced_etag: str | None) -> dict[str, Any]:
+    """CopyObject of exactly the source's version; the record's input has all directives applied already."""
+    mutation = job.mutation
+    parameters = put_parameters(job, token, replaced_etag)
+    for name in [name for name in parameters if name.startswith("Checksum")]:
+        del parameters[name]  # the remote computes a copy's checksums, it does not take them
+    return parameters | {
+        "CopySource": {"Bucket": mutation.copy_bucket, "Key": mutation.copy_key},
+        "CopySourceIfMatch": f'"{source_etag}"',
+        "MetadataDirective": "REPLACE",
+        "TaggingDirective": "REPLACE",
+    }
+
+
+def create_bucket_parameters(job: Job, region: str) -> dict[str, Any]:
+    """CreateBucket in the remote's region, which is not the region that the client named here."""
+    configuration = dict(job.mutation.input.get("CreateBucketConfiguration", {}))
+    configuration.pop("LocationConstraint", None)
+    if region != "us-east-1":  # the one region that must not be named
+        configuration["LocationConstraint"] = region
+    parameters = {name: value for name, value in job.mutation.input.items() if name != "CreateBucketConfiguration"}
+    if configuration:
+        parameters["CreateBucketConfiguration"] = configuration
+    return parameters | {"Bucket": job.bucket}
+
+
+def plain_parameters(job: Job, replaced_etag: str | None) -> dict[str, Any]:
+    """Any other operation: its input as it was."""
+    return dict(job.mutation.input) | _condition(job, replaced_etag) | _target(job)
+
+
+def with_token(job: Job, token: str) -> bool:
+    """Whether this record's object carries the token: not where it would push the metadata over S3's limit."""
+    if not token:
+        return False
+    metadata: Mapping[str, str] = job.mutation.input.get("Metadata", {})
+    used = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
+    return used + len(TOKEN_KEY) + len(token) <= METADATA_BYTES_MAX
+
+
+def _is_put_member(name: str) -> bool:
+    return name not in _NOT_SENT and not name.startswith(_COPY_ONLY)
+
+
+def _target(job: Job) -> dict[str, Any]:
+    return {"Bucket": job.bucket, "Key": job.key} if job.key else {"Bucket": job.bucket}
+
+
+def _metadata(job: Job, token: str) -> dict[str, Any]:
+    if not with_token(job, token):
+        return {}
+    return {"Metadata": {**job.mutation.input.get("Metadata", {}), TOKEN_KEY: token}}
+
+
+def _checksum(mutation: Mutation) -> dict[str, str]:
+    """The checksum that the client asked for. What the edge computed by itself stays here: not every S3 takes it."""
+    member = f"Checksum{mutation.input.get('ChecksumAlgorithm', '')}"
+    value = mutation.checksums.get(member)
+    return {member: value} if value is not None else {}
+
+
+def _condition(job: Job, replaced_etag: str | None) -> dict[str, str]:
+    """If-Match of the predecessor as the remote knows it (decision 22). If-None-Match goes out as it is."""
+    wanted = job.mutation.input.get("IfMatch")
+    if wanted is None:
+        return {}
+    if wanted.strip() == "*" or not replaced_etag:
+        return {"IfMatch": wanted}
+    return {"IfMatch": f'"{replaced_etag}"'}

@@ -1,0 +1,259 @@
+"""One record, one attempt: find it at the remote, or send it. Every method raises RemoteFailure."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from s3d.events import Confirmation
+from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.seam import Content, FileSlice, Piece, Remote
+from s3d.replicator.requests import (
+    TOKEN_KEY,
+    Job,
+    bare,
+    copy_parameters,
+    create_bucket_parameters,
+    is_md5,
+    plain_parameters,
+    put_parameters,
+    with_token,
+)
+from s3d.values import BlobBytes
+
+VERSIONS_LOOKED_AT = 10
+_NO_OBJECT = {FailureKind.ABSENT, FailureKind.PERMANENT}  # permanent: a HEAD that policy forbids tells nothing
+_COPY_ELSEWISE = {FailureKind.ABSENT, FailureKind.CONDITION, FailureKind.PERMANENT}
+
+
+class Bodies:
+    """Where a record's bytes are read from: rows of the journal, off the loop, and blob files, by the sender."""
+
+    def __init__(
+        self, row_body: Callable[[int], bytes | None], blob_path: Callable[[str], str], executor: Executor
+    ) -> None:
+        self._row_body = row_body
+        self._blob_path = blob_path
+        self._executor = executor
+
+    async def content(self, job: Job) -> Content:
+        """The body of a record, with the digests that were taken when it was received."""
+        pieces = [await self._piece(extent) for extent in job.extents]
+        size = sum(piece.length if isinstance(piece, FileSlice) else len(piece) for piece in pieces)
+        if size != job.mutation.size:
+            raise _unreadable(f"record {job.sequence} has {size} of {job.mutation.size} bytes here")
+        return Content(tuple(pieces), size, job.md5_base64, job.record.body_digest.hex())
+
+    async def _piece(self, extent: Any) -> Piece:
+        if isinstance(extent, BlobBytes):
+            return FileSlice(self._blob_path(extent.blob), extent.offset, extent.length)
+        loop = asyncio.get_running_loop()
+        body = await loop.run_in_executor(self._executor, self._row_body, extent.sequence)
+        if body is None:
+            raise _unreadable(f"the journal has no body for record {extent.sequence}")
+        whole = extent.offset == 0 and extent.length == len(body)
+        return body if whole else body[extent.offset : extent.offset + extent.length]
+
+
+class Transfer:
+    """Speaks to the remote for one record at a time; knows nothing of retries.
+
+    `remote_etag(sequence, bucket, key)` is what the remote answered to an earlier record of that key, where that is
+    still known. `token_prefix` (instance and epoch) is empty when objects carry no identity token.
+    """
+
+    def __init__(
+        self,
+        remote: Remote,
+        bodies: Bodies,
+        remote_etag: Callable[[int, str, str], str | None],
+        *,
+        token_prefix: str,
+        region: str,
+    ) -> None:
+        self._call = remote.call
+        self._bodies = bodies
+        self._remote_etag = remote_etag
+        self._token_prefix = token_prefix
+        self._region = region
+        self._senders: Mapping[str, Callable[[Job, bool], Awaitable[Confirmation]]] = {
+            "PutObject": self._put_object,
+            "CopyObject": self._copy_object,
+            "DeleteObject": self._delete_object,
+            "CreateBucket": self._create_bucket,
+            "DeleteBucket": self._delete_bucket,
+        }
+
+    async def find(self, job: Job) -> Confirmation | None:
+        """Look whether the remote has the record already. None: it does not, or repeating it does no harm."""
+        if job.record.kind in {"PutObject", "CopyObject"}:
+            return await self._find_object(job)
+        if job.record.kind == "DeleteObject" and "VersionId" not in job.mutation.input:
+            return await self._find_deletion(job)
+        return None
+
+    async def send(self, job: Job, *, repeated: bool) -> Confirmation:
+        """Send the record. `repeated`: it may have been sent before, by this process or an earlier one."""
+        sender = self._senders.get(job.record.kind, self._replay)
+        return await sender(job, repeated)
+
+    # looking
+
+    async def _find_object(self, job: Job) -> Confirmation | None:
+        target = {"Bucket": job.bucket, "Key": job.key}
+        head = await self._head(target)
+        if head is None:
+            return None
+        if self._is_ours(job, head):
+            return _confirmation(job, head)
+        if head.get("VersionId", "null") != "null":
+            return await self._find_version(job, target)
+        return None
+
+    async def _find_version(self, job: Job, target: dict[str, Any]) -> Confirmation | None:
+        """Decision 23: in a versioned bucket ours may lie under a version that came later."""
+        try:
+            listed = await self._call("ListObjectVersions", {"Bucket": job.bucket, "Prefix": job.key, "MaxKeys": 100})
+        except RemoteFailure as failure:
+            if failure.kind in _NO_OBJECT:
+                return None
+            raise
+        versions = [one for one in listed.get("Versions", ()) if one["Key"] == job.key and not one.get("IsLatest")]
+        alike = [one["VersionId"] for one in versions if one.get("Size") == job.mutation.size]
+        for version in alike[:VERSIONS_LOOKED_AT]:
+            head = await self._head(target | {"VersionId": version})
+            if head is not None and self._is_ours(job, head):
+                return _confirmation(job, head)
+        return None
+
+    async def _head(self, parameters: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        try:
+            return await self._call("HeadObject", parameters)
+        except RemoteFailure as failure:
+            if failure.kind in _NO_OBJECT:
+                return None
+            raise
+
+    def _is_ours(self, job: Job, head: Mapping[str, Any]) -> bool:
+        """The same token, or where there is none the same bytes; never an object that arrived damaged."""
+        if _is_damaged(job, head):
+            return False
+        token = self._token(job)
+        if with_token(job, token):
+            return bool(head.get("Metadata", {}).get(TOKEN_KEY) == token)
+        same_etag = bare(head.get("ETag", "")) == job.mutation.etag != ""
+        return same_etag and head.get("ContentLength") == job.mutation.size
+
+    async def _find_deletion(self, job: Job) -> Confirmation | None:
+        try:
+            await self._call("HeadObject", {"Bucket": job.bucket, "Key": job.key})
+        except RemoteFailure as failure:
+            if failure.kind is FailureKind.ABSENT:
+                return Confirmation(job.sequence)
+            if failure.kind is not FailureKind.PERMANENT:
+                raise
+        return None
+
+    # sending
+
+    async def _put_object(self, job: Job, repeated: bool) -> Confirmation:  # noqa: FBT001 - one type of sender
+        content = await self._bodies.content(job)
+        output = await self._call("PutObject", put_parameters(job, self._token(job), self._replaced_etag(job)), content)
+        if _is_damaged(job, output):
+            raise RemoteFailure(
+                FailureKind.TRANSIENT,
+                code="ChecksumMismatch",
+                status=200,
+                message=f"the remote stored {bare(output['ETag'])}, the body's MD5 is {job.mutation.etag}",
+            )
+        return _confirmation(job, output)
+
+    async def _copy_object(self, job: Job, repeated: bool) -> Confirmation:  # noqa: FBT001
+        """Copy at the remote, or upload the bytes that the copy captured (decision 21)."""
+        mutation = job.mutation
+        source = self._remote_etag(mutation.copy_sequence, mutation.copy_bucket, mutation.copy_key)
+        parameters = copy_parameters(job, self._token(job), source or mutation.copy_etag, self._replaced_etag(job))
+        try:
+            output = await self._call("CopyObject", parameters)
+        except RemoteFailure as failure:
+            bytes_are_here = bool(job.extents) or not mutation.size
+            if failure.kind in _COPY_ELSEWISE and bytes_are_here:
+                return await self._put_object(job, repeated)
+            raise
+        result = output.get("CopyObjectResult", {})
+        return Confirmation(job.sequence, bare(result.get("ETag", "")), output.get("VersionId", ""))
+
+    async def _delete_object(self, job: Job, repeated: bool) -> Confirmation:  # noqa: FBT001
+        try:
+            output = await self._call("DeleteObject", plain_parameters(job, self._replaced_etag(job)))
+        except RemoteFailure as failure:
+            if failure.kind is FailureKind.ABSENT:
+                return Confirmation(job.sequence)  # no such key, or no such bucket any more: it is gone
+            raise
+        return Confirmation(job.sequence, version_id=output.get("VersionId", ""))
+
+    async def _create_bucket(self, job: Job, repeated: bool) -> Confirmation:  # noqa: FBT001
+        """Create it, and find out whether it had been there: us-east-1 answers 200 either way, so ask first."""
+        existed = await self._bucket_exists(job.bucket)
+        try:
+            await self._call("CreateBucket", create_bucket_parameters(job, self._region))
+        except RemoteFailure as failure:
+            if failure.code != "BucketAlreadyOwnedByYou":
+                raise
+            existed = True
+        if existed and repeated:  # perhaps by our own first attempt: an empty bucket holds nothing that we do not know
+            existed = not await self._bucket_is_empty(job.bucket)
+        return Confirmation(job.sequence, existed=existed)
+
+    async def _bucket_exists(self, bucket: str) -> bool:
+        try:
+            await self._call("HeadBucket", {"Bucket": bucket})
+        except RemoteFailure as failure:
+            if failure.kind not in _NO_OBJECT:
+                raise
+            return failure.kind is FailureKind.PERMANENT
+        return True
+
+    async def _bucket_is_empty(self, bucket: str) -> bool:
+        try:
+            listed = await self._call("ListObjectsV2", {"Bucket": bucket, "MaxKeys": 1})
+        except RemoteFailure as failure:
+            if failure.kind not in _NO_OBJECT:
+                raise
+            return False
+        return not listed.get("Contents")
+
+    async def _delete_bucket(self, job: Job, repeated: bool) -> Confirmation:  # noqa: FBT001
+        try:
+            await self._call("DeleteBucket", plain_parameters(job, None))
+        except RemoteFailure as failure:
+            if failure.kind is not FailureKind.ABSENT:
+                raise
+        return Confirmation(job.sequence)
+
+    async def _replay(self, job: Job, repeated: bool) -> Confirmation:  # noqa: FBT001
+        content = await self._bodies.content(job) if job.mutation.size else None
+        output = await self._call(job.record.kind, plain_parameters(job, self._replaced_etag(job)), content)
+        return _confirmation(job, output)
+
+    def _token(self, job: Job) -> str:
+        return f"{self._token_prefix}-{job.sequence}" if self._token_prefix else ""
+
+    def _replaced_etag(self, job: Job) -> str | None:
+        return self._remote_etag(job.mutation.replaces, job.bucket, job.key) if job.mutation.replaces else None
+
+
+def _confirmation(job: Job, output: Mapping[str, Any]) -> Confirmation:
+    return Confirmation(job.sequence, bare(output.get("ETag", "")), output.get("VersionId", ""))
+
+
+def _is_damaged(job: Job, output: Mapping[str, Any]) -> bool:
+    """R13: the remote's ETag is an MD5, and not that of our bytes. R12: with KMS or customer keys it is not an MD5."""
+    if str(output.get("ServerSideEncryption", "")).startswith("aws:kms") or output.get("SSECustomerAlgorithm"):
+        return False
+    etag = bare(output.get("ETag", ""))
+    return is_md5(etag) and is_md5(job.mutation.etag) and etag != job.mutation.etag
+
+
+def _unreadable(message: str) -> RemoteFailure:
+    return RemoteFailure(FailureKind.PERMANENT, code="LocalBodyUnreadable", message=message)

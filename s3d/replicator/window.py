@@ -1,0 +1,107 @@
+"""The pending records that are in memory: read from the view in order, a page at a time, up to a bound.
+
+Everything pending below the cursor is either in the lanes or blocked, and its claims are known to them; that is why a
+record may be admitted after later ones when the scan begins again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from journal import Journal
+from s3d.replicator.lanes import Claims, Lanes, claims_of
+from s3d.replicator.requests import Job, job_of
+from s3d.view.questions import Questions
+from s3d.view.rows import PendingRow
+
+PAGE = 500
+
+
+class Window:
+    """Feeds the lanes, and keeps the decoded record of everything that is in them."""
+
+    def __init__(
+        self, journal: Journal, questions: Questions, lanes: Lanes, executor: Executor, records_max: int
+    ) -> None:
+        self._journal = journal
+        self._questions = questions
+        self._lanes = lanes
+        self._executor = executor
+        self._records_max = records_max
+        self._page = max(1, min(PAGE, records_max // 2))
+        self._jobs: dict[int, Job] = {}
+        self._cursor = 0
+        self._scan = 0  # counts rewinds
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another page."""
+        return len(self._lanes) > self._records_max - self._page
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left but what is blocked."""
+        return not len(self._lanes) and not self._questions.pending_after(self._cursor, 1)
+
+    def job(self, sequence: int) -> Job:
+        """A record in the lanes."""
+        return self._jobs[sequence]
+
+    async def load(self) -> bool:
+        """Load a page, if there is room for one; whether to call again at once."""
+        if self.is_full:
+            return False
+        scan = self._scan
+        rows = self._questions.pending_after(self._cursor, self._page)
+        new = [row for row in rows if row.sequence not in self._lanes]
+        jobs = await self._read([row.sequence for row in new if self._is_needed(row)])
+        if scan != self._scan:
+            return True  # rewound meanwhile: what was read may be stale, begin at the beginning
+        for row in new:
+            self._admit(row, jobs.get(row.sequence))
+        if rows:
+            self._cursor = rows[-1].sequence
+        return len(rows) == self._page
+
+    def finish(self, sequence: int) -> None:
+        """A record is confirmed."""
+        self._lanes.finish(sequence)
+        del self._jobs[sequence]
+
+    def block(self, sequence: int) -> None:
+        """A record cannot go on: it leaves, and so does what waits for it."""
+        for left in self._lanes.block(sequence):
+            del self._jobs[left]
+
+    def rewind(self) -> None:
+        """Something blocked may go on: scan again from the first pending record."""
+        self._lanes.rewind()
+        self._cursor = 0
+        self._scan += 1
+
+    def _is_needed(self, row: PendingRow) -> bool:
+        """Whether the record itself must be read: not to find out that it is blocked, unless it is a copy, whose
+        source is in the record.
+        """
+        return row.kind == "CopyObject" or not (row.parked or self._lanes.is_blocked(claims_of(row.bucket, row.key)))
+
+    async def _read(self, sequences: Sequence[int]) -> dict[int, Job]:
+        if not sequences:
+            return {}
+        loop = asyncio.get_running_loop()
+        records = await loop.run_in_executor(self._executor, self._journal.pick, sequences)
+        return {record.sequence: job_of(record) for record in records}
+
+    def _admit(self, row: PendingRow, job: Job | None) -> None:
+        claims = _claims(row, job)
+        if row.parked:
+            self._lanes.block(row.sequence, claims)
+        elif self._lanes.admit(row.sequence, claims):
+            assert job is not None, f"record {row.sequence} is pending, but the journal does not have it"
+            self._jobs[row.sequence] = job
+
+
+def _claims(row: PendingRow, job: Job | None) -> Claims:
+    if job is None:
+        return claims_of(row.bucket, row.key)
+    return claims_of(row.bucket, row.key, job.mutation.copy_bucket, job.mutation.copy_key)

@@ -1,0 +1,419 @@
+"""A clock that jumps, an S3 that misbehaves on demand, and a site that replicates to it."""
+
+import asyncio
+import hashlib
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import apsw
+
+from journal import Backend, Entry, Journal, MemoryBackend
+from s3d.commands.machine import StateMachine
+from s3d.commands.outcomes import ResumeRecords
+from s3d.events import Mutation, encode
+from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.seam import Content, FileSlice, RemoteStream
+from s3d.replicator.link import Link
+from s3d.replicator.replicator import Replicator, ReplicatorSettings
+from s3d.values import stream_of
+from s3d.view.questions import Questions
+from s3d.view.view import View
+
+FOREVER = 1e9
+
+
+class JumpingClock:
+    """Virtual time: whenever the loop has had a moment, it jumps to the next one who sleeps."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._sleeping: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._count = itertools.count()
+
+    def now(self) -> float:
+        return 1_800_000_000.0 + self._now
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleeping, (self._now + seconds, next(self._count), woken))
+        await woken
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(0.0002)
+            if self._sleeping:
+                self._now = max(self._now, self._sleeping[0][0])
+            while self._sleeping and self._sleeping[0][0] <= self._now:
+                woken = heapq.heappop(self._sleeping)[2]
+                if not woken.done():
+                    woken.set_result(None)
+
+
+def refused() -> RemoteFailure:
+    return RemoteFailure(FailureKind.UNREACHABLE, message="connection refused")
+
+
+def lost() -> RemoteFailure:
+    return RemoteFailure(FailureKind.AMBIGUOUS, code="ReadTimeoutError")
+
+
+def failed(kind: FailureKind, code: str, status: int) -> RemoteFailure:
+    return RemoteFailure(kind, code=code, status=status, message=f"{code} for a test")
+
+
+def transient() -> RemoteFailure:
+    return failed(FailureKind.TRANSIENT, "InternalError", 500)
+
+
+def denied() -> RemoteFailure:
+    return failed(FailureKind.PERMANENT, "AccessDenied", 403)
+
+
+@dataclass
+class Fault:
+    """Fails the next `times` calls that match; `after` the operation has taken effect, or before."""
+
+    failure: Callable[[], RemoteFailure]
+    operation: str = ""
+    key: str = ""
+    bucket: str = ""
+    times: float = FOREVER
+    after: bool = False
+
+    def matches(self, operation: str, parameters: Mapping[str, Any]) -> bool:
+        return (
+            self.times > 0
+            and self.operation in {"", operation}
+            and self.key in {"", parameters.get("Key", "")}
+            and self.bucket in {"", parameters.get("Bucket", "")}
+        )
+
+
+@dataclass
+class Stored:
+    """One version."""
+
+    data: bytes
+    metadata: dict[str, str]
+    etag: str
+    version: str = ""
+
+
+@dataclass
+class FakeRemote:
+    """An S3 in memory. `effects` lists what changed it, in order; `calls` counts requests."""
+
+    clock: JumpingClock
+    random: Random = field(default_factory=lambda: Random(1))
+    latency: float = 0.05
+    down: bool = False
+    versioned: bool = False
+    copies: bool = True
+    faults: list[Fault] = field(default_factory=list)
+    buckets: dict[str, dict[str, list[Stored]]] = field(default_factory=dict)
+    owned: dict[str, str] = field(default_factory=dict)  # buckets of strangers
+    effects: list[tuple[str, str, str]] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+    inputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    busy: Counter[str] = field(default_factory=Counter)
+
+    async def call(
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
+    ) -> Mapping[str, Any]:
+        if self.down:
+            await self.clock.sleep(0.01)
+            raise refused()
+        self.calls[operation] += 1
+        self.inputs.append((operation, dict(parameters)))
+        await self.clock.sleep(self.random.random() * self.latency)
+        fault = next((one for one in self.faults if one.matches(operation, parameters)), None)
+        if fault is not None:
+            fault.times -= 1
+            if not fault.after:
+                raise fault.failure()
+        output: Mapping[str, Any] = await self._alone(operation, parameters, content)
+        await self.clock.sleep(self.random.random() * self.latency)
+        if fault is not None:
+            raise fault.failure()
+        return output
+
+    async def _alone(self, operation: str, parameters: Mapping[str, Any], content: Content | None) -> Any:
+        name = f"{parameters.get('Bucket')}/{parameters.get('Key', '')}"
+        changes = not operation.startswith(("Head", "List"))
+        assert not (changes and self.busy[name]), f"two requests change {name} at the same time"
+        self.busy[name] += changes
+        try:
+            await self.clock.sleep(self.random.random() * self.latency)
+            output = getattr(self, f"_{operation}", self._other)(dict(parameters), content)
+        finally:
+            self.busy[name] -= changes
+        if changes:
+            self.effects.append((operation, parameters.get("Bucket", ""), parameters.get("Key", "")))
+        return output
+
+    async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:
+        raise AssertionError("the replicator opens no streams")
+
+    async def close(self) -> None:
+        pass
+
+    # operations
+
+    def _ListBuckets(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        return {"Buckets": [{"Name": name} for name in self.buckets]}
+
+    def _PutObject(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        assert content is not None
+        data = b"".join(_bytes_of(piece) for piece in content.pieces)
+        assert len(data) == content.size
+        if content.sha256_hex:
+            assert hashlib.sha256(data).hexdigest() == content.sha256_hex
+        return self._store(parameters, data)
+
+    def _store(self, parameters: dict[str, Any], data: bytes) -> Any:
+        versions = self._bucket(parameters).setdefault(parameters["Key"], [])
+        current = versions[-1] if versions else None
+        if parameters.get("IfNoneMatch") == "*" and current is not None:
+            raise failed(FailureKind.CONDITION, "PreconditionFailed", 412)
+        if (wanted := parameters.get("IfMatch")) and (current is None or wanted.strip('"') != current.etag):
+            raise failed(FailureKind.CONDITION, "PreconditionFailed", 412)
+        stored = Stored(data, parameters.get("Metadata", {}), hashlib.md5(data).hexdigest())
+        if self.versioned:
+            stored.version = f"v{len(self.effects)}"
+        else:
+            versions.clear()
+        versions.append(stored)
+        return self._described(stored)
+
+    def _described(self, stored: Stored) -> dict[str, Any]:
+        version = {"VersionId": stored.version} if stored.version else {}
+        return {"ETag": f'"{stored.etag}"', "ContentLength": len(stored.data), "Metadata": stored.metadata} | version
+
+    def _HeadObject(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        versions = self._bucket(parameters).get(parameters["Key"], [])
+        wanted = parameters.get("VersionId")
+        found = [one for one in versions if wanted in {None, one.version}]
+        if not found:
+            raise failed(FailureKind.ABSENT, "NotFound", 404)
+        return self._described(found[-1])
+
+    def _ListObjectVersions(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        return {
+            "Versions": [
+                {"Key": key, "VersionId": one.version, "Size": len(one.data), "IsLatest": one is versions[-1]}
+                for key, versions in self._bucket(parameters).items()
+                for one in reversed(versions)
+                if key.startswith(parameters["Prefix"])
+            ]
+        }
+
+    def _ListObjectsV2(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        return {"Contents": [{"Key": key} for key in self._bucket(parameters)]}
+
+    def _CopyObject(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        if not self.copies:
+            raise failed(FailureKind.PERMANENT, "NotImplemented", 501)
+        source = parameters["CopySource"]
+        versions = self._bucket({"Bucket": source["Bucket"]}).get(source["Key"])
+        if not versions:
+            raise failed(FailureKind.ABSENT, "NoSuchKey", 404)
+        if parameters["CopySourceIfMatch"].strip('"') != versions[-1].etag:
+            raise failed(FailureKind.CONDITION, "PreconditionFailed", 412)
+        return {"CopyObjectResult": self._store(parameters, versions[-1].data)}
+
+    def _DeleteObject(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        self._bucket(parameters).pop(parameters["Key"], None)
+        return {}
+
+    def _HeadBucket(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        self._bucket(parameters)
+        return {}
+
+    def _CreateBucket(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        name = parameters["Bucket"]
+        if name in self.owned:
+            raise failed(FailureKind.PERMANENT, "BucketAlreadyExists", 409)
+        if name in self.buckets:
+            raise failed(FailureKind.PERMANENT, "BucketAlreadyOwnedByYou", 409)
+        self.buckets[name] = {}
+        return {}
+
+    def _DeleteBucket(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        if self._bucket(parameters):
+            raise failed(FailureKind.PERMANENT, "BucketNotEmpty", 409)
+        del self.buckets[parameters["Bucket"]]
+        return {}
+
+    def _other(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        return {}
+
+    def _bucket(self, parameters: dict[str, Any]) -> dict[str, list[Stored]]:
+        name = parameters["Bucket"]
+        if name in self.owned:
+            raise denied()
+        if name not in self.buckets:
+            raise failed(FailureKind.ABSENT, "NoSuchBucket", 404)
+        return self.buckets[name]
+
+    def content(self) -> dict[str, dict[str, bytes]]:
+        """What a client would read."""
+        return {
+            name: {key: versions[-1].data for key, versions in objects.items()}
+            for name, objects in self.buckets.items()
+        }
+
+
+def _bytes_of(piece: bytes | FileSlice) -> bytes:
+    if isinstance(piece, bytes):
+        return piece
+    with Path(piece.path).open("rb") as file:
+        file.seek(piece.offset)
+        return file.read(piece.length)
+
+
+class Site:
+    """A journal, a view and a replicator, which can be stopped, killed and started again."""
+
+    def __init__(self, directory: Path, remote: FakeRemote, backend: Backend | None = None, **settings: Any) -> None:
+        self.directory = directory
+        self.remote = remote
+        self.clock = remote.clock
+        self.backend = backend or MemoryBackend("instance")
+        self.settings = ReplicatorSettings(**settings)
+        self.crashes: list[BaseException] = []
+        self.model: dict[str, dict[str, bytes]] = {}
+        self.last: dict[str, int] = {}  # the latest record of each stream
+        self.buckets_seen: list[Mapping[str, Any]] = []
+
+    async def open(self, *, replicate: bool = True) -> None:
+        self.view = View(str(self.directory / "view.db"), token="t", trusted=None)
+        self.journal = await Journal.open(self.backend, StateMachine(self.view, has_remote=True))
+        self.reader: apsw.Connection = self.view.reader()
+        self.questions = Questions(self.reader)
+        random = Random(1)
+        self.link = Link(self.remote, self.clock, random, buckets_seen=self.buckets_seen.append)
+        self.replicator = Replicator(
+            self.journal,
+            self.questions,
+            lambda blob: str(self.directory / blob),
+            self.remote,
+            self.link,
+            self.clock,
+            random,
+            self.settings,
+            crashed=self.crashes.append,
+        )
+        if replicate:
+            self.start()
+
+    def start(self) -> None:
+        self.link.start()
+        self.replicator.start()
+
+    async def close(self, *, killed: bool = False) -> None:
+        if killed:  # what is only in memory is gone
+            self.replicator._outcomes._confirmations = []
+            self.replicator._outcomes._parks = []
+            self.replicator._outcomes.confirm = self.replicator._outcomes.park = lambda *_: None  # type: ignore[method-assign]
+        await self.link.stop()
+        await self.replicator.stop()
+        await self.journal.close()
+        self.reader.close()
+        self.view.close(sync=False)
+        assert self.crashes == []
+
+    # what clients did
+
+    async def append(self, kind: str, stream: str, body: bytes | None = None, **mutation: Any) -> int:
+        if body is not None:
+            mutation |= {"size": len(body), "etag": hashlib.md5(body).hexdigest()}
+        digest = hashlib.sha256(body).digest() if body is not None else b""
+        payload = encode(Mutation(replaces=self.last.get(stream, 0), **mutation))
+        entry = Entry(stream, kind, payload, body, digest, len(body or b""))
+        (record,) = await self.journal.append([entry])
+        self.last[stream] = record.sequence
+        return record.sequence
+
+    async def create_bucket(self, name: str = "b") -> int:
+        self.model[name] = {}
+        return await self.append("CreateBucket", name)
+
+    async def delete_bucket(self, name: str = "b") -> int:
+        del self.model[name]
+        return await self.append("DeleteBucket", name)
+
+    async def put(self, key: str, body: bytes, bucket: str = "b", **input_: Any) -> int:
+        self.model[bucket][key] = body
+        return await self.append("PutObject", stream_of(bucket, key), body, input=input_)
+
+    async def delete(self, key: str, bucket: str = "b") -> int:
+        self.model[bucket].pop(key, None)
+        return await self.append("DeleteObject", stream_of(bucket, key))
+
+    async def copy(self, source: str, target: str, bucket: str = "b", **input_: Any) -> int:
+        """A copy as CopyObject records it: it pins the bytes of the source's record."""
+        data = self.model[bucket][target] = self.model[bucket][source]
+        made_by = self.last[stream_of(bucket, source)]
+        row = self.questions.object(bucket, source)
+        assert row is not None
+        stream = stream_of(bucket, target)
+        mutation = Mutation(
+            input=input_,
+            size=len(data),
+            etag=row.etag,
+            extents=row.extents,
+            replaces=self.last.get(stream, 0),
+            copy_bucket=bucket,
+            copy_key=source,
+            copy_sequence=made_by,
+            copy_etag=row.etag,
+        )
+        entry = Entry(stream, "CopyObject", encode(mutation), None, hashlib.sha256(data).digest(), len(data))
+        (record,) = await self.journal.append([entry])
+        self.last[stream] = record.sequence
+        return record.sequence
+
+    async def resume(self, *sequences: int) -> None:
+        appended = await self.journal.submit(ResumeRecords(sequences or None, "operator"))
+        self.replicator.resumed(appended.answer)
+
+    # what became of it
+
+    async def settled(self) -> None:
+        """Return when nothing is pending but what is parked or waits for something parked."""
+        for _ in range(20_000):
+            assert self.crashes == []
+            if self.replicator._window.is_done and not self.replicator._deliveries:
+                return
+            await self.clock.sleep(0.5)
+        raise AssertionError(f"not settled: {self.replicator.snapshot()}")
+
+    def pending(self) -> list[int]:
+        return [row.sequence for row in self.questions.pending_after(0, 100_000)]
+
+    def parked(self) -> dict[int, str]:
+        return {row.sequence: row.code for row in self.questions.parked(1000)}
+
+
+@asynccontextmanager
+async def jumping_clock() -> AsyncIterator[JumpingClock]:
+    clock = JumpingClock()
+    pump = asyncio.create_task(clock.run())
+    try:
+        yield clock
+    finally:
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)

@@ -1,0 +1,551 @@
+"""The real replicator on a real journal and view, against a remote that misbehaves."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from journal import SqliteBackend
+from s3d.remote.failures import FailureKind
+from s3d.replicator.link import LinkStatus
+from s3d.values import BlobBytes
+
+from .doubles import FakeRemote, Fault, JumpingClock, Site, denied, failed, lost, refused, transient
+
+# in order
+
+
+async def test_everything_arrives_and_is_confirmed(site: Site, remote: FakeRemote) -> None:
+    """Put, overwrite, delete, copy: the remote ends as the site is, and nothing is pending."""
+    await site.create_bucket()
+    for number in range(50):
+        await site.put(f"k{number % 20}", b"body %d" % number)
+    await site.copy("k1", "copy")
+    await site.delete("k2")
+    await site.settled()
+    assert remote.content() == site.model
+    assert site.pending() == []
+    row = site.questions.object("b", "k1")
+    assert row is not None
+    assert (row.confirmed, row.remote_etag) == (True, row.etag)
+
+
+async def test_each_key_keeps_its_order_while_many_go_at_once(site: Site, remote: FakeRemote) -> None:
+    """Q5: never two requests for one key at a time (the remote asserts it), and each in the order it was made."""
+    await site.create_bucket()
+    random = Random(5)
+    for number in range(300):
+        await site.put(f"k{random.randrange(12)}", b"%d" % number)
+    await site.settled()
+    assert remote.content() == site.model
+    puts = [effect for effect in remote.effects if effect[0] == "PutObject"]
+    assert len(puts) == 300
+
+
+async def test_a_bucket_goes_before_its_objects_and_they_go_before_its_end(site: Site, remote: FakeRemote) -> None:
+    """Q6, decision 24: a barrier in both directions, here twice over."""
+    for generation in range(3):
+        await site.create_bucket()
+        for number in range(10):
+            await site.put(f"k{number}", b"%d" % generation)
+        for number in range(10):
+            await site.delete(f"k{number}")
+        await site.delete_bucket()
+    await site.settled()
+    assert remote.content() == {}
+    assert site.pending() == []
+    kinds = [operation for operation, _, _ in remote.effects]
+    assert [kind for kind in kinds if kind.endswith("Bucket")] == ["CreateBucket", "DeleteBucket"] * 3
+
+
+async def test_a_copy_takes_the_version_that_it_was_made_of(site: Site, remote: FakeRemote) -> None:
+    """Decision 21: PUT a, COPY a to b, PUT a again, all pending at once."""
+    remote.down = True
+    await site.create_bucket()
+    await site.put("a", b"old")
+    await site.copy("a", "b", Metadata={"kept": "yes"})
+    await site.put("a", b"new")
+    remote.down = False
+    await site.settled()
+    assert remote.content()["b"] == {"a": b"new", "b": b"old"}
+    assert remote.calls["CopyObject"] == 1
+    assert remote.buckets["b"]["b"][-1].metadata["kept"] == "yes"
+
+
+@pytest.mark.parametrize("trouble", ["changed", "gone", "unsupported"])
+async def test_a_copy_that_the_remote_cannot_make_is_uploaded(site: Site, remote: FakeRemote, trouble: str) -> None:
+    """The bytes that the copy pinned go out under the copy's own attributes."""
+    await site.create_bucket()
+    await site.put("a", b"old")
+    await site.settled()
+    if trouble == "unsupported":
+        remote.copies = False
+    elif trouble == "gone":
+        del remote.buckets["b"]["a"]
+    else:
+        remote.buckets["b"]["a"][-1].etag = "0" * 32
+    await site.copy("a", "b", ContentType="t/x")
+    await site.settled()
+    assert remote.content()["b"]["b"] == b"old"
+    assert remote.inputs[-1][1]["ContentType"] == "t/x"
+    assert site.pending() == []
+
+
+async def test_bodies_in_blob_files_arrive(site: Site, remote: FakeRemote) -> None:
+    """Extents are sent as slices of files, in their order."""
+    blobs = ["1" * 32, "2" * 32]
+    for blob in blobs:
+        (site.directory / blob).write_bytes(blob.encode())
+    body = b"1" * 10 + b"2" * 5
+    await site.create_bucket()
+    await site.append(
+        "PutObject",
+        "b/k",
+        size=15,
+        etag=hashlib.md5(body).hexdigest(),
+        extents=(BlobBytes(blobs[0], 22, 10), BlobBytes(blobs[1], 0, 5)),
+    )
+    await site.settled()
+    assert remote.content()["b"] == {"k": body}
+
+
+async def test_an_operation_of_another_kind_is_replayed_as_it_was(site: Site, remote: FakeRemote) -> None:
+    """The whole mutating API goes this way."""
+    await site.create_bucket()
+    await site.append("PutBucketVersioning", "b", input={"VersioningConfiguration": {"Status": "Enabled"}})
+    await site.settled()
+    expected = {"Bucket": "b", "VersioningConfiguration": {"Status": "Enabled"}}
+    assert remote.inputs[-1] == ("PutBucketVersioning", expected)
+    assert site.pending() == []
+
+
+# failures
+
+
+@pytest.mark.parametrize("failure", [transient, lost, lambda: failed(FailureKind.THROTTLED, "SlowDown", 503)])
+async def test_transient_failures_are_tried_again_for_ever(
+    site: Site, remote: FakeRemote, failure: Callable[[], Exception]
+) -> None:
+    """R1 to R3: thirty failures in a row park nothing, and the other keys do not wait."""
+    remote.faults.append(Fault(failure, "PutObject", "bad", times=30))
+    await site.create_bucket()
+    await site.put("bad", b"1")
+    for number in range(20):
+        await site.put(f"k{number}", b"x")
+    await site.settled()
+    assert site.pending() == []
+    assert remote.content() == site.model
+    assert remote.effects[-1] == ("PutObject", "b", "bad")
+
+
+async def test_a_poisoned_key_stops_only_itself(site: Site, remote: FakeRemote) -> None:
+    """R4, invariant 6: it is parked with the remote's words; what depends on it waits; a person lets it go on."""
+    remote.faults.append(Fault(denied, key="bad"))
+    await site.create_bucket()
+    first = await site.put("bad", b"1")
+    await site.put("good", b"1")
+    second = await site.put("bad", b"2")
+    copied = await site.copy("bad", "copy")
+    await site.put("good", b"2")
+    await site.settled()
+    assert site.parked() == {first: "AccessDenied"}
+    assert site.pending() == [first, second, copied]
+    assert remote.content()["b"] == {"good": b"2"}
+    row = site.questions.pending(first)
+    assert row is not None
+    assert row.message == "AccessDenied for a test"
+
+    remote.faults.clear()
+    await site.resume(first)
+    await site.settled()
+    assert remote.content() == site.model
+    assert site.pending() == []
+
+
+async def test_damage_is_tried_a_few_times_and_then_parked(site: Site, remote: FakeRemote) -> None:
+    """R13: the remote's ETag is not the MD5 of our bytes; that it carries our token does not make it right."""
+    original = remote._store
+    remote._store = lambda parameters, data: original(parameters, b"damaged" + data)  # type: ignore[method-assign]
+    await site.create_bucket()
+    sequence = await site.put("k", b"1")
+    await site.settled()
+    assert site.parked() == {sequence: "ChecksumMismatch"}
+    assert remote.calls["PutObject"] == 5
+    remote._store = original  # type: ignore[method-assign]
+    await site.resume()
+    await site.settled()
+    assert remote.content() == site.model
+
+
+async def test_a_body_that_is_gone_here_parks_its_record(site: Site, remote: FakeRemote) -> None:
+    """I4: the record waits under a code that says where the fault is; others go on."""
+    await site.create_bucket()
+    sequence = await site.append("PutObject", "b/k", size=5, etag=hashlib.md5(b"12345").hexdigest())
+    await site.put("other", b"x")
+    await site.settled()
+    assert site.parked() == {sequence: "LocalBodyUnreadable"}
+    assert remote.content()["b"] == {"other": b"x"}
+
+
+async def test_a_bucket_of_a_stranger_holds_back_what_belongs_to_it(site: Site, remote: FakeRemote) -> None:
+    """Decision 25: BucketAlreadyExists parks the bucket with its dependants; nothing is written to the stranger."""
+    remote.owned["taken"] = "somebody"
+    taken = await site.create_bucket("taken")
+    inside = await site.put("k", b"secret", "taken")
+    await site.create_bucket("b")
+    await site.put("k", b"1")
+    await site.settled()
+    assert site.parked() == {taken: "BucketAlreadyExists"}
+    assert site.pending() == [taken, inside]
+    assert remote.content() == {"b": {"k": b"1"}}
+
+
+async def test_a_bucket_that_was_ours_already_is_not_ours_alone(site: Site, remote: FakeRemote) -> None:
+    """Decision 25: success, but keys that we have never seen may lie in it."""
+    remote.buckets["b"] = {"unseen": []}
+    await site.create_bucket()
+    await site.settled()
+    row = site.questions.bucket("b")
+    assert row is not None
+    assert (row.present, row.sole) == (True, False)
+
+
+async def test_a_bucket_whose_creation_was_only_heard_late_is_ours_alone(site: Site, remote: FakeRemote) -> None:
+    """Our own lost success must not cost us the knowledge of what is absent."""
+    remote.faults.append(Fault(lost, "CreateBucket", times=1, after=True))
+    await site.create_bucket()
+    await site.settled()
+    row = site.questions.bucket("b")
+    assert row is not None
+    assert row.sole
+    assert site.pending() == []
+
+
+async def test_a_bucket_that_is_missing_is_waited_for_and_then_parked(site: Site, remote: FakeRemote) -> None:
+    """B5: deleted behind our back. A few tries, then a person."""
+    await site.create_bucket()
+    await site.settled()
+    del remote.buckets["b"]
+    sequence = await site.put("k", b"1")
+    await site.settled()
+    assert site.parked() == {sequence: "NoSuchBucket"}
+
+
+# lost answers
+
+
+async def test_an_upload_whose_answer_was_lost_is_not_repeated(site: Site, remote: FakeRemote) -> None:
+    """R7, invariant 5: look before repeating; the token says that it is ours."""
+    remote.versioned = True
+    await site.create_bucket()
+    remote.faults.append(Fault(lost, "PutObject", times=1, after=True))
+    sequence = await site.put("k", b"1")
+    await site.settled()
+    assert remote.calls["PutObject"] == 1
+    assert [stored.metadata["s3d-token"] for stored in remote.buckets["b"]["k"]] == [f"instance-1-{sequence}"]
+    row = site.questions.object("b", "k")
+    assert row is not None
+    assert row.remote_version == remote.buckets["b"]["k"][0].version
+
+
+async def test_identical_bytes_are_told_apart_by_their_token(site: Site, remote: FakeRemote) -> None:
+    """Decision 23: the second of two equal uploads is lost on its way: the first is not taken for it."""
+    remote.versioned = True
+    await site.create_bucket()
+    await site.put("k", b"same")
+    await site.settled()
+    remote.faults.append(Fault(lost, "PutObject", times=1))
+    await site.put("k", b"same")
+    await site.settled()
+    assert len(remote.buckets["b"]["k"]) == 2
+
+
+async def test_ours_is_found_under_a_strangers_later_version(site: Site, remote: FakeRemote) -> None:
+    """Decision 23: in a versioned bucket it is looked for among the versions, and not put on top again."""
+    remote.versioned = True
+    await site.create_bucket()
+    remote.faults.append(Fault(lost, "PutObject", times=1, after=True))
+    original = remote._HeadObject
+
+    def overwritten(parameters: dict[str, object], content: object) -> object:
+        if len(remote.buckets["b"]["k"]) == 1:
+            remote._store({"Bucket": "b", "Key": "k"}, b"stranger")
+        return original(parameters, None)
+
+    remote._HeadObject = overwritten  # type: ignore[method-assign]
+    await site.put("k", b"1")
+    await site.settled()
+    assert [stored.data for stored in remote.buckets["b"]["k"]] == [b"1", b"stranger"]
+    assert site.pending() == []
+
+
+async def test_without_tokens_equal_bytes_count_as_arrived(tmp_path: Path, remote: FakeRemote) -> None:
+    """With the token switched off, ETag and size decide; no metadata is added."""
+    site = Site(tmp_path, remote, identity_token=False)
+    await site.open()
+    await site.create_bucket()
+    remote.faults.append(Fault(lost, "PutObject", times=1, after=True))
+    await site.put("k", b"1")
+    await site.settled()
+    assert remote.calls["PutObject"] == 1
+    assert remote.buckets["b"]["k"][0].metadata == {}
+    await site.close()
+
+
+async def test_a_deletion_whose_answer_was_lost_is_looked_for(site: Site, remote: FakeRemote) -> None:
+    """Deleting what is gone would add a second delete marker where the bucket is versioned."""
+    await site.create_bucket()
+    await site.put("k", b"1")
+    await site.settled()
+    remote.faults.append(Fault(lost, "DeleteObject", times=1, after=True))
+    await site.delete("k")
+    await site.settled()
+    assert remote.calls["DeleteObject"] == 1
+    assert site.pending() == []
+
+
+async def test_a_412_after_our_own_success_is_success(site: Site, remote: FakeRemote) -> None:
+    """R8, decision 22: the object that stands in the way is the one that we put there."""
+    await site.create_bucket()
+    remote.faults.append(Fault(lost, "PutObject", times=1, after=True))
+    remote.faults.append(Fault(transient, "HeadObject", times=1))
+    await site.put("k", b"1", IfNoneMatch="*")
+    await site.settled()
+    assert site.pending() == []
+    assert remote.content() == site.model
+
+
+async def test_a_412_of_somebody_elses_making_is_parked(site: Site, remote: FakeRemote) -> None:
+    """B1: the guarded write waits for a person, and the stranger's object stands."""
+    await site.create_bucket()
+    await site.settled()
+    remote._store({"Bucket": "b", "Key": "k"}, b"stranger")
+    sequence = await site.put("k", b"1", IfNoneMatch="*")
+    await site.settled()
+    assert site.parked() == {sequence: "PreconditionFailed"}
+    assert remote.content()["b"] == {"k": b"stranger"}
+
+
+async def test_if_match_means_what_the_remote_calls_the_predecessor(site: Site, remote: FakeRemote) -> None:
+    """Decision 22: the remote's ETag is not an MD5 here, and the guarded write goes through all the same."""
+    original = remote._store
+
+    def encrypted(parameters: dict[str, object], data: bytes) -> object:
+        output = original(parameters, data)
+        stored = remote.buckets["b"]["k"][-1]
+        stored.etag = f"kms-{hashlib.md5(data).hexdigest()}"
+        return output | {"ETag": f'"{stored.etag}"'}
+
+    remote._store = encrypted  # type: ignore[method-assign]
+    await site.create_bucket()
+    await site.put("k", b"1")
+    await site.put("k", b"2", IfMatch=f'"{hashlib.md5(b"1").hexdigest()}"')
+    await site.settled()
+    assert site.pending() == []
+    assert remote.content() == site.model
+
+
+# the link
+
+
+async def test_an_outage_burns_no_attempts_and_is_drained_afterwards(
+    site: Site, remote: FakeRemote, clock: JumpingClock
+) -> None:
+    """N1, N2: offline from the start and for a month; then everything goes, in order."""
+    remote.down = True
+    await site.create_bucket()
+    for number in range(100):
+        await site.put(f"k{number % 30}", b"%d" % number)
+    await clock.sleep(3600)
+    assert site.link.circuit.status is LinkStatus.DOWN
+    assert [one.attempts for one in site.replicator.snapshot().struggling] in ([], [0])
+    assert not await site.replicator.drain(1000), "a link that is down is not waited for"
+    remote.down = False
+    await site.settled()
+    assert remote.content() == site.model
+    assert remote.calls["PutObject"] == 100
+    assert site.buckets_seen, "the probe's answer is a fact"
+
+
+async def test_a_link_that_breaks_under_way_costs_nothing(site: Site, remote: FakeRemote, clock: JumpingClock) -> None:
+    """N3: flapping; what was in flight waits for the link and is not counted as failed."""
+    await site.create_bucket()
+    for number in range(200):
+        await site.put(f"k{number}", b"%d" % number)
+        if number % 20 == 0:
+            remote.down = not remote.down
+            await clock.sleep(0.3)
+    remote.down = False
+    await site.settled()
+    assert remote.content() == site.model
+    assert site.parked() == {}
+
+
+async def test_a_refused_connection_is_no_attempt(site: Site, remote: FakeRemote) -> None:
+    """UNREACHABLE from one lane opens the circuit; the probe closes it; the record goes on."""
+    remote.faults.append(Fault(refused, "PutObject", times=3))
+    await site.create_bucket()
+    await site.put("k", b"1")
+    await site.settled()
+    assert site.pending() == []
+
+
+# stopping, starting
+
+
+async def test_drain_says_whether_everything_is_confirmed(site: Site, remote: FakeRemote) -> None:
+    """S4: True when it is; False, and soon, when only a parked record is left."""
+    await site.create_bucket()
+    await site.put("k", b"1")
+    assert await site.replicator.drain(1000)
+    remote.faults.append(Fault(denied, key="bad"))
+    await site.put("bad", b"1")
+    assert not await site.replicator.drain(1000)
+
+
+async def test_pause_begins_nothing_and_resume_goes_on(site: Site, remote: FakeRemote, clock: JumpingClock) -> None:
+    """A pause holds everything back; nothing is lost by it."""
+    await site.create_bucket()
+    await site.settled()
+    site.replicator.pause()
+    await site.put("k", b"1")
+    await clock.sleep(100)
+    assert remote.content() == {"b": {}}
+    assert site.replicator.snapshot().paused
+    site.replicator.resume()
+    await site.settled()
+    assert remote.content() == site.model
+
+
+async def test_after_a_kill_what_may_have_arrived_is_looked_for(tmp_path: Path, remote: FakeRemote) -> None:
+    """P10, P11: killed between the remote's 200 and our COMMIT. Nothing is sent twice, nothing is forgotten."""
+    remote.versioned = True
+    site = Site(tmp_path, remote)
+    await site.open()
+    await site.create_bucket()
+    await site.settled()
+    site.replicator._outcomes.confirm = lambda _: None  # type: ignore[method-assign]
+    for number in range(40):
+        await site.put(f"k{number}", b"%d" % number)
+    while remote.calls["PutObject"] < 20:
+        await remote.clock.sleep(0.01)
+    await site.close(killed=True)
+    assert len(site.model["b"]) == 40
+
+    await site.open()
+    await site.settled()
+    assert remote.content() == site.model
+    assert all(len(versions) == 1 for versions in remote.buckets["b"].values()), "nothing twice"
+    assert remote.calls["HeadObject"] > 0
+    before = remote.calls["HeadObject"]
+    await site.put("later", b"1")
+    await site.settled()
+    assert remote.calls["HeadObject"] == before, "what was appended after the start was never sent before it"
+    await site.close()
+
+
+async def test_a_stop_writes_what_is_known(tmp_path: Path, remote: FakeRemote) -> None:
+    """S4: the outcomes that have come in are durable when `stop` returns; the rest is still pending."""
+    site = Site(tmp_path, remote, SqliteBackend(str(tmp_path / "journal"), ballast_bytes=0))
+    await site.open()
+    await site.create_bucket()
+    for number in range(100):
+        await site.put(f"k{number}", b"%d" % number)
+    while remote.calls["PutObject"] < 50:
+        await remote.clock.sleep(0.01)
+    await site.close()
+    await site.open(replicate=False)
+    confirmed = {f"k{number}" for number in range(100)} - {row.key for row in site.questions.pending_after(0, 1000)}
+    assert confirmed <= set(remote.content()["b"]), "the cursor never passes an unconfirmed record"
+    assert len(confirmed) > 10
+    site.start()
+    await site.settled()
+    assert remote.content() == site.model
+    await site.close()
+
+
+async def test_nothing_is_confirmed_that_the_remote_does_not_have(site: Site, remote: FakeRemote) -> None:
+    """Invariant 5, at every moment of a long and troubled run."""
+    random = Random(3)
+    remote.faults.append(Fault(transient, "PutObject", times=40))
+    remote.faults.append(Fault(lost, "PutObject", times=40, after=True))
+    sequences: dict[int, str] = {}
+    await site.create_bucket()
+    for number in range(150):
+        key = f"k{random.randrange(40)}"
+        sequences[await site.put(key, b"%d" % number)] = key
+        pending = set(site.pending())
+        for sequence, name in sequences.items():
+            if sequence not in pending:
+                tokens = [stored.metadata["s3d-token"] for stored in remote.buckets["b"].get(name, ())]
+                assert any(int(token.rpartition("-")[2]) >= sequence for token in tokens)
+    await site.settled()
+    assert remote.content() == site.model
+
+
+async def test_records_that_keep_failing_make_room_for_others(tmp_path: Path, remote: FakeRemote) -> None:
+    """Q1: more poisoned keys than the window holds; a key behind them all still goes, and later they go too."""
+    site = Site(tmp_path, remote, window_records_max=20, lanes_max=4)
+    remote.faults.append(Fault(lambda: failed(FailureKind.TRANSIENT, "KMS.DisabledException", 400), bucket="sick"))
+    await site.open()
+    await site.create_bucket("b")
+    remote.buckets["sick"] = {}
+    site.model["sick"] = {}
+    for number in range(60):
+        await site.put(f"k{number}", b"x", "sick")
+    await site.put("last", b"x")
+    while "last" not in remote.content().get("b", {}):
+        await remote.clock.sleep(1)
+    assert site.parked() == {}
+    remote.faults.clear()
+    while site.pending():
+        await remote.clock.sleep(1)
+    assert remote.content() == site.model
+    await site.close()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_the_remote_converges_whatever_happens(tmp_path: Path, clock: JumpingClock, seed: int) -> None:
+    """The global oracle: random operations, failures, outages, kills and stops; in the end the remote is the model."""
+    random = Random(seed)
+    remote = FakeRemote(clock, Random(seed), versioned=bool(seed % 2))
+    site = Site(tmp_path, remote, window_records_max=random.choice([4, 50, 5000]), lanes_max=random.choice([1, 4, 32]))
+    await site.open()
+    for _ in range(120):
+        await _something(site, random)
+        match random.randrange(30):
+            case 0:
+                remote.down = not remote.down
+            case 1:
+                remote.faults.append(Fault(random.choice([transient, lost]), times=5, after=random.random() < 0.5))
+            case 2:
+                await clock.sleep(random.random() * 3)
+            case 3:
+                await site.close(killed=random.random() < 0.5)
+                await site.open()
+    remote.down = False
+    remote.faults.clear()
+    await site.settled()
+    assert site.parked() == {}
+    assert site.pending() == []
+    assert remote.content() == site.model
+    await site.close()
+
+
+async def _something(site: Site, random: Random) -> None:
+    bucket = random.choice(["b", "c"])
+    if bucket not in site.model:
+        await site.create_bucket(bucket)
+        return
+    keys = sorted(site.model[bucket])
+    choice = random.random()
+    if choice < 0.1 and keys:
+        await site.copy(random.choice(keys), f"k{random.randrange(6)}", bucket)
+    elif choice < 0.3 and keys:
+        await site.delete(random.choice(keys), bucket)
+    elif choice < 0.4 and not keys:
+        await site.delete_bucket(bucket)
+    else:
+        await site.put(f"k{random.randrange(6)}", random.randbytes(random.randrange(20)), bucket)
