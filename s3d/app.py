@@ -71,6 +71,8 @@ async def serve(settings: Settings) -> int:
     daemon = Daemon(settings)
     await daemon.start(stop.set)
     await stop.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):  # whoever asks twice does not want to wait for the remote
+        loop.add_signal_handler(number, daemon.hurry)
     return await daemon.stop()
 
 
@@ -85,6 +87,7 @@ class Daemon:
         self._failed = False
         self._tasks: list[asyncio.Task[None]] = []
         self._replication: Replication | None = None
+        self._draining: asyncio.Future[bool] | None = None
         self.port = 0
         self.admin_port = 0
 
@@ -120,7 +123,8 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._replication is not None and not self._failed:
-            await self._replication.drain(self._settings.shutdown.drain_seconds)
+            self._draining = asyncio.ensure_future(self._replication.drain(self._settings.shutdown.drain_seconds))
+            await asyncio.wait([self._draining])
         left = await self._standing.summary()
         if self._replication is not None:
             await self._replication.stop()
@@ -133,6 +137,11 @@ class Daemon:
             self._trust.end_clean(self._token)
         self._lock.close()
         return self._say_goodbye(left)
+
+    def hurry(self) -> None:
+        """Do not wait for the remote any longer: what is pending is safe here."""
+        if self._draining is not None:
+            self._draining.cancel()
 
     # building
 
@@ -181,10 +190,15 @@ class Daemon:
         if not self._settings.remote.configured:
             return
         self._replication = Replication(
-            self._settings.remote, self._journal, questions, self._pool, self._clock, self._metrics
+            self._settings.remote,
+            self._journal,
+            questions,
+            self._pool,
+            self._clock,
+            self._metrics,
+            self._replicator_crashed,
         )
-        self._asking = Asking(self._replication.upstream, self._journal.submit, self._clock)
-        self._replication.tell(self._asking)
+        self._asking = Asking(self._replication.upstream, questions, self._journal.submit, self._clock)
 
     def _build_operations(self, questions: Questions) -> Operations:
         settings, asking = self._settings, self._asking
@@ -267,6 +281,12 @@ class Daemon:
     def _journal_failed(self, error: CommitAmbiguous) -> None:
         """A COMMIT was ambiguous: end, and reconcile at the next start. Going on would be a guess."""
         _log.error("the journal has failed; the daemon ends", error=error.message, hint=error.hint)
+        self._failed = True
+        self._give_up()
+
+    def _replicator_crashed(self, error: BaseException) -> None:
+        """Never half alive: a daemon that acknowledges and does not replicate looks healthy and is not."""
+        _log.error("the replicator has ended by a bug; the daemon ends", error=repr(error))
         self._failed = True
         self._give_up()
 

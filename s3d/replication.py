@@ -1,5 +1,185 @@
-"""Placeholder while the replicator is being written."""
+"""Everything that speaks to the remote, put together: client, link, replicator, and what reads ask through.
+
+Part of the composition root (app.py): it builds, starts and stops; it decides nothing.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
+from typing import Any
+
+from journal import Appended, Journal
+from s3d.blobs.pool import BlobPool
+from s3d.clock import Clock
+from s3d.config.settings import RemoteSettings
+from s3d.queries.asking import bucket_list_fact
+from s3d.remote import client
+from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.seam import Content, RemoteStream
+from s3d.remote.upstream import Upstream
+from s3d.replicator.link import Link, LinkStatus
+from s3d.replicator.replicator import Replicator, ReplicatorSettings
+from s3d.telemetry.metrics import Metrics
+from s3d.view.questions import Questions
+
+DEFAULT_REGION = "us-east-1"
+CONNECTIONS_SPARE = 32  # for reads, beside one for each lane
 
 
 class Replication:
-    pass
+    """The remote side of a daemon. `crashed` is called when a bug has ended the replicator."""
+
+    def __init__(
+        self,
+        settings: RemoteSettings,
+        journal: Journal,
+        questions: Questions,
+        pool: BlobPool,
+        clock: Clock,
+        metrics: Metrics,
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        self._clock = clock
+        self._journal = journal
+        region = settings.region or DEFAULT_REGION
+        self._remote = _Measured(client.AiobotocoreRemote(client_settings(settings, region)), metrics, clock)
+        random = Random()
+        link = Link(self._remote, clock, random, buckets_seen=self._buckets_seen)
+        self.link = LinkStanding(link, clock)
+        self._link = link
+        self.upstream = Upstream(self._remote, link)
+        self._telling: set[asyncio.Future[Appended]] = set()
+        self._replicator = Replicator(
+            journal,
+            questions,
+            pool.files.path,
+            self._remote,
+            link,
+            clock,
+            random,
+            ReplicatorSettings(
+                lanes_max=settings.lanes_max,
+                backoff_seconds_max=settings.backoff_seconds_max,
+                identity_token=settings.identity_token,
+                region=region,
+            ),
+            observer=_Counting(metrics),
+            crashed=crashed,
+        )
+
+    async def start(self) -> None:
+        """Begin to probe and to send; the client itself is built in the background."""
+        self._link.start()
+        self._replicator.start()
+
+    async def drain(self, seconds: float) -> bool:
+        """Send what can be sent, at most so long; whether everything is confirmed."""
+        return await self._replicator.drain(seconds)
+
+    async def stop(self) -> None:
+        """Cut off what is under way, and let go of the remote."""
+        await self._replicator.stop()
+        await self._link.stop()
+        await asyncio.gather(*self._telling, return_exceptions=True)
+        await self._remote.close()
+
+    def resumed(self, sequences: Sequence[int]) -> None:
+        """Parked records may try again."""
+        self._replicator.resumed(sequences)
+
+    def _buckets_seen(self, output: Mapping[str, Any]) -> None:
+        """A probe has listed the buckets: a fact that answers ListBuckets while the link is down."""
+        fact = bucket_list_fact(output, self._clock)
+        if fact is not None:
+            told = self._journal.submit(fact)
+            self._telling.add(told)
+            told.add_done_callback(self._told)
+
+    def _told(self, told: "asyncio.Future[Appended]") -> None:
+        self._telling.discard(told)
+        if not told.cancelled():
+            told.exception()  # a fact may be lost; it is then unknown
+
+
+class LinkStanding:
+    """What `s3d status` says of the link; `since` is in seconds since 1970, 0 before it was tried."""
+
+    def __init__(self, link: Link, clock: Clock) -> None:
+        self._link = link
+        self._clock = clock
+        self.since = 0.0
+        link.observe(self._changed)
+
+    @property
+    def state(self) -> str:
+        """`up`, `down` or `unknown`."""
+        return self._link.circuit.status.value
+
+    @property
+    def error(self) -> str:
+        """Why it is down."""
+        return self._link.circuit.reason
+
+    def _changed(self, _: LinkStatus) -> None:
+        self.since = self._clock.now()
+
+
+class _Measured:
+    """The remote with a stopwatch: every attempt is counted with its result and its time."""
+
+    def __init__(self, remote: client.AiobotocoreRemote, metrics: Metrics, clock: Clock) -> None:
+        self._remote = remote
+        self._metrics = metrics
+        self._clock = clock
+        self.close = remote.close
+
+    async def call(
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
+    ) -> Mapping[str, Any]:
+        with self._measure(operation):
+            return await self._remote.call(operation, parameters, content)
+
+    async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:
+        with self._measure(operation):
+            return await self._remote.open(operation, parameters)
+
+    @contextlib.contextmanager
+    def _measure(self, operation: str) -> Iterator[None]:
+        before, result = self._clock.monotonic(), "ok"
+        try:
+            yield
+        except RemoteFailure as failure:
+            result = failure.kind.value
+            raise
+        finally:
+            self._metrics.remote_request(operation, result, self._clock.monotonic() - before)
+
+
+class _Counting:
+    """Implements `ReplicationObserver` over the metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def confirmed(self, records: int, size_bytes: int) -> None:
+        self._metrics.replicated(records, size_bytes)
+
+    def attempt_failed(self, kind: FailureKind) -> None:
+        pass  # every attempt is measured where it is made
+
+    def parked(self) -> None:
+        pass  # the gauge of parked records counts them in the view
+
+
+def client_settings(settings: RemoteSettings, region: str) -> client.RemoteSettings:
+    """The client's share of the configuration."""
+    return client.RemoteSettings(
+        endpoint_url=settings.endpoint_url,
+        region=region,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key.reveal() if settings.secret_key is not None else None,
+        connect_timeout_seconds=settings.connect_timeout_seconds,
+        read_timeout_seconds=settings.read_timeout_seconds,
+        connections_max=settings.lanes_max + CONNECTIONS_SPARE,
+    )

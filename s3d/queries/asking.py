@@ -103,7 +103,7 @@ class Asking:
                 output = await self.upstream.call("ListBuckets", token)
             except RemoteFailure as failure:
                 raise as_s3_error(failure, "The list of buckets") from failure
-            listed.extend((one["Name"], _milliseconds(one.get("CreationDate"))) for one in output.get("Buckets", ()))
+            listed.extend(_buckets_in(output))
             if not output.get("ContinuationToken"):
                 break
             token = {"ContinuationToken": output["ContinuationToken"]}
@@ -129,6 +129,13 @@ class Asking:
         return milliseconds(self._clock.now())
 
 
+def bucket_list_fact(output: Mapping[str, Any], clock: Clock) -> BucketListFact | None:
+    """The fact that one ListBuckets output states; None when it is only a page of the list."""
+    if output.get("ContinuationToken"):
+        return None
+    return BucketListFact(tuple(_buckets_in(output)), milliseconds(clock.now()))
+
+
 def as_s3_error(failure: RemoteFailure, what: str) -> S3Error:
     """What a client is told when the remote did not answer its question."""
     if failure.kind in {FailureKind.PERMANENT, FailureKind.CONDITION} and failure.code and 400 <= failure.status < 500:
@@ -146,6 +153,10 @@ def kept_attributes(output: Mapping[str, Any]) -> dict[str, Any]:
     if "Metadata" in attributes:
         attributes["Metadata"] = {k: v for k, v in attributes["Metadata"].items() if k != TOKEN_METADATA}
     return attributes
+
+
+def _buckets_in(output: Mapping[str, Any]) -> list[tuple[str, int]]:
+    return [(one["Name"], _milliseconds(one.get("CreationDate"))) for one in output.get("Buckets") or ()]
 
 
 def _whole_size(output: Mapping[str, Any]) -> int:
