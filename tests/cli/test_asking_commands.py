@@ -90,12 +90,17 @@ async def test_wait_returns_0_when_the_remote_has_it(daemon):
 async def test_wait_for_everything_ignores_what_comes_later(daemon):
     """What is written during the wait does not prolong it."""
     first = await daemon.write("b/k")
-    waiting = asyncio.create_task(s3d("wait", "--all", "--json", admin=daemon.url))
-    while daemon.asked == 0:
-        await asyncio.sleep(0.01)
-    await daemon.write("b/later")
-    await daemon.confirm(first)
-    ran = await asyncio.wait_for(waiting, 30)
+    look = daemon.remaining
+
+    async def remaining(prefix, through):
+        found = await look(prefix, through)
+        if daemon.asked == 1:  # between the command's first question and its second
+            await daemon.write("b/later")
+            await daemon.confirm(first)
+        return found
+
+    daemon.remaining = remaining
+    ran = await s3d("wait", "--all", "--timeout", "5", "--json", admin=daemon.url)
     assert ran.code == 0
     assert json.loads(ran.out)["through"] == "1-1"
 

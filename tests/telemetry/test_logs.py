@@ -114,9 +114,11 @@ def test_a_terminal_does_not_obey_what_a_client_wrote():
     """A key may contain escape sequences and line ends."""
     stream = io.StringIO()
     logs.configure("info", "console", stream)
-    structlog.get_logger().info("put", key="a\x1b[2Jb\nforged line")
+    for text in ("a\x1b[2Jb", "a\nforged", "a\r\u2028\x9b"):
+        structlog.get_logger().info(text, key=text)
+        logging.getLogger("somebody").warning(text)
     assert "\x1b" not in stream.getvalue()
-    assert len(stream.getvalue().splitlines()) == 1
+    assert len(stream.getvalue().splitlines()) == 6
 
 
 @pytest.mark.parametrize(
