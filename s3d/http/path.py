@@ -36,6 +36,7 @@ from s3d.protocol.router import Router
 
 _log = structlog.get_logger("s3d.http")
 _CHECKSUMS_OF_THE_OBJECT = frozenset({"CompleteMultipartUpload"})
+_EXPECTED = frozenset({"RemoteUnreachable", "NotImplemented", "SlowDown"})  # answers, not faults of ours
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 
@@ -94,7 +95,7 @@ class RequestPath:
             return response
         except S3Error as error:
             status = status_of(error.code)
-            if status >= 500 and error.code != "RemoteUnreachable":
+            if status >= 500 and error.code not in _EXPECTED:
                 _log.warning("request failed", code=error.code, message=error.message, request=request_id)
             return self._replier.error(request, error, target.partition("?")[0], request_id)
         except ConnectionError:
