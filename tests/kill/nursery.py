@@ -58,7 +58,7 @@ class Nursery:
             os.unlink(log)
         flags = {"data_dir": data_dir, "listen": listen, "admin.listen": "http://127.0.0.1:0"}
         if remote is not None:
-            flags["remote.endpoint"] = remote
+            flags |= {"remote.endpoint": remote, "remote.access_key": "edge", "remote.secret_key": "edge-secret"}
         pid = self._ask({"flags": flags, "log": log})
         self._alive.add(pid)
         return Child(pid, log)
@@ -118,8 +118,8 @@ def _text(path: str) -> str:
 
 
 def _main() -> None:
-    import s3d.app
-    from s3d.cli.run import run  # noqa: F401 - what the command imports
+    import s3d.app  # noqa: F401
+    import s3d.remote.client  # noqa: F401 - what a start imports
 
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not fork"
     for line in sys.stdin:

@@ -39,7 +39,7 @@ class Rounds:
         self._chance = random.Random(seed)
         self.ledger = Ledger()
         numbers = itertools.count(1)
-        self._clients = [
+        self.clients = [
             Client(index, self.ledger, numbers, random.Random(f"{seed} {index}")) for index in range(CLIENTS)
         ]
         self.tally = Tally()
@@ -80,7 +80,7 @@ class Rounds:
             await make_bucket(session, child.endpoint)
             await look(session, child.endpoint, self.ledger)
             self.check_head(child)
-            work = asyncio.gather(*(client.work(session, child.endpoint) for client in self._clients))
+            work = asyncio.gather(*(client.work(session, child.endpoint) for client in self.clients))
             await asyncio.sleep(self._chance.uniform(0, LOAD_SECONDS_MAX))
             self._nursery.kill(child)
             await work

@@ -13,7 +13,7 @@ from kill.load import listing, look
 from kill.nursery import Nursery
 from kill.rounds import Rounds, fresh_seed
 
-ROUNDS = 250
+ROUNDS = 150
 ROUND_SECONDS_MAX = 2.0
 
 
