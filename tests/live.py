@@ -11,8 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +59,9 @@ class LiveDaemon:
         ready = threading.Event()
         self._reader = threading.Thread(target=self._read_log, args=(self._process.stderr, ready), daemon=True)
         self._reader.start()
-        assert ready.wait(START_SECONDS), self._log
-        assert self._process.poll() is None, self._log
+        if not ready.wait(START_SECONDS) or self._process.poll() is not None:
+            self.kill()
+            raise AssertionError("".join(self._log))
         return self
 
     def stop(self) -> int:
@@ -184,3 +186,11 @@ def dump_view(path: Path | str) -> dict[str, tuple[Any, ...]]:
         return rows | {"progress": tuple(connection.execute("SELECT position FROM progress"))}
     finally:
         connection.close()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Return when it is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to be so"
+        time.sleep(0.02)
