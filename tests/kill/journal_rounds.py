@@ -148,7 +148,9 @@ async def compare(journal: Journal, acknowledged: Acknowledged) -> None:
         number = acknowledged.get(record.sequence)
         if number is not None:
             wanted = entry_of(number)
-            assert (record.stream, record.payload) == (wanted.stream, wanted.payload), f"record {record.sequence} differs"
+            assert (record.stream, record.payload) == (wanted.stream, wanted.payload), (
+                f"record {record.sequence} differs"
+            )
             assert (journal.body(record.sequence) or b"") == wanted.body, f"the body of {record.sequence} differs"
 
 

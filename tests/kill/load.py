@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Iterator
 from urllib.parse import quote
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import aiohttp
 
@@ -33,12 +33,12 @@ class Client:
         self._numbers = numbers
         self._chance = chance
 
-    async def work(self, session: aiohttp.ClientSession, endpoint: str) -> None:
-        """Until the connection breaks. Raises Lost when an answer contradicts what was acknowledged."""
+    async def work(self, session: aiohttp.ClientSession, endpoint: str, stop: asyncio.Event | None = None) -> None:
+        """Until the connection breaks or `stop` is set. Raises Lost when an answer contradicts an earlier one."""
         self._session, self._bucket = session, f"{endpoint}/{BUCKET}"
         actions = (self._put, self._put, self._put, self._put_if_absent, self._copy, self._delete, self._delete_two)
         try:
-            while True:
+            while stop is None or not stop.is_set():
                 await self._chance.choice(actions)()
         except Gone:
             return
@@ -134,7 +134,7 @@ async def listing(session: aiohttp.ClientSession, endpoint: str) -> dict[str, tu
     while True:
         query = {"list-type": "2", "max-keys": "7"} | ({"continuation-token": token} if token else {})
         async with session.get(f"{endpoint}/{BUCKET}", params=query) as response:
-            tree = ElementTree.fromstring(await response.text())
+            tree = ET.fromstring(await response.text())
         for entry in tree.iter(f"{_S3}Contents"):
             key, etag, size = (entry.findtext(f"{_S3}{name}") or "" for name in ("Key", "ETag", "Size"))
             found[key] = etag, int(size)

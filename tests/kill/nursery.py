@@ -118,7 +118,7 @@ def _text(path: str) -> str:
 
 
 def _main() -> None:
-    import s3d.app  # noqa: F401
+    import s3d.app
     import s3d.remote.client  # noqa: F401 - what a start imports
 
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not fork"

@@ -11,7 +11,7 @@ from kill.rounds import Rounds, fresh_seed
 from s3d.cli.asking import AdminClient
 from s3d.telemetry.report import WaitReport
 
-ROUNDS = 25
+ROUNDS = 15
 DRAIN_SECONDS = 60
 
 
@@ -46,12 +46,13 @@ async def test_a_remote_that_is_killed_over_and_over_loses_nothing_either(nurser
     async with aiohttp.ClientSession() as session:
         await make_bucket(session, edge.endpoint)
         for _ in range(6):
-            work = asyncio.gather(*(client.work(session, edge.endpoint) for client in rounds.clients))
+            stop = asyncio.Event()
+            work = asyncio.gather(*(client.work(session, edge.endpoint, stop) for client in rounds.clients))
             await asyncio.sleep(0.2)
             nursery.kill(remote)
             await asyncio.sleep(0.05)
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            stop.set()
+            await work
             remote = await nursery.ready(nursery.fork(str(tmp_path / "remote"), listen=remote.endpoint))
         await drained(edge)
         await look(session, edge.endpoint, rounds.ledger)
@@ -65,7 +66,9 @@ async def drained(edge: Child) -> None:
     """Return when the remote has everything."""
     client = AdminClient(edge.admin)
     for _ in range(DRAIN_SECONDS):
-        report = await asyncio.to_thread(client.get, "/wait", WaitReport, {"all": "1", "timeout": "1"}, patience_seconds=1)
+        report = await asyncio.to_thread(
+            client.get, "/wait", WaitReport, {"all": "1", "timeout": "1"}, patience_seconds=1
+        )
         if report.state != "pending":
             break
     assert report.state == "confirmed", report
