@@ -4,12 +4,14 @@ Everything behind this (authorisation, journal, storage) uses the same pair, so 
 on another. `//`, `..` and `%2F` are ordinary parts of keys; a bucket never has a slash.
 """
 
+import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from s3d.errors import S3Error
 
 Query = list[tuple[str, str | None]]
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ def parse(target: str) -> Address:
     if "#" in target:
         raise _invalid_uri()
     bucket, _, key = path[1:].partition("/")
+    if key and not bucket:  # a key of no bucket is not a request to list them
+        raise S3Error("InvalidBucketName", "The specified bucket is not valid.", details={"BucketName": ""})
     return Address(path, query_text, _decode(bucket), _decode(key), _query(query_text) if query_text else [])
 
 
@@ -60,9 +64,13 @@ def _decode(text: str, *, plus: bool = False) -> str:
         text = text.replace("+", " ")
     if "%" not in text and text.isascii():
         return text
+    if _BAD_ESCAPE.search(text):
+        raise _invalid_uri()
     try:
-        return unquote(text, errors="strict")
-    except UnicodeDecodeError:
+        decoded = unquote(text, errors="strict")
+        decoded.encode()  # raw bytes are welcome where they are UTF-8; aiohttp smuggles others as surrogates
+        return decoded
+    except UnicodeError:
         raise _invalid_uri() from None
 
 

@@ -90,6 +90,7 @@ class RequestPath:
             operation = self._router.route(
                 request.method, parsed.bucket or None, parsed.key or None, parsed.query, request.headers
             )
+            self._operations.check_known(operation)
             response = await self._respond(request, parsed, authenticated, operation, request_id, now)
             status = response.status
             return response

@@ -166,6 +166,7 @@ def parse_copy_source(text: str) -> tuple[str, str]:
         bucket, slash, key = "", "", ""
     if not (bucket and slash and key):
         raise _invalid_source("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", text)
+    limits.check_named_bucket(bucket)
     limits.check_key(key)
     return bucket, key
 

@@ -16,15 +16,33 @@ METADATA_BYTES_MAX = 2048
 TAGS_MAX, TAG_KEY_MAX, TAG_VALUE_MAX = 10, 128, 256
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+\Z")
+_NAMED = re.compile(r"[A-Za-z0-9._-]{1,255}\Z")  # also what S3 took before 2018: such buckets still exist
+_CANNED_ACLS = frozenset(
+    {
+        "private",
+        "public-read",
+        "public-read-write",
+        "aws-exec-read",
+        "authenticated-read",
+        "bucket-owner-read",
+        "bucket-owner-full-control",
+        "log-delivery-write",
+    }
+)
 _RESERVED_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _UNSUPPORTED = {
     # Accepting these and storing plain text, or forgetting them, would be a promise that nobody keeps.
     "SSECustomerAlgorithm": "x-amz-server-side-encryption-customer-algorithm",
     "SSECustomerKey": "x-amz-server-side-encryption-customer-key",
+    "SSECustomerKeyMD5": "x-amz-server-side-encryption-customer-key-MD5",
     "CopySourceSSECustomerAlgorithm": "x-amz-copy-source-server-side-encryption-customer-algorithm",
+    "CopySourceSSECustomerKey": "x-amz-copy-source-server-side-encryption-customer-key",
+    "CopySourceSSECustomerKeyMD5": "x-amz-copy-source-server-side-encryption-customer-key-MD5",
     "ServerSideEncryption": "x-amz-server-side-encryption",
     "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+    "SSEKMSEncryptionContext": "x-amz-server-side-encryption-context",
+    "BucketKeyEnabled": "x-amz-server-side-encryption-bucket-key-enabled",
     "ObjectLockMode": "x-amz-object-lock-mode",
     "ObjectLockRetainUntilDate": "x-amz-object-lock-retain-until-date",
     "ObjectLockLegalHoldStatus": "x-amz-object-lock-legal-hold",
@@ -43,6 +61,18 @@ def check_bucket_name(name: str) -> None:
         or name.endswith(_RESERVED_SUFFIXES)
     ):
         raise S3Error("InvalidBucketName", "The specified bucket is not valid.", details={"BucketName": name})
+
+
+def check_named_bucket(name: str) -> None:
+    """Raise InvalidBucketName for what can be no bucket's name here or anywhere, such as one with a slash in it."""
+    if not _NAMED.match(name) or name in {".", ".."}:
+        raise S3Error("InvalidBucketName", "The specified bucket is not valid.", details={"BucketName": name})
+
+
+def check_acl(acl: str) -> None:
+    """Raise InvalidArgument for a canned ACL that S3 does not know."""
+    if acl not in _CANNED_ACLS:
+        raise S3Error("InvalidArgument", details={"ArgumentName": "x-amz-acl", "ArgumentValue": acl})
 
 
 def check_key(key: str) -> None:
@@ -79,7 +109,7 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
 def check_tagging(tagging: str) -> None:
     """Raise InvalidArgument or InvalidTag for a malformed x-amz-tagging header."""
     try:
-        pairs = parse_qsl(tagging, keep_blank_values=True, strict_parsing=bool(tagging))
+        pairs = parse_qsl(tagging, keep_blank_values=True, strict_parsing=bool(tagging), errors="strict")
     except ValueError:
         raise _invalid_tagging("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded.") from None
     if len(pairs) > TAGS_MAX:

@@ -92,7 +92,7 @@ class ObjectReads:
         output = object_output(found)
         for name, target in _OVERRIDES.items():
             if name in given:
-                output[target] = given[name]
+                output[target] = _one_line(given[name])
         output["ContentLength"] = found.size if span is None else span[1]
         if span is not None:
             output["ContentRange"] = f"bytes {span[0]}-{span[0] + span[1] - 1}/{found.size}"
@@ -108,6 +108,11 @@ class ObjectReads:
             stream = self._keep(fact, stream)
         size = found.size if span is None else span[1]
         return _reply(found, output, Bytes(size, stream=stream), span)
+
+
+def _one_line(text: str) -> str:
+    """A header's value from the query: control characters, which a header cannot hold, become spaces."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def object_output(found: Found) -> dict[str, Any]:

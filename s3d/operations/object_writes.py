@@ -91,6 +91,11 @@ class ObjectWrites:
         wanted = call.input["Delete"]
         deletions: list[Deletion] = []
         errors: list[dict[str, str]] = []
+        if not all(one["Key"] for one in wanted["Objects"]):  # the stream of an empty key would be the bucket's own
+            raise S3Error(
+                "MalformedXML",
+                "The XML you provided was not well-formed or did not validate against our published schema",
+            )
         for one in wanted["Objects"]:
             refused = _refuse_deletion(one)
             if refused is None:
@@ -124,6 +129,8 @@ def kept_input(given: Mapping[str, Any]) -> dict[str, Any]:
         limits.check_metadata(kept["Metadata"])
     if "Tagging" in kept:
         limits.check_tagging(kept["Tagging"])
+    if "ACL" in kept:
+        limits.check_acl(kept["ACL"])
     if "StorageClass" in kept and kept["StorageClass"] not in _STORAGE_CLASSES:
         raise S3Error("InvalidStorageClass", "The storage class you specified is not valid")
     if "ContentEncoding" in kept:

@@ -16,20 +16,26 @@ class Operations:
         self._handlers = handlers
         self._is_current = is_current
 
+    def check_known(self, operation: str) -> None:
+        """Raise NotImplemented for an operation that is not in the table: a surface asks before it reads anything."""
+        if operation not in self._handlers:
+            raise S3Error(
+                "NotImplemented",
+                "A header or query you provided implies functionality that is not implemented",
+                details={"Operation": operation},
+            )
+
     async def perform(self, call: Call) -> Reply:
         """Do what an authenticated caller asks. Raises S3Error.
 
         Authorisation is one question today: who was authenticated may do everything. Policies will be asked here.
         """
-        handler = self._handlers.get(call.operation)
-        if handler is None:
-            raise S3Error(
-                "NotImplemented",
-                "A header or query you provided implies functionality that is not implemented",
-                details={"Operation": call.operation},
-            )
+        self.check_known(call.operation)
+        handler = self._handlers[call.operation]
         if not self._is_current():  # a read behind the last acknowledgement would be a lie
             raise S3Error("ServiceUnavailable", "The local view is being rebuilt.", headers={"Retry-After": "1"})
+        if call.bucket:
+            limits.check_named_bucket(call.bucket)
         if call.key:
             limits.check_key(call.key)
         return await handler(call)
