@@ -5,8 +5,9 @@ on another. `//`, `..` and `%2F` are ordinary parts of keys; a bucket never has 
 """
 
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote
+
+import msgspec
 
 from s3d.errors import S3Error
 
@@ -14,8 +15,7 @@ Query = list[tuple[str, str | None]]
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True, gc=False):
     """`path` and `query_text` as sent, still encoded, for the signature; the rest decoded."""
 
     path: str

@@ -113,13 +113,19 @@ class RequestBody:
     async def _receive_small(self, length: int) -> ReceivedBody:
         if self._decoder is None and length:
             try:
-                data = await self._content.readexactly(length)
+                data = await self._read_small(length)
             except (asyncio.IncompleteReadError, ClientError, ConnectionError, HTTPException) as error:
                 raise _incomplete() from error
         else:
             data = b"".join([piece async for piece in self._pieces()])
         digests = digest_whole(data, self._claims, self._trailers())
         return _received(digests, data, ())
+
+    async def _read_small(self, length: int) -> bytes:
+        content = self._content
+        if content.total_bytes == length and content.exception() is None:
+            return content.read_nowait(length)  # it came with its head, as small bodies do
+        return await content.readexactly(length)
 
     async def _receive_large(self) -> ReceivedBody:
         try:

@@ -16,7 +16,6 @@ import time
 from typing import Any, Protocol
 
 import structlog
-from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from s3d.auth.caller import Caller
@@ -27,7 +26,7 @@ from s3d.clock import Clock, milliseconds
 from s3d.errors import S3Error
 from s3d.http import address
 from s3d.http.body import RequestBody
-from s3d.http.reply import Replier
+from s3d.http.reply import Answer, Replier
 from s3d.operations.calls import Call
 from s3d.operations.perform import Operations
 from s3d.protocol.errors import status_of
@@ -76,8 +75,9 @@ class RequestPath:
         self._object_bytes_max = object_bytes_max
         self._run = secrets.token_hex(4).upper()
         self._numbers = itertools.count(1)
+        self._debug = _log.bind().debug  # bound once: that costs more than the line that is not written
 
-    async def handle(self, request: BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: BaseRequest) -> Answer:
         """Answer a request. Raises only ConnectionError, when there is nobody to answer or no way to."""
         request_id = f"{self._run}{next(self._numbers):08X}"
         began = time.perf_counter()
@@ -109,7 +109,7 @@ class RequestPath:
         finally:
             seconds = time.perf_counter() - began
             self._observer.request(operation, status, seconds)
-            _log.debug("request", operation=operation, status=status, seconds=seconds, request=request_id)
+            self._debug("request", operation=operation, status=status, seconds=seconds, request=request_id)
 
     def _authenticate(self, request: BaseRequest, parsed: address.Address, now: float) -> Authenticated:
         peer = request.remote or ""
@@ -131,7 +131,7 @@ class RequestPath:
         operation: str,
         request_id: str,
         now: float,
-    ) -> web.StreamResponse:
+    ) -> Answer:
         headers = request.headers
         claims = body_claims(authenticated.payload, headers, checksum_headers=operation not in _CHECKSUMS_OF_THE_OBJECT)
         body = RequestBody(

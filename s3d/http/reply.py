@@ -10,6 +10,7 @@ from multidict import CIMultiDict
 
 from s3d.blobs.pool import BlobPool
 from s3d.errors import S3Error
+from s3d.http.whole import SERVER, Head, WholeAnswer
 from s3d.operations.bodies import BodyCache
 from s3d.operations.calls import Bytes, Reply
 from s3d.protocol.errors import error_document, status_of
@@ -17,9 +18,10 @@ from s3d.protocol.serializer import Serializer
 from s3d.remote.failures import RemoteFailure
 from s3d.values import BlobBytes, Extent, Extents, RowBytes
 
-SERVER = "s3d"
 WHOLE_BYTES_MAX = 256 * 1024  # up to here a body is put together in memory and leaves with its header
+_BODILESS = frozenset({204, 304})  # they have neither a body nor the length of one
 ReadBody = Callable[[int], bytes | None]
+Answer = WholeAnswer | web.StreamResponse
 
 
 class Replier:
@@ -37,44 +39,36 @@ class Replier:
         self._read_body = read_body
         self._epoch = epoch
 
-    async def send(self, request: BaseRequest, operation: str, reply: Reply, request_id: str) -> web.StreamResponse:
-        """The response to a request that succeeded; large bodies are on their way when this returns."""
+    async def send(self, request: BaseRequest, operation: str, reply: Reply, request_id: str) -> Answer:
+        """The answer to a request that succeeded; large bodies are on their way when this returns."""
         answer = self._serializer.serialize(operation, reply.output)
-        headers = CIMultiDict(answer.headers)
-        headers["x-amz-request-id"] = request_id
-        headers["Server"] = SERVER
+        head = answer.headers
+        head.append(("x-amz-request-id", request_id))
         if reply.sequence:
-            headers["x-s3d-seq"] = f"{self._epoch}-{reply.sequence}"
+            head.append(("x-s3d-seq", f"{self._epoch}-{reply.sequence}"))
         if reply.age_seconds is not None:
-            headers["x-s3d-age-seconds"] = str(reply.age_seconds)
-        if reply.content is None:
-            return self._without_content(request, answer.status, headers, answer.body)
+            head.append(("x-s3d-age-seconds", str(reply.age_seconds)))
         content = reply.content
+        if content is None:
+            return _without_content(request, answer.status, head, answer.body)
         if content.stream is not None:
-            return await self._send_stream(request, answer.status, headers, content)
+            return await self._send_stream(request, answer.status, head, content)
+        if len(content.extents) == 1 and isinstance(extent := content.extents[0], RowBytes):
+            return WholeAnswer(answer.status, head, await self._extent(extent))  # most reads: no file to be pinned
         with self._pool.pinned(content.extents):
             if content.size <= WHOLE_BYTES_MAX:
-                return web.Response(body=await self._whole(content), status=answer.status, headers=headers)
-            return await self._send_extents(request, answer.status, headers, content)
+                return WholeAnswer(answer.status, head, await self._whole(content))
+            return await self._send_extents(request, answer.status, head, content)
 
-    def error(self, request: BaseRequest, error: S3Error, path: str, request_id: str) -> web.Response:
+    def error(self, request: BaseRequest, error: S3Error, path: str, request_id: str) -> Answer:
         """S3's error document; an answer without a body where the protocol forbids one."""
         status = status_of(error.code)
-        headers = CIMultiDict({"x-amz-request-id": request_id, "Server": SERVER})
-        headers.update(error.headers)
+        head: Head = [("x-amz-request-id", request_id), *error.headers.items()]
         if status == 304 or request.method == "HEAD":
-            return web.Response(status=status, headers=headers)
+            return WholeAnswer(status, head)
         document = error_document(error.code, error.message, path, request_id, SERVER, error.details)
-        headers["Content-Type"] = "application/xml"
-        return web.Response(body=document, status=status, headers=headers)
-
-    def _without_content(
-        self, request: BaseRequest, status: int, headers: CIMultiDict[str], body: bytes
-    ) -> web.Response:
-        """A document, or nothing; HEAD announces the length of what GET would send."""
-        if request.method == "HEAD":
-            return web.Response(status=status, headers=headers)
-        return web.Response(body=body or None, status=status, headers=headers)
+        head += [("Content-Type", "application/xml"), ("Content-Length", str(len(document)))]
+        return WholeAnswer(status, head, document)
 
     async def _whole(self, content: Bytes) -> bytes:
         if len(content.extents) == 1:
@@ -100,14 +94,11 @@ class Replier:
             self._bodies.put(extent.sequence, body)
         return body
 
-    async def _send_extents(
-        self, request: BaseRequest, status: int, headers: CIMultiDict[str], content: Bytes
-    ) -> web.StreamResponse:
+    async def _send_extents(self, request: BaseRequest, status: int, head: Head, content: Bytes) -> web.StreamResponse:
         """The kernel sends files; nothing of them passes through this process."""
         files = await self._pool.run(self._open_files, content.extents)
         try:
-            headers["Content-Length"] = str(content.size)
-            response = web.StreamResponse(status=status, headers=headers)
+            response = web.StreamResponse(status=status, headers=_stream_headers(head, content.size))
             writer = await response.prepare(request)
             assert writer is not None
             writer.send_headers()
@@ -145,14 +136,11 @@ class Replier:
             raise S3Error("InternalError", "The bytes of this object are missing from the local disk.") from error
         return files
 
-    async def _send_stream(
-        self, request: BaseRequest, status: int, headers: CIMultiDict[str], content: Bytes
-    ) -> web.StreamResponse:
+    async def _send_stream(self, request: BaseRequest, status: int, head: Head, content: Bytes) -> web.StreamResponse:
         """Pass on what arrives from the remote; if it breaks off, so does the answer."""
         assert content.stream is not None
         try:
-            headers["Content-Length"] = str(content.size)
-            response = web.StreamResponse(status=status, headers=headers)
+            response = web.StreamResponse(status=status, headers=_stream_headers(head, content.size))
             await response.prepare(request)
             async for piece in content.stream.chunks():
                 await response.write(piece)
@@ -164,3 +152,19 @@ class Replier:
             raise ConnectionResetError("the remote broke off") from failure
         finally:
             await content.stream.close()
+
+
+def _without_content(request: BaseRequest, status: int, head: Head, body: bytes) -> WholeAnswer:
+    """A document, or nothing; HEAD announces the length of what GET would send."""
+    if request.method == "HEAD":
+        return WholeAnswer(status, head)
+    if status not in _BODILESS:
+        head.append(("Content-Length", str(len(body))))
+    return WholeAnswer(status, head, body)
+
+
+def _stream_headers(head: Head, size: int) -> CIMultiDict[str]:
+    headers = CIMultiDict(head)
+    headers["Content-Length"] = str(size)
+    headers["Server"] = SERVER
+    return headers

@@ -7,18 +7,20 @@ and never decompresses a body (`Content-Encoding: gzip` is what the client store
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
+from s3d.http.reply import Answer
 from s3d.protocol.errors import error_document
 
 LINE_BYTES_MAX = 16 * 1024  # a key of 1,024 bytes, each as %XX, plus a presigned query
 FIELD_BYTES_MAX = 16 * 1024
 _log = structlog.get_logger("s3d.http")
-Handler = Callable[[BaseRequest], Awaitable[web.StreamResponse]]
+Handler = Callable[[BaseRequest], Awaitable[Answer]]
 
 
 class _Connection(RequestHandler):
@@ -57,7 +59,7 @@ class S3Listener:
 
     def __init__(self, handler: Handler, *, keepalive_seconds: float) -> None:
         self._server = _Server(
-            handler,
+            cast("Any", handler),  # WholeAnswer does what is asked of a response without being aiohttp's
             auto_decompress=False,
             access_log=None,
             keepalive_timeout=keepalive_seconds,

@@ -1,8 +1,9 @@
 """What a surface hands to an operation, and what comes back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import msgspec
 
 from s3d.auth.caller import Caller
 from s3d.commands.objects import ReceivedBody
@@ -23,8 +24,7 @@ class IncomingBody(Protocol):
         """Let go of a received body that certainly no record names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, gc=False):
     """One request of an authenticated caller; `input` has botocore's names, without the body."""
 
     operation: str
@@ -37,8 +37,7 @@ class Call:
     since_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Bytes:
+class Bytes(msgspec.Struct, frozen=True, gc=False):
     """The body of an answer: bytes that are here, or that are arriving from the remote."""
 
     size: int
@@ -46,8 +45,7 @@ class Bytes:
     stream: RemoteStream | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """An answer: the operation's output under botocore's names, its body if it has one, and s3d's own headers."""
 
     output: Mapping[str, Any]
@@ -55,4 +53,3 @@ class Reply:
     sequence: int = 0
     age_seconds: int | None = None
     partial: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)

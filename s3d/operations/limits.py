@@ -87,6 +87,8 @@ def check_key(key: str) -> None:
 
 def check_supported(parameters: Mapping[str, Any]) -> None:
     """Raise NotImplemented for what this daemon would have to pretend."""
+    if _UNSUPPORTED.keys().isdisjoint(parameters):
+        return
     for name in parameters.keys() & _UNSUPPORTED.keys():
         raise S3Error(
             "NotImplemented",

@@ -13,25 +13,27 @@ from s3d.operations.bodies import BodyCache
 from s3d.operations.calls import Call, Reply
 from s3d.operations.submitting import Submitter
 
-_KEPT = (
-    "ACL",
-    "CacheControl",
-    "ChecksumAlgorithm",
-    "ContentDisposition",
-    "ContentEncoding",
-    "ContentLanguage",
-    "ContentType",
-    "Expires",
-    "GrantFullControl",
-    "GrantRead",
-    "GrantReadACP",
-    "GrantWriteACP",
-    "IfMatch",
-    "IfNoneMatch",
-    "Metadata",
-    "StorageClass",
-    "Tagging",
-    "WebsiteRedirectLocation",
+_KEPT = frozenset(
+    {
+        "ACL",
+        "CacheControl",
+        "ChecksumAlgorithm",
+        "ContentDisposition",
+        "ContentEncoding",
+        "ContentLanguage",
+        "ContentType",
+        "Expires",
+        "GrantFullControl",
+        "GrantRead",
+        "GrantReadACP",
+        "GrantWriteACP",
+        "IfMatch",
+        "IfNoneMatch",
+        "Metadata",
+        "StorageClass",
+        "Tagging",
+        "WebsiteRedirectLocation",
+    }
 )
 _STORAGE_CLASSES = frozenset(
     {
@@ -124,7 +126,7 @@ def origin_of(call: Call) -> Origin:
 def kept_input(given: Mapping[str, Any]) -> dict[str, Any]:
     """What is journaled and replayed of a PutObject's input, checked. Raises S3Error."""
     limits.check_supported(given)
-    kept = {name: given[name] for name in _KEPT if name in given}
+    kept = {name: value for name, value in given.items() if name in _KEPT}
     if "Metadata" in kept:
         limits.check_metadata(kept["Metadata"])
     if "Tagging" in kept:
