@@ -39,6 +39,8 @@ from s3d.operations.perform import Operations
 from s3d.operations.standing import Standing
 from s3d.operations.submitting import Submitter
 from s3d.operations.table import handlers
+from s3d.operations.upload_listings import UploadListings
+from s3d.operations.uploads import Uploads
 from s3d.protocol.model import compile_service
 from s3d.protocol.parser import Parser
 from s3d.protocol.router import Router
@@ -213,6 +215,8 @@ class Daemon:
                 ObjectReads(reader, cache.keep if asking is not None else None),
                 Copies(submitter, reader, self._pool, self._digest_of, self._journal.body),
                 Listings(questions, asking),
+                Uploads(submitter, questions),
+                UploadListings(questions, asking),
             ),
             lambda: self._journal.state_is_current,
         )

@@ -21,7 +21,8 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     values; `checksums` has those, in base64 under their own names (`ChecksumCRC32`). `etag` is without quotes.
     `extents` says where the bytes are; empty with `size` > 0 means: in this record's own row. `replaces` is the
     sequence of the last record on this key (0: none known), `replaces_etag` the ETag that the edge believed it was
-    replacing. A copy names its source, the sequence of the record that made it and its ETag.
+    replacing. A copy names its source, the sequence of the record that made it and its ETag. What belongs to a
+    multipart upload names it; a part has its number, and Complete lists (number, size, checksum) of its parts.
     """
 
     version: int = 1
@@ -39,15 +40,22 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     copy_key: str = ""
     copy_sequence: int = 0
     copy_etag: str = ""
+    upload: str = ""
+    part: int = 0
+    parts: tuple[tuple[int, int, str], ...] = ()
 
 
 class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The remote has a record: under which ETag and version; `existed`: the bucket had been there before."""
+    """The remote has a record: under which ETag and version; `existed`: the bucket had been there before.
+
+    `upload_id` is the remote's own id of a multipart upload.
+    """
 
     sequence: int
     etag: str = ""
     version_id: str = ""
     existed: bool = False
+    upload_id: str = ""
 
 
 class Confirmed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):

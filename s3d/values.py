@@ -33,6 +33,14 @@ class Replication(enum.IntEnum):
     FAILED = 2
 
 
+class UploadState(enum.IntEnum):
+    """What became of a multipart upload."""
+
+    OPEN = 0
+    COMPLETED = 1
+    ABORTED = 2
+
+
 def stream_of(bucket: str, key: str = "") -> str:
     """The journal stream of a bucket, or of an object in it. Bucket names have no slash, so this can be undone."""
     return f"{bucket}/{key}" if key else bucket
@@ -42,6 +50,16 @@ def split_stream(stream: str) -> tuple[str, str]:
     """The bucket and the key of a stream; the key is empty for a bucket's own stream."""
     bucket, _, key = stream.partition("/")
     return bucket, key
+
+
+def upload_stream(bucket: str, key: str, upload: str) -> str:
+    """The stream of a multipart upload and its parts; it joins the object's stream at Complete."""
+    return f"{bucket}/{key}?upload={upload}"
+
+
+def split_upload_stream(stream: str, upload: str) -> tuple[str, str]:
+    """The bucket and the key of an upload's stream."""
+    return split_stream(stream.removesuffix(f"?upload={upload}"))
 
 
 def slice_extents(extents: Extents, start: int, length: int) -> Extents:

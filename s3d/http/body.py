@@ -93,6 +93,16 @@ class RequestBody:
             return await self._receive_small(length)
         return await self._receive_large()
 
+    def require_checksum(self, algorithm: str) -> None:
+        """See `IncomingBody.require_checksum`."""
+        given = self._claims.algorithm
+        if given != algorithm:
+            raise S3Error(
+                "InvalidRequest",
+                f"Checksum Type mismatch occurred, expected checksum Type: {algorithm.lower()}, actual checksum Type: "
+                f"{given.lower() if given else 'null'}",
+            )
+
     def discard(self) -> None:
         """Remove the blob: certainly no record names it."""
         if self._blob is not None:

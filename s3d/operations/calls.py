@@ -20,6 +20,9 @@ class IncomingBody(Protocol):
         Raises the S3Error of the first claim that does not hold; nothing is left behind then.
         """
 
+    def require_checksum(self, algorithm: str) -> None:
+        """Raise InvalidRequest unless the client gives a checksum of this algorithm (`CRC32`, …)."""
+
     def discard(self) -> None:
         """Let go of a received body that certainly no record names."""
 

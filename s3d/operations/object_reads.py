@@ -134,8 +134,9 @@ def object_output(found: Found) -> dict[str, Any]:
 
 def _checksums(found: Found) -> dict[str, str]:
     values = {name: value for name, value in found.attributes.items() if name.startswith("Checksum") and name.isalnum()}
-    values.pop("ChecksumAlgorithm", None)
-    return {**values, "ChecksumType": "FULL_OBJECT"} if values else {}
+    for name in ("ChecksumAlgorithm", "ChecksumType"):
+        values.pop(name, None)
+    return {**values, "ChecksumType": found.attributes.get("ChecksumType", "FULL_OBJECT")} if values else {}
 
 
 def _reply(found: Found, output: dict[str, Any], content: Bytes | None, span: tuple[int, int] | None) -> Reply:

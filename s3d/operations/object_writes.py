@@ -11,7 +11,7 @@ from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.bodies import BodyCache
 from s3d.operations.calls import Call, Reply
-from s3d.operations.submitting import Submitter
+from s3d.operations.submitting import Submitter, may_be_kept
 
 _KEPT = frozenset(
     {
@@ -64,7 +64,7 @@ class ObjectWrites:
         try:
             appended = await self._submitter.submit(command)
         except S3Error as error:
-            if error.code not in {"InternalError", "ServiceUnavailable"}:  # those may have been kept
+            if not may_be_kept(error):
                 call.body.discard()
             raise
         sequence = appended.records[0].sequence

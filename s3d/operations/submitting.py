@@ -44,6 +44,11 @@ class Submitter:
             await self._asking.object(need.question.bucket, need.question.key)
 
 
+def may_be_kept(error: S3Error) -> bool:
+    """Whether the operation may be durable although the client is told of an error."""
+    return error.code in {"InternalError", "ServiceUnavailable"}
+
+
 def as_s3_error(error: JournalError) -> S3Error:
     """Nothing kept: come again. Perhaps kept: a 500, after which a client looks or repeats."""
     if isinstance(error, DiskFull):

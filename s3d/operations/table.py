@@ -8,10 +8,18 @@ from s3d.operations.listings import Listings
 from s3d.operations.object_reads import ObjectReads
 from s3d.operations.object_writes import ObjectWrites
 from s3d.operations.perform import Handler
+from s3d.operations.upload_listings import UploadListings
+from s3d.operations.uploads import Uploads
 
 
 def handlers(
-    buckets: BucketOperations, writes: ObjectWrites, reads: ObjectReads, copies: Copies, listings: Listings
+    buckets: BucketOperations,
+    writes: ObjectWrites,
+    reads: ObjectReads,
+    copies: Copies,
+    listings: Listings,
+    uploads: Uploads,
+    upload_listings: UploadListings,
 ) -> Mapping[str, Handler]:
     """Operations by their S3 names; what is not here answers NotImplemented."""
     return {
@@ -26,6 +34,12 @@ def handlers(
         "HeadObject": reads.head_object,
         "PutObject": writes.put_object,
         "CopyObject": copies.copy_object,
+        "CreateMultipartUpload": uploads.create,
+        "UploadPart": uploads.upload_part,
+        "CompleteMultipartUpload": uploads.complete,
+        "AbortMultipartUpload": uploads.abort,
+        "ListParts": uploads.list_parts,
+        "ListMultipartUploads": upload_listings.list_uploads,
         "DeleteObject": writes.delete_object,
         "DeleteObjects": writes.delete_objects,
     }

@@ -21,24 +21,32 @@ from s3d.events import (
     decode_parked,
     decode_resumed,
 )
-from s3d.values import BlobBytes, Replication, split_stream
+from s3d.values import BlobBytes, Replication, split_stream, split_upload_stream
+from s3d.view.upload_projection import (
+    abort_all,
+    abort_upload,
+    complete_upload,
+    confirm_closing,
+    confirm_part,
+    confirm_upload,
+    create_upload,
+    drop_uses,
+    put_part,
+)
 
 _encode = msgspec.json.Encoder().encode
 
 _PUT_OBJECT = """
-INSERT INTO object VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, 0, '', '', 0)
+INSERT INTO object VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, '', '', 0)
 ON CONFLICT DO UPDATE SET sequence = ?3, present = 1, size = ?4, etag = ?5, modified_ms = max(modified_ms, ?6),
-  storage_class = ?7, attributes = ?8, extents = ?9, replication = 0, remote_etag = '', remote_version = '',
-  confirmed_ms = 0"""
+  storage_class = ?7, attributes = ?8, extents = ?9, parts = ?10, replication = 0,
+  remote_etag = '', remote_version = '', confirmed_ms = 0"""
 _DELETE_OBJECT = """
-INSERT INTO object VALUES (?1, ?2, ?3, 0, 0, '', ?4, '', X'7B7D', NULL, 0, '', '', 0)
+INSERT INTO object VALUES (?1, ?2, ?3, 0, 0, '', ?4, '', X'7B7D', NULL, NULL, 0, '', '', 0)
 ON CONFLICT DO UPDATE SET sequence = ?3, present = 0, size = 0, etag = '', modified_ms = max(modified_ms, ?4),
-  storage_class = '', attributes = X'7B7D', extents = NULL, replication = 0, remote_etag = '', remote_version = '',
-  confirmed_ms = 0"""
+  storage_class = '', attributes = X'7B7D', extents = NULL, parts = NULL, replication = 0,
+  remote_etag = '', remote_version = '', confirmed_ms = 0"""
 _PENDING = "INSERT INTO pending (sequence, kind, bucket, key, size, at_ms) VALUES (?, ?, ?, ?, ?, ?)"
-_DROP_USES = (
-    "DELETE FROM blob_use WHERE sequence = ?1 AND NOT EXISTS (SELECT 1 FROM pending WHERE pending.sequence = ?1)"
-)
 
 
 def fold(connection: apsw.Connection, record: Record) -> None:
@@ -46,8 +54,10 @@ def fold(connection: apsw.Connection, record: Record) -> None:
     if record.kind in OUTCOMES:
         _OUTCOMES[record.kind](connection, record)
         return
-    bucket, key = split_stream(record.stream)
     mutation = decode_mutation(record.payload)
+    bucket, key = (
+        split_upload_stream(record.stream, mutation.upload) if mutation.upload else split_stream(record.stream)
+    )
     connection.execute(_PENDING, (record.sequence, record.kind, bucket, key, mutation.size, record.written_at))
     apply = _MUTATIONS.get(record.kind)
     if apply is not None:
@@ -69,12 +79,18 @@ def _put_object(connection: apsw.Connection, record: Record, bucket: str, key: s
             mutation.input.get("StorageClass", "STANDARD"),
             _encode(attributes),
             extents,
+            _encode(mutation.parts) if mutation.parts else None,
         ),
     )
     for extent in mutation.extents:
         if isinstance(extent, BlobBytes):
             connection.execute("INSERT OR IGNORE INTO blob_use VALUES (?, ?)", (record.sequence, extent.blob))
     _supersede(connection, bucket, key, mutation)
+
+
+def _complete_upload(connection: apsw.Connection, record: Record, bucket: str, key: str, mutation: Mutation) -> None:
+    _put_object(connection, record, bucket, key, mutation)
+    complete_upload(connection, record, mutation)
 
 
 def _delete_object(connection: apsw.Connection, record: Record, bucket: str, key: str, mutation: Mutation) -> None:
@@ -85,7 +101,7 @@ def _delete_object(connection: apsw.Connection, record: Record, bucket: str, key
 def _supersede(connection: apsw.Connection, bucket: str, key: str, mutation: Mutation) -> None:
     """What was replaced lets go of its blobs if it is confirmed; otherwise its confirmation does that."""
     if mutation.replaces:
-        connection.execute(_DROP_USES, (mutation.replaces,))
+        drop_uses(connection, mutation.replaces)
     connection.execute("DELETE FROM remote_object WHERE bucket = ? AND key = ?", (bucket, key))
 
 
@@ -102,6 +118,7 @@ def _delete_bucket(connection: apsw.Connection, record: Record, bucket: str, key
         " ON CONFLICT DO UPDATE SET sequence = ?2, present = 0, replication = 0",
         (bucket, record.sequence, record.written_at),
     )
+    abort_all(connection, record, bucket)
     for table in ("object", "remote_object", "cached"):
         connection.execute(f"DELETE FROM {table} WHERE bucket = ?", (bucket,))  # noqa: S608 - our own names
     connection.execute("DELETE FROM remote_bucket WHERE name = ?", (bucket,))
@@ -120,6 +137,14 @@ def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int
     if row is None:
         return  # confirmed before: "upload again" has the effect of "upload once"
     kind, bucket, key = row
+    if kind in _CLOSING:
+        confirm_closing(connection, sequence)
+    if kind == "UploadPart":
+        confirm_part(connection, sequence, confirmation.etag)
+        return
+    if kind == "CreateMultipartUpload":
+        confirm_upload(connection, sequence, confirmation.upload_id)
+        return
     if not key:
         _confirm_bucket(connection, str(kind), str(bucket), confirmation)
         return
@@ -129,7 +154,7 @@ def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int
         (confirmation.etag, confirmation.version_id, at_ms, bucket, key, sequence),
     )
     if connection.changes() == 0:  # superseded meanwhile, so nothing will read it again
-        connection.execute(_DROP_USES, (sequence,))
+        drop_uses(connection, sequence)
 
 
 def _confirm_bucket(connection: apsw.Connection, kind: str, bucket: str, confirmation: Confirmation) -> None:
@@ -169,10 +194,15 @@ def _set_replication(connection: apsw.Connection, sequence: int, replication: Re
         )
 
 
+_CLOSING = frozenset({"CompleteMultipartUpload", "AbortMultipartUpload", "DeleteBucket"})
 _MUTATIONS: Mapping[str, Callable[[apsw.Connection, Record, str, str, Mutation], None]] = {
     "PutObject": _put_object,
     "CopyObject": _put_object,
     "DeleteObject": _delete_object,
+    "CreateMultipartUpload": create_upload,
+    "UploadPart": put_part,
+    "CompleteMultipartUpload": _complete_upload,
+    "AbortMultipartUpload": abort_upload,
     "CreateBucket": _create_bucket,
     "DeleteBucket": _delete_bucket,
 }

@@ -12,20 +12,27 @@ from s3d.view.rows import (
     BucketRow,
     ListedObject,
     ObjectRow,
+    PartRow,
     PendingRow,
     PendingTotals,
     RemoteObjectRow,
+    UploadRow,
 )
 
 _OBJECT = (
     "SELECT sequence, present, size, etag, modified_ms, attributes, extents, replication, remote_etag, remote_version,"
-    " confirmed_ms FROM object WHERE bucket = ? AND key = ?"
+    " confirmed_ms, parts FROM object WHERE bucket = ? AND key = ?"
 )
 _BUCKET = "SELECT name, present, incarnation, created_ms, sole, replication FROM bucket WHERE name = ?"
 _REMOTE_BUCKET = "SELECT present, created_ms, seen_ms FROM remote_bucket WHERE name = ?"
 _REMOTE_OBJECT = (
     "SELECT present, size, etag, modified_ms, attributes, seen_ms FROM remote_object WHERE bucket = ? AND key = ?"
 )
+_UPLOAD = (
+    "SELECT upload, bucket, key, sequence, initiated_ms, state, attributes, checksum_algorithm, checksum_type, result,"
+    " remote_id FROM upload"
+)
+_PART = "SELECT number, sequence, size, etag, modified_ms, checksums, extents, remote_etag FROM part"
 _PENDING = "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message FROM pending"
 
 
@@ -113,6 +120,32 @@ class Questions:
             parameters,
         )
         return [(str(row[1]), ListedObject(*row[1:]) if row[0] else None) for row in rows]
+
+    # multipart uploads
+
+    def upload(self, upload: str) -> UploadRow | None:
+        """An upload that was begun here; None: never, or long closed."""
+        row = self._execute(f"{_UPLOAD} WHERE upload = ?", (upload,)).fetchone()
+        return UploadRow(*row) if row is not None else None
+
+    def open_uploads(self, bucket: str, key: str, after: int, limit: int) -> list[UploadRow]:
+        """Open uploads from a key on, of the key itself only those that began after the record `after`."""
+        rows = self._execute(
+            f"{_UPLOAD} WHERE bucket = ?1 AND (key > ?2 OR (key = ?2 AND sequence > ?3)) AND state = 0"
+            " ORDER BY key, sequence LIMIT ?4",
+            (bucket, key, after, limit),
+        )
+        return [UploadRow(*row) for row in rows]
+
+    def part(self, upload: str, number: int) -> PartRow | None:
+        """The current part of a number."""
+        row = self._execute(f"{_PART} WHERE upload = ? AND number = ?", (upload, number)).fetchone()
+        return PartRow(*row) if row is not None else None
+
+    def parts(self, upload: str, after: int = 0, limit: int = -1) -> list[PartRow]:
+        """The current parts in order; all of them when `limit` is negative."""
+        rows = self._execute(f"{_PART} WHERE upload = ? AND number > ? ORDER BY number LIMIT ?", (upload, after, limit))
+        return [PartRow(*row) for row in rows]
 
     # pending records
 

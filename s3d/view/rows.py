@@ -7,6 +7,8 @@ import msgspec
 from s3d.values import Extent, Extents, Replication, RowBytes
 
 _attributes = msgspec.json.Decoder(dict[str, Any])
+_checksums = msgspec.json.Decoder(dict[str, str])
+_parts = msgspec.json.Decoder(tuple[tuple[int, int, str], ...])
 _extents = msgspec.json.Decoder(tuple[Extent, ...])
 
 
@@ -36,6 +38,12 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False):
     remote_etag: str
     remote_version: str
     confirmed_ms: int
+    parts_json: bytes | None = None
+
+    @property
+    def parts(self) -> tuple[tuple[int, int, str], ...]:
+        """(number, size, checksum) of each part of a multipart object; empty for any other."""
+        return _parts.decode(self.parts_json) if self.parts_json is not None else ()
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -53,6 +61,71 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False):
     def confirmed(self) -> bool:
         """Whether the remote has it."""
         return self.replication == Replication.COMPLETED
+
+
+class UploadResult(msgspec.Struct, frozen=True):
+    """What Complete answered."""
+
+    etag: str
+    checksums: dict[str, str]
+    checksum_type: str
+    sequence: int
+
+
+class UploadRow(msgspec.Struct, frozen=True, gc=False):
+    """A multipart upload that was begun here (see view/schema.sql for the columns)."""
+
+    upload: str
+    bucket: str
+    key: str
+    sequence: int
+    initiated_ms: int
+    state: int
+    attributes_json: bytes
+    checksum_algorithm: str
+    checksum_type: str
+    result_json: bytes | None
+    remote_id: str
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the object will be given, under botocore's input names."""
+        return _attributes.decode(self.attributes_json)
+
+    @property
+    def result(self) -> UploadResult:
+        """What Complete answered; only of a completed upload."""
+        assert self.result_json is not None, "only a completed upload has a result"
+        return _result.decode(self.result_json)
+
+
+class PartRow(msgspec.Struct, frozen=True, gc=False):
+    """The current part of one number of an upload."""
+
+    number: int
+    sequence: int
+    size: int
+    etag: str
+    modified_ms: int
+    checksums_json: bytes
+    extents_json: bytes | None
+    remote_etag: str
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """In base64, by botocore's names."""
+        return _checksums.decode(self.checksums_json)
+
+    def checksum_of(self, algorithm: str) -> str:
+        """The checksum of one algorithm; empty when there is none."""
+        return self.checksums.get(f"Checksum{algorithm}", "")
+
+    @property
+    def extents(self) -> Extents:
+        """Where the bytes are."""
+        if self.extents_json is None:
+            return (RowBytes(self.sequence, 0, self.size),) if self.size else ()
+        return _extents.decode(self.extents_json)
 
 
 class RemoteObjectRow(msgspec.Struct, frozen=True, gc=False):
@@ -102,3 +175,6 @@ class PendingTotals(msgspec.Struct, frozen=True, gc=False):
     size: int
     parked: int
     oldest_ms: int
+
+
+_result = msgspec.json.Decoder(UploadResult)

@@ -32,6 +32,7 @@ CREATE TABLE bucket (
 --   etag         without quotes
 --   attributes   JSON: what the client gave (headers, metadata, tags) and the checksums
 --   extents      JSON list of extents; NULL: the body of the row's own record
+--   parts        JSON list of [number, size, checksum] of a multipart object; NULL: it is not one
 --   replication  0 pending, 1 completed, 2 parked
 --   remote_etag, remote_version  what the remote answered; empty before
 --   confirmed_ms when that was known; 0 before
@@ -46,12 +47,53 @@ CREATE TABLE object (
   storage_class  TEXT    NOT NULL,
   attributes     BLOB    NOT NULL,
   extents        BLOB,
+  parts          BLOB,
   replication    INTEGER NOT NULL,
   remote_etag    TEXT    NOT NULL,
   remote_version TEXT    NOT NULL,
   confirmed_ms   INTEGER NOT NULL,
   PRIMARY KEY (bucket, key)
 ) STRICT, WITHOUT ROWID;
+
+-- Multipart uploads that were begun here.
+--   sequence     the record that created it
+--   state        0 open, 1 completed, 2 aborted; closed ones stay until the remote has confirmed that, so that their
+--                parts can be sent again, and completed ones a while longer, because Complete may be repeated
+--   attributes   JSON: what the object will be given
+--   result       JSON: what Complete answered; NULL before
+--   closed_by    the record that completed or aborted it; 0 before
+--   remote_id    the remote's id of it; empty before it is confirmed
+CREATE TABLE upload (
+  upload             TEXT    PRIMARY KEY,
+  bucket             TEXT    NOT NULL,
+  key                TEXT    NOT NULL,
+  sequence           INTEGER NOT NULL,
+  initiated_ms       INTEGER NOT NULL,
+  state              INTEGER NOT NULL,
+  attributes         BLOB    NOT NULL,
+  checksum_algorithm TEXT    NOT NULL,
+  checksum_type      TEXT    NOT NULL,
+  result             BLOB,
+  closed_by          INTEGER NOT NULL,
+  remote_id          TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX upload_by_key ON upload (bucket, key, sequence);
+CREATE INDEX upload_by_closing ON upload (closed_by);
+
+-- The current part of each number of an upload.
+CREATE TABLE part (
+  upload      TEXT    NOT NULL,
+  number      INTEGER NOT NULL,
+  sequence    INTEGER NOT NULL,
+  size        INTEGER NOT NULL,
+  etag        TEXT    NOT NULL,
+  modified_ms INTEGER NOT NULL,
+  checksums   BLOB    NOT NULL,
+  extents     BLOB,
+  remote_etag TEXT    NOT NULL,
+  PRIMARY KEY (upload, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX part_by_sequence ON part (sequence);
 
 -- Records that the remote has not confirmed.
 --   size    bytes of body still to be sent

@@ -1,0 +1,95 @@
+"""ListMultipartUploads: uploads that are open here, by key and then by age."""
+
+from typing import Any
+
+from s3d.dates import iso_date
+from s3d.operations.calls import Call, Reply
+from s3d.operations.listings import OWNER
+from s3d.queries.asking import Asking
+from s3d.queries.buckets import existing_bucket
+from s3d.view.questions import Questions
+from s3d.view.rows import UploadRow
+
+LISTED_MAX = 1000
+
+
+class UploadListings:
+    """Knows the uploads that were begun through this daemon; others at the remote are not its business."""
+
+    def __init__(self, questions: Questions, asking: Asking | None) -> None:
+        self._questions = questions
+        self._asking = asking
+
+    async def list_uploads(self, call: Call) -> Reply:
+        """One page, rolled up at the delimiter."""
+        given = call.input
+        await existing_bucket(self._questions, self._asking, call.bucket)
+        prefix, delimiter = given.get("Prefix", ""), given.get("Delimiter", "")
+        limit = min(int(given.get("MaxUploads", LISTED_MAX)), LISTED_MAX)
+        shown: list[UploadRow] = []
+        prefixes: list[str] = []
+        more = False
+        for row in self._from(call, prefix):
+            rolled = _common_prefix(row.key, prefix, delimiter)
+            if rolled is not None and rolled in prefixes[-1:]:
+                continue
+            if len(shown) + len(prefixes) >= limit:
+                more = True
+                break
+            if rolled is not None:
+                prefixes.append(rolled)
+            else:
+                shown.append(row)
+        return Reply(_output(call, limit, shown, prefixes, more=more))
+
+    def _from(self, call: Call, prefix: str) -> "list[UploadRow]":
+        """All open uploads behind the markers that have the prefix; there are never many."""
+        key_marker = call.input.get("KeyMarker", "")
+        marker = self._questions.upload(call.input.get("UploadIdMarker") or "")
+        # Without an upload id marker everything of the marked key is behind.
+        after = marker.sequence if marker is not None else 2**62
+        rows = self._questions.open_uploads(call.bucket, key_marker, after, 1_000_000)
+        delimiter = call.input.get("Delimiter", "")
+        given = key_marker if delimiter and key_marker.endswith(delimiter) else None  # a prefix that was listed
+        return [row for row in rows if row.key.startswith(prefix) and not (given and row.key.startswith(given))]
+
+
+def _common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
+    at = key.find(delimiter, len(prefix)) if delimiter else -1
+    return key[: at + len(delimiter)] if at >= 0 else None
+
+
+def _output(call: Call, limit: int, shown: list[UploadRow], prefixes: list[str], *, more: bool) -> dict[str, Any]:
+    given = call.input
+    output: dict[str, Any] = {
+        "Bucket": call.bucket,
+        "KeyMarker": given.get("KeyMarker", ""),
+        "UploadIdMarker": given.get("UploadIdMarker", ""),
+        "Prefix": given.get("Prefix", ""),
+        "MaxUploads": limit,
+        "IsTruncated": more,
+        "Uploads": [_entry(row) for row in shown],
+        "CommonPrefixes": [{"Prefix": one} for one in prefixes],
+    }
+    for name in ("Delimiter", "EncodingType"):
+        if given.get(name):
+            output[name] = given[name]
+    if more:
+        last_key = max([*(row.key for row in shown[-1:]), *prefixes[-1:]], default="")
+        output["NextKeyMarker"] = last_key
+        output["NextUploadIdMarker"] = shown[-1].upload if shown and shown[-1].key == last_key else ""
+    return output
+
+
+def _entry(row: UploadRow) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "UploadId": row.upload,
+        "Key": row.key,
+        "Initiated": iso_date(row.initiated_ms),
+        "StorageClass": row.attributes.get("StorageClass", "STANDARD"),
+        "Owner": OWNER,
+        "Initiator": {"ID": OWNER["ID"], "DisplayName": OWNER["DisplayName"]},
+    }
+    if "ChecksumAlgorithm" in row.attributes:
+        entry |= {"ChecksumAlgorithm": row.checksum_algorithm, "ChecksumType": row.checksum_type}
+    return entry
