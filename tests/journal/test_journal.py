@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from journal import (
+    Appended,
     CommitAmbiguous,
     Decision,
     DiskFull,
@@ -62,6 +63,7 @@ async def test_decision_1_commands_share_a_commit_and_see_each_other(
     assert backend.batches == [1]
     assert [type(result) for result in results].count(KeyError) == 63
     assert keys.values == {"b/k": b"0"}
+    assert isinstance(results[0], Appended)
     assert results[0].records[0].sequence == 1
 
 

@@ -1,0 +1,196 @@
+"""Ways to get durability wrong. Each must turn the sweep red: a sweep that cannot fail proves nothing.
+
+A mutant changes a life's `Setting`, or replaces a function of the journal while it is applied.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import apsw
+
+import journal.opening
+from journal import CommitAmbiguous, Head, Record, SqliteBackend
+from journal.database import checkpoint_all, read_head, read_identity
+from journal.disk import Disk
+from journal.mark import MARK_NAME, SLOT_SPACING_BYTES, Mark, MarkFile, pack_slot
+from journal.opening import DATABASE_NAME, FILE_NUMBER, Opened
+
+from .simulated_disk import SimulatedDisk
+from .storage import MakeDirectory
+from .workload import BLOBS, DIRECTORY, SOUND, Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A fault, and the kinds of cases among which the sweep must find it (all of them contain power cuts)."""
+
+    name: str
+    kinds: tuple[str, ...]
+    setting: Setting = SOUND
+    patches: tuple[tuple[object, str, Any], ...] = ()
+
+    @contextmanager
+    def applied(self) -> Iterator[Setting]:
+        """The journal with this fault."""
+        with ExitStack() as stack:
+            for target, attribute, value in self.patches:
+                stack.enter_context(mock.patch.object(target, attribute, value))
+            yield self.setting
+
+
+Positions = Mapping[str, int]
+Bodies = Mapping[int, bytes]
+
+
+class AcknowledgesBeforeCommit(SqliteBackend):
+    """Says "kept" and commits a little later."""
+
+    _late: tuple[Sequence[Record], Bodies, Positions] | None = None
+
+    def append(self, records: Sequence[Record], bodies: Bodies, positions: Positions) -> None:
+        self._catch_up()
+        self._late = (records, bodies, positions)
+
+    def settle(self, *, idle: bool) -> None:
+        self._catch_up()
+        super().settle(idle=idle)
+
+    def _catch_up(self) -> None:
+        late, self._late = self._late, None
+        if late is not None:
+            super().append(*late)
+
+
+class MarksBeforeCommit(SqliteBackend):
+    """Syncs the mark, then commits what it speaks of."""
+
+    def append(self, records: Sequence[Record], bodies: Bodies, positions: Positions) -> None:
+        if records:
+            self._write_mark(Head(records[-1].sequence, records[-1].hash))
+            self._state.mark.sync()
+        self._commit(records, bodies, positions)
+
+
+class MarksAfterFailedCommit(SqliteBackend):
+    """Writes the mark although COMMIT did not return."""
+
+    def append(self, records: Sequence[Record], bodies: Bodies, positions: Positions) -> None:
+        try:
+            super().append(records, bodies, positions)
+        except CommitAmbiguous:
+            if records:
+                self._write_mark(Head(records[-1].sequence, records[-1].hash))
+                self._state.mark.sync()
+            raise
+
+
+class CommitsInTwoSteps(SqliteBackend):
+    """Positions and bodies in a transaction of their own."""
+
+    def append(self, records: Sequence[Record], bodies: Bodies, positions: Positions) -> None:
+        super().append(records, bodies, {})
+        if positions:
+            super().append([], {}, positions)
+
+
+class ForgetsBlobDirectories(SimulatedDisk):
+    """Never syncs a directory of blobs."""
+
+    def sync_directory(self, path: str) -> None:
+        if not path.startswith(BLOBS):
+            super().sync_directory(path)
+
+
+class ForgetsJournalDirectory(SimulatedDisk):
+    """Never syncs the journal's own directory."""
+
+    def sync_directory(self, path: str) -> None:
+        if path != DIRECTORY:
+            super().sync_directory(path)
+
+
+class ForgetsParents(SimulatedDisk):
+    """Makes a directory and leaves its name to luck."""
+
+    def make_directory(self, path: str) -> None:
+        if path not in self.volume.storage.shown_directories:
+            self.volume.perform(MakeDirectory(path))
+
+
+class TrustsDirectoriesThatExist(SimulatedDisk):
+    """Takes a directory that is there for one that is durable: whoever made it may have been killed before the sync."""
+
+    def make_directory(self, path: str) -> None:
+        if path not in self.volume.storage.shown_directories:
+            super().make_directory(path)
+
+
+def write_either_slot(self: MarkFile, mark: Mark) -> None:
+    """Alternate between the slots whether or not the last write was synced."""
+    self._turn += 1
+    self._file.pwrite(pack_slot(self._turn, mark), (self._turn % 2) * SLOT_SPACING_BYTES)
+    self.unsynced = True
+
+
+def renew_in_place(disk: Disk, directory: str) -> None:
+    """Write the log over itself: a power cut meets the only copy."""
+    log = f"{directory}/{DATABASE_NAME}-wal"
+    if disk.exists(log) and disk.size_bytes(log):
+        file = disk.open(log)
+        file.pwrite(file.pread(disk.size_bytes(log), 0), 0)
+        file.sync()
+        file.close()
+
+
+def begin_with_the_mark(disk: Disk, directory: str, connection: apsw.Connection, seen: Head | None) -> Opened:
+    """Sync the mark before it is certain that the log is on the disk."""
+    identity = read_identity(connection)
+    head = read_head(connection, identity)
+    mark = MarkFile.create(disk, directory, Mark(FILE_NUMBER, head))
+    checkpointed = checkpoint_all(connection)
+    disk.sync_directory(directory)
+    return Opened(connection, mark, identity, head, checkpoint_failed=not checkpointed)
+
+
+def create_mark_in_place(disk: Disk, directory: str, mark: Mark) -> MarkFile:
+    """Trust what the kernel shows of the old mark file, and write into it without a sync of its name."""
+    path = f"{directory}/{MARK_NAME}"
+    file = disk.open(path) if disk.exists(path) else disk.create(path)
+    file.pwrite(pack_slot(1, mark).ljust(SLOT_SPACING_BYTES, b"\0") + pack_slot(2, mark), 0)
+    file.sync()
+    return MarkFile(file, turn=2, durable_slot=1)
+
+
+def _patch(name: str, value: Callable[..., Any]) -> tuple[object, str, Any]:
+    return (journal.opening, name, value)
+
+
+_NO_RENEWAL = _patch("renew_log", lambda _disk, _directory: None)
+
+CUT, KILL, ERROR, FLIP = ("power cut",), ("kill",), ("I/O error",), ("flipped byte",)
+CASES_MAX = 20_000
+
+MUTANTS = (
+    Mutant("synchronous_normal", CUT, Setting(synchronous="NORMAL")),
+    Mutant("synchronous_off", CUT, Setting(synchronous="OFF")),
+    Mutant("acknowledgement_before_commit", CUT, Setting(backend=AcknowledgesBeforeCommit)),
+    Mutant("body_after_record", CUT, Setting(blob_before_record=False)),
+    Mutant("body_not_synced", CUT, Setting(sync_blobs=False)),
+    Mutant("blob_directory_not_synced", CUT, Setting(disk=ForgetsBlobDirectories)),
+    Mutant("journal_directory_not_synced", CUT, Setting(disk=ForgetsJournalDirectory)),
+    Mutant("new_directory_not_synced", CUT, Setting(disk=ForgetsParents)),
+    Mutant("existing_directory_not_synced", KILL, Setting(disk=TrustsDirectoriesThatExist)),
+    Mutant("positions_in_their_own_transaction", CUT, Setting(backend=CommitsInTwoSteps)),
+    Mutant("mark_before_commit", CUT, Setting(backend=MarksBeforeCommit)),
+    Mutant("mark_after_failed_commit", ERROR, Setting(backend=MarksAfterFailedCommit)),
+    Mutant("both_slots_between_syncs", CUT, patches=((MarkFile, "write", write_either_slot),)),
+    Mutant("mark_made_in_place", CUT, patches=((MarkFile, "create", create_mark_in_place),)),
+    Mutant("mark_before_the_log_is_durable", ERROR, patches=(_NO_RENEWAL, _patch("_begin", begin_with_the_mark))),
+    Mutant("no_checkpoint_at_start", ERROR, patches=(_NO_RENEWAL, _patch("checkpoint_all", lambda _connection: True))),
+    Mutant("log_not_renewed", ERROR, patches=(_NO_RENEWAL,)),
+    Mutant("log_renewed_in_place", ERROR, patches=(_patch("renew_log", renew_in_place),)),
+    Mutant("mark_never_compared", FLIP, patches=(_patch("compare", lambda *_: None),)),
+)
