@@ -7,13 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from journal import JournalError
+from s3d.blobs.files import BlobFiles
 
 from .mutants import CASES_MAX, MUTANTS, Mutant
 from .oracle import Violation, check
-from .simulated_disk import PowerCut, Volume
+from .simulated_disk import PowerCut, SimulatedDisk, Volume
 from .simulated_vfs import SimulatedVfs
+from .storage import Storage
 from .sweep import DEEPER, KINDS, Sweep
-from .workload import Ledger, Life, empty_storage
+from .workload import BLOBS, Ledger, Life, empty_storage
 
 # SQLite goes on after some errors of a VFS (of xDelete, for one), and apsw then says that nobody was told.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -83,6 +85,19 @@ def run_life(vfs: SimulatedVfs, volume: Volume) -> Life:
     finally:
         life.kill()
     return life
+
+
+def test_l5_the_directories_that_the_blobs_make_for_themselves_are_durable(vfs: SimulatedVfs) -> None:
+    """From an empty volume: after `prepare` and `finish`, no cut loses the blob, its directory or the one above."""
+    disk = SimulatedDisk(Volume(Storage()))
+    files = BlobFiles(disk, BLOBS)
+    files.prepare()
+    writer = files.create()
+    writer.write(b"bytes")
+    writer.finish()
+    for seed in range(100):
+        after = BlobFiles(SimulatedDisk(Volume(disk.volume.storage.after_power_cut(random.Random(seed)))), BLOBS)
+        assert after.read(writer.id, 0, 100) == b"bytes"
 
 
 def test_i3_a_failed_fsync_stops_the_journal_and_loses_nothing_later(vfs: SimulatedVfs) -> None:
