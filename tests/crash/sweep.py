@@ -114,11 +114,11 @@ class Sweep:
             if inode is None or not storage.shown_files[inode]:
                 return
             at = draw.randrange(len(storage.shown_files[inode]))
+            mask = 1 << draw.randrange(8)
             for files in (storage.shown_files, storage.kept_files):
-                files[inode][at] ^= 1 << draw.randrange(8)
-            yield Case(
-                kind, storage, self._end_of(second), draw.getrandbits(48), f"life {second.seed}, flipped byte {at}"
-            )
+                files[inode][at] ^= mask
+            story = f"life {second.seed}, byte {at} of the log changed"
+            yield Case(kind, storage, _covered_by_the_mark(self._end_of(second)), draw.getrandbits(48), story)
 
     # running
 
