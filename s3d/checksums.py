@@ -14,9 +14,10 @@ import hashlib
 import hmac
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 from awscrt import checksums as crt
 
 from s3d.errors import S3Error
@@ -202,8 +203,7 @@ def composite(name: str, parts: Iterable[str]) -> str:
     return f"{encode(ALGORITHMS[name].whole(b''.join(raw)))}-{len(raw)}"
 
 
-@dataclass(frozen=True, slots=True)
-class BodyClaims:
+class BodyClaims(msgspec.Struct, frozen=True, gc=False):
     """What a client says about the body that it sends.
 
     `content_length` counts decoded bytes. `md5` and `sha256` are raw. At most one of `value` (raw, from a header) and
@@ -222,14 +222,13 @@ class BodyClaims:
 NO_CLAIMS = BodyClaims()
 
 
-@dataclass(frozen=True, slots=True)
-class Digests:
+class Digests(msgspec.Struct, frozen=True, gc=False):
     """What the bytes say: size in bytes, the MD5 in hex (an ETag), raw SHA-256, and checksums in base64 by name."""
 
     size: int
     md5_hex: str
     sha256: bytes
-    checksums: Mapping[str, str] = field(default_factory=dict)
+    checksums: Mapping[str, str] = {}
 
 
 def claims_from(

@@ -4,12 +4,12 @@ A handler that wanted to look at the access key of a request by itself could tru
 only way to one is through `sigv4.Verifier` (or another surface's own verification, such as the owner of a mount).
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who asks. `access_key` is empty for the anonymous; `source` is the peer's address as the surface saw it."""
 
     access_key: str

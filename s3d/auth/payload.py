@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
+import msgspec
+
 from s3d.checksums import BodyClaims, Headers, claims_from
 from s3d.errors import S3Error
 
@@ -36,8 +38,7 @@ class Unsigned:
     """The body is as it is; checksums may still be claimed."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignedSha256:
+class SignedSha256(msgspec.Struct, frozen=True, gc=False):
     """The body has this SHA-256 (lower-case hex)."""
 
     hex: str

@@ -6,8 +6,9 @@ is a `Caller` together with the way in which the body has to be verified. There 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from s3d.auth import canonical
 from s3d.auth.caller import Caller
@@ -22,8 +23,7 @@ SKEW_SECONDS = 900
 _NOBODY = SecretKey("no such access key")
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
+class Authenticated(msgspec.Struct, frozen=True, gc=False):
     """Who asks, and how the body that follows must be verified."""
 
     caller: Caller

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from s3d.protocol import patches
 from s3d.protocol.elements import (
     PROLOG,
@@ -29,8 +31,7 @@ XML: Final = ("Content-Type", "application/xml")
 JSON: Final = ("Content-Type", "application/json")
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True, gc=False):
     """What goes back: headers as they are to be sent (without Content-Length), and the body unless it is streamed."""
 
     status: int
