@@ -6,6 +6,7 @@ moment when the log was not begun anew between its two ends: every page that a c
 in the log, and the copy of the log, taken last, has it.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -27,7 +28,7 @@ from journal.database import (
 )
 from journal.errors import JournalDamaged, JournalError, JournalForeign
 from journal.mark import MARK_BYTES, MARK_NAME, Mark, newest_slot
-from journal.opening import DATABASE_NAME, compare, explain
+from journal.opening import DATABASE_NAME, LOCK_NAME, compare, explain
 from journal.readers import checked_body, rows
 from journal.record import Head, Record
 from journal.verify import ADVICE, verify_chain
@@ -83,6 +84,7 @@ def inspect(directory: str, *, scratch: str | None = None) -> Iterator[Inspectio
     Raises JournalError when there is nothing to copy, JournalForeign, or JournalDamaged when it cannot be read.
     """
     check_sqlite(sqlite_version(), apsw.sqlite3_sourceid())
+    _refuse_own(directory)
     private = tempfile.mkdtemp(prefix="journal-", dir=scratch)
     connection = None
     try:
@@ -101,6 +103,22 @@ def inspect(directory: str, *, scratch: str | None = None) -> Iterator[Inspectio
         if connection is not None:
             connection.close()
         shutil.rmtree(private, ignore_errors=True)
+
+
+def _refuse_own(directory: str) -> None:
+    path = f"{directory}/{LOCK_NAME}"
+    if not os.path.exists(path):
+        return
+    with open(path, "rb") as file:
+        if file.read(32).strip() != str(os.getpid()).encode():
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise JournalError(
+                f"this process has the journal in {directory} open itself",
+                hint="use Journal.verify and Journal.records",
+            ) from None
 
 
 def _inspection(directory: str, connection: apsw.Connection, mark: Mark | None) -> Inspection:

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import struct
-import threading
+import subprocess
+import sys
 from typing import Any
 
 import apsw
@@ -76,37 +77,50 @@ def test_decision_13_a_damaged_log_is_reported_from_the_copy(filled: str) -> Non
     assert snapshot(filled) == before
 
 
+LIVE = """
+import hashlib, sys, time
+from journal import Entry, Head, SqliteBackend
+from journal.record import link
+
+backend = SqliteBackend(sys.argv[1], ballast_bytes=0, checkpoint_wal_bytes=400_000)
+head = backend.open()
+while True:
+    record = link(head.hash, head.sequence + 1, 0, Entry("b/k", "Put", bytes(500)))
+    backend.append([record], {}, {})
+    head = Head(record.sequence, record.hash)
+    backend.settle(idle=False)
+    if head.sequence == 50:
+        print("ready", flush=True)
+    time.sleep(0.0005)
+"""
+
+
 def test_an_inspection_of_a_live_journal_is_one_moment(directory: str) -> None:
-    """A writer appends and checkpoints meanwhile: every copy is a whole chain that holds all that its mark names."""
-    stop = threading.Event()
-    ready = threading.Event()
-
-    def write() -> None:
-        backend = SqliteBackend(directory, ballast_bytes=0, checkpoint_wal_bytes=400_000)
-        head = backend.open()
-        number = 0
-        while not stop.is_set():
-            number += 1
-            head = append(backend, head, number)
-            backend.settle(idle=False)
-            if number == 50:
-                ready.set()
-            stop.wait(0.0005)
-        backend.close()
-
-    writer = threading.Thread(target=write)
-    writer.start()
+    """A daemon appends and checkpoints meanwhile: every copy is a whole chain that holds all that its mark names."""
+    daemon = subprocess.Popen([sys.executable, "-c", LIVE, directory], stdout=subprocess.PIPE, text=True)
     try:
-        assert ready.wait(30)
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == "ready\n"
         counts = []
         for _ in range(12):
             with inspect(directory) as inspection:
                 counts.append(inspection.verify())
     finally:
-        stop.set()
-        writer.join()
+        daemon.kill()
+        daemon.communicate()
     assert counts == sorted(counts)
     assert counts[0] >= 50
+
+
+def test_the_process_that_has_the_journal_open_does_not_inspect_it(filled: str) -> None:
+    """Closing the file after the copy would drop SQLite's own locks on it; once it is closed, all is well."""
+    backend = SqliteBackend(filled, ballast_bytes=0)
+    backend.open()
+    with pytest.raises(JournalError, match="this process"), inspect(filled):
+        pass
+    backend.close()
+    with inspect(filled) as inspection:
+        assert inspection.verify() == 20
 
 
 def test_a_missing_mark_is_said_only_after_the_records_verify(filled: str) -> None:
