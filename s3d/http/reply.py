@@ -61,14 +61,18 @@ class Replier:
             return await self._send_extents(request, answer.status, head, content)
 
     def error(self, request: BaseRequest, error: S3Error, path: str, request_id: str) -> Answer:
-        """S3's error document; an answer without a body where the protocol forbids one."""
+        """S3's error document; an answer without a body where the protocol forbids one.
+
+        A body that has not arrived ends the connection: it may still come, or (after `Expect`) never.
+        """
         status = status_of(error.code)
+        close = not request.content.is_eof()
         head: Head = [("x-amz-request-id", request_id), *error.headers.items()]
         if status == 304 or request.method == "HEAD":
-            return WholeAnswer(status, head)
+            return WholeAnswer(status, head, close=close)
         document = error_document(error.code, error.message, path, request_id, SERVER, error.details)
         head += [("Content-Type", "application/xml"), ("Content-Length", str(len(document)))]
-        return WholeAnswer(status, head, document)
+        return WholeAnswer(status, head, document, close=close)
 
     async def _whole(self, content: Bytes) -> bytes:
         if len(content.extents) == 1:

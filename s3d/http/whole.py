@@ -23,11 +23,15 @@ _STATUS_LINES = {int(status): f" {int(status)} {status.phrase}\r\n" for status i
 
 
 class WholeAnswer:
-    """Status, headers and body of an answer. Whoever makes it gives Content-Length where the protocol wants one."""
+    """Status, headers and body of an answer. Whoever makes it gives Content-Length where the protocol wants one.
 
-    __slots__ = ("_head", "body", "keep_alive", "status")
+    `close` ends the connection after it.
+    """
 
-    def __init__(self, status: int, head: Head, body: bytes = b"") -> None:
+    __slots__ = ("_close", "_head", "body", "keep_alive", "status")
+
+    def __init__(self, status: int, head: Head, body: bytes = b"", *, close: bool = False) -> None:
+        self._close = close
         self.status = status
         self.body = body
         self.keep_alive: bool | None = None
@@ -43,7 +47,7 @@ class WholeAnswer:
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
-        self.keep_alive = request.keep_alive
+        self.keep_alive = request.keep_alive and not self._close
         version = request.version
         if version != HttpVersion11 or not self.keep_alive:  # such a client must be told what becomes of the connection
             self._head.append(("Connection", "keep-alive" if self.keep_alive else "close"))
