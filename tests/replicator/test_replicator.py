@@ -181,6 +181,24 @@ async def test_damage_is_tried_a_few_times_and_then_parked(site: Site, remote: F
     assert remote.content() == site.model
 
 
+async def test_a_damaged_object_with_our_token_is_not_taken_for_ours(site: Site, remote: FakeRemote) -> None:
+    """R13 and R7 together: it arrived damaged and the answer was lost. It is sent again."""
+    original = remote._store
+
+    def damaged(parameters: dict[str, object], data: bytes) -> object:
+        remote._store = original  # type: ignore[method-assign]
+        return original(parameters, b"damaged" + data)
+
+    await site.create_bucket()
+    await site.settled()
+    remote._store = damaged  # type: ignore[method-assign]
+    remote.faults.append(Fault(lost, "PutObject", times=1, after=True))
+    await site.put("k", b"1")
+    await site.settled()
+    assert remote.content() == site.model
+    assert remote.calls["PutObject"] == 2
+
+
 async def test_a_body_that_is_gone_here_parks_its_record(site: Site, remote: FakeRemote) -> None:
     """I4: the record waits under a code that says where the fault is; others go on."""
     await site.create_bucket()
@@ -610,9 +628,15 @@ async def test_a_bug_is_reported_and_not_survived_in_silence(tmp_path: Path, rem
 
 
 async def test_records_that_keep_failing_make_room_for_others(tmp_path: Path, remote: FakeRemote) -> None:
-    """Q1: more poisoned keys than the window holds; a key behind them all still goes, and later they go too."""
+    """Q1: more poisoned keys than the window holds; a key behind them all still goes, and later they go too.
+
+    Here each of them arrives at once and only the answer never comes: when they return to the window they are looked
+    for, like after a restart.
+    """
     site = Site(tmp_path, remote, window_records_max=20, lanes_max=4)
-    remote.faults.append(Fault(lambda: failed(FailureKind.TRANSIENT, "KMS.DisabledException", 400), bucket="sick"))
+    remote.versioned = True
+    remote.faults.append(Fault(lost, "HeadObject", bucket="sick"))
+    remote.faults.append(Fault(lost, "PutObject", bucket="sick", after=True))
     await site.open()
     await site.create_bucket("b")
     remote.buckets["sick"] = {}
@@ -627,4 +651,5 @@ async def test_records_that_keep_failing_make_room_for_others(tmp_path: Path, re
     while site.pending():
         await remote.clock.sleep(1)
     assert remote.content() == site.model
+    assert all(len(versions) == 1 for versions in remote.buckets["sick"].values()), "nothing twice"
     await site.close()

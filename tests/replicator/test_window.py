@@ -1,0 +1,89 @@
+"""The scan of pending records, while things happen around it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from s3d.commands.outcomes import ParkRecord
+from s3d.replicator.lanes import Lanes
+from s3d.replicator.window import Window
+
+from .doubles import FakeRemote, Site
+
+
+@pytest.fixture
+async def quiet(tmp_path: Path, remote: FakeRemote) -> AsyncIterator[Site]:
+    """A site whose replicator is not running."""
+    site = Site(tmp_path, remote)
+    await site.open(replicate=False)
+    site.model["b"] = {}
+    yield site
+    await site.close()
+
+
+@pytest.fixture
+def lanes() -> Lanes:
+    return Lanes()
+
+
+@pytest.fixture
+def window(quiet: Site, lanes: Lanes) -> Window:
+    return Window(quiet.journal, quiet.questions, lanes, ThreadPoolExecutor(1), 10)
+
+
+def taken(lanes: Lanes) -> list[int]:
+    found = []
+    while (sequence := lanes.take()) is not None:
+        found.append(sequence)
+    return found
+
+
+async def test_pages_are_loaded_up_to_the_bound(quiet: Site, lanes: Lanes, window: Window) -> None:
+    """However long the backlog, the window holds no more than it may."""
+    for number in range(30):
+        await quiet.put(f"k{number}", b"x")
+    while await window.load():
+        pass
+    assert (len(lanes), window.is_full, window.is_done) == (10, True, False)
+    for sequence in taken(lanes):
+        window.finish(sequence)
+    assert await window.load()
+    assert taken(lanes) == [11, 12, 13, 14, 15]
+
+
+async def test_a_rewind_during_a_load_starts_it_over(quiet: Site, lanes: Lanes, window: Window) -> None:
+    """What was read before is not admitted with what is known after: a record would be left behind the cursor."""
+    parked = await quiet.put("k", b"1")
+    behind = await quiet.put("k", b"2")
+    await quiet.journal.submit(ParkRecord(parked, "AccessDenied", ""))
+    while await window.load():
+        pass
+    assert (taken(lanes), lanes.blocking) == ([], True)
+    await quiet.put("other", b"1")
+    await quiet.resume(parked)
+    loading = asyncio.create_task(window.load())
+    await asyncio.sleep(0)  # it has read its page, and now waits for the journal
+    window.rewind()
+    assert await loading, "call again"
+    while await window.load():
+        pass
+    assert taken(lanes) == [parked, behind + 1]
+    window.finish(parked)
+    assert taken(lanes) == [behind]
+
+
+async def test_what_waits_for_a_parked_record_is_not_even_read(
+    quiet: Site, lanes: Lanes, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million records behind one parked key cost a scan of the view, not of the journal."""
+    parked = await quiet.put("k", b"1")
+    for number in range(5):
+        await quiet.put("k", b"%d" % number)
+    await quiet.journal.submit(ParkRecord(parked, "AccessDenied", ""))
+    monkeypatch.setattr(quiet.journal, "pick", None)
+    while await window.load():
+        pass
+    assert window.is_done
