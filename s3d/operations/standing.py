@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-import apsw
-
 from journal import Journal
 from s3d import __version__
 from s3d.clock import Clock
@@ -17,7 +15,7 @@ from s3d.commands.outcomes import ResumeRecords
 from s3d.config.settings import Settings
 from s3d.telemetry.metrics import Metrics, Moment
 from s3d.telemetry.report import LinkReport, PendingSummary, Status, format_sequence, iso_time
-from s3d.view.questions import Questions
+from s3d.view.questions import Connection, Questions
 from s3d.view.rows import PendingRow, PendingTotals
 
 T = TypeVar("T")
@@ -42,7 +40,7 @@ class Standing:
         *,
         settings: Settings,
         journal: Journal,
-        connect: Callable[[], apsw.Connection],
+        connect: Callable[[], Connection],
         link: LinkState | None,
         resumed: Callable[[Sequence[int]], None],
         metrics: Metrics,

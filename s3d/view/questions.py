@@ -36,6 +36,10 @@ _PART = "SELECT number, sequence, size, etag, modified_ms, checksums, extents, r
 _PENDING = "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message FROM pending"
 
 
+Connection = apsw.Connection
+"""What questions are asked on: who only hands one on needs no other name of the library's."""
+
+
 class Questions:
     """Reads on one connection; not to be shared between threads."""
 
