@@ -58,8 +58,8 @@ def upload_stream(bucket: str, key: str, upload: str) -> str:
 
 
 def split_upload_stream(stream: str, upload: str) -> tuple[str, str]:
-    """The bucket and the key of an upload's stream."""
-    return split_stream(stream.removesuffix(f"?upload={upload}"))
+    """The bucket and the key of a stream that may be an upload's; `upload` is empty where it is not."""
+    return split_stream(stream.removesuffix(f"?upload={upload}") if upload else stream)
 
 
 def slice_extents(extents: Extents, start: int, length: int) -> Extents:
