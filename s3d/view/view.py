@@ -112,8 +112,9 @@ class View:
 
     def _connect_trusted(self, trusted: str) -> apsw.Connection | None:
         """The database on disk, if it is ours, whole and written by the run that is believed."""
-        connection = _connect(self._path)
+        connection = apsw.Connection(self._path)
         try:
+            _set_up(connection)
             row = connection.execute("SELECT position, token FROM progress").fetchone()
             if row is not None and row[1] == trusted and connection.pragma("user_version") == SCHEMA_VERSION:
                 connection.execute("UPDATE progress SET token = ?", (self._token,))
