@@ -40,6 +40,18 @@ def claims_of(bucket: str, key: str, copy_bucket: str = "", copy_key: str = "") 
     return Claims((f"{bucket}/{key}",), tuple(sorted(reads)))
 
 
+def upload_claims(kind: str, bucket: str, key: str, upload: str, part: int) -> Claims:
+    """Decision 24: the parts of an upload go side by side, after its beginning and before its end; Complete joins the
+    object's own lane.
+    """
+    whole = f"{bucket}/{key}?upload={upload}"
+    if kind == "UploadPart":
+        return Claims((f"{whole}&part={part}",), (bucket, whole))
+    if kind == "CompleteMultipartUpload":
+        return Claims((f"{bucket}/{key}", whole), (bucket,))
+    return Claims((whole,), (bucket,))
+
+
 class _Queue:
     """The claims to one resource: those that are granted, then those that wait, first come first served."""
 

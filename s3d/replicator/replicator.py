@@ -19,6 +19,7 @@ from s3d.events import Confirmation
 from s3d.remote.failures import FailureKind
 from s3d.remote.seam import Remote
 from s3d.replicator.attempted import Attempted
+from s3d.replicator.bodies import Bodies
 from s3d.replicator.decide import BACKOFF_SECONDS_MAX, Done, Park
 from s3d.replicator.delivery import Delivery, LaidAside
 from s3d.replicator.known import KnownEtags
@@ -27,7 +28,7 @@ from s3d.replicator.link import Link
 from s3d.replicator.outcomes import Outcomes
 from s3d.replicator.progress import Progress, Snapshot, struggling
 from s3d.replicator.slots import Slots
-from s3d.replicator.transfer import Bodies, Transfer
+from s3d.replicator.transfer import Transfer
 from s3d.replicator.window import Window
 from s3d.view.questions import Questions
 
@@ -96,6 +97,7 @@ class Replicator:
             remote,
             Bodies(journal.body, blob_path, self._executor),
             self._known.etag,
+            questions,
             token_prefix=f"{journal.identity.instance}-{journal.identity.epoch}" if settings.identity_token else "",
             region=settings.region,
         )

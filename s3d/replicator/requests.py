@@ -9,7 +9,7 @@ import msgspec
 
 from journal import Record
 from s3d.events import Mutation, decode_mutation
-from s3d.values import RowBytes, split_stream
+from s3d.values import RowBytes, split_upload_stream
 
 TOKEN_KEY = "s3d-token"  # noqa: S105 - the name of a metadata entry; documented, can be switched off
 METADATA_BYTES_MAX = 2048  # "User-defined object metadata" in the S3 User Guide: keys and values together
@@ -38,23 +38,21 @@ class Job(msgspec.Struct, frozen=True):
             return self.mutation.extents
         return (RowBytes(self.sequence, 0, self.mutation.size),)
 
-    @property
-    def md5_base64(self) -> str:
-        """The body's MD5 for the wire; empty when the ETag is not one."""
-        if not is_md5(self.mutation.etag):
-            return ""
-        return base64.b64encode(bytes.fromhex(self.mutation.etag)).decode()
-
 
 def job_of(record: Record) -> Job:
     """Decode a record."""
-    bucket, key = split_stream(record.stream)
-    return Job(record, decode_mutation(record.payload), bucket, key)
+    mutation = decode_mutation(record.payload)
+    return Job(record, mutation, *split_upload_stream(record.stream, mutation.upload))
 
 
 def is_md5(etag: str) -> bool:
     """Whether an ETag looks like the MD5 of a body: a multipart object's has a dash."""
     return _MD5.fullmatch(etag) is not None
+
+
+def md5_base64(etag: str) -> str:
+    """A body's MD5 for the wire; empty when the ETag is not one."""
+    return base64.b64encode(bytes.fromhex(etag)).decode() if is_md5(etag) else ""
 
 
 def bare(etag: str) -> str:
@@ -65,7 +63,7 @@ def bare(etag: str) -> str:
 def put_parameters(job: Job, token: str, replaced_etag: str | None) -> dict[str, Any]:
     """PutObject as the client asked for it, with the identity token; `replaced_etag` is the remote's, if known."""
     parameters = {name: value for name, value in job.mutation.input.items() if _is_put_member(name)}
-    return _target(job) | parameters | _checksum(job.mutation) | _condition(job, replaced_etag) | _metadata(job, token)
+    return _target(job) | parameters | _checksum(job.mutation) | condition(job, replaced_etag) | _metadata(job, token)
 
 
 def copy_parameters(job: Job, token: str, source_etag: str, replaced_etag: str | None) -> dict[str, Any]:
@@ -94,16 +92,25 @@ def create_bucket_parameters(job: Job, region: str) -> dict[str, Any]:
     return parameters | {"Bucket": job.bucket}
 
 
+def create_upload_parameters(bucket: str, key: str, attributes: Mapping[str, Any], token: str) -> dict[str, Any]:
+    """CreateMultipartUpload with what the object is to be given; conditions come with Complete."""
+    parameters = {name: value for name, value in attributes.items() if name not in {"IfMatch", "IfNoneMatch"}}
+    if "ChecksumAlgorithm" not in parameters:
+        parameters.pop("ChecksumType", None)
+    parameters |= {"Bucket": bucket, "Key": key}
+    metadata = parameters.get("Metadata", {})
+    return parameters | {"Metadata": {**metadata, TOKEN_KEY: token}} if has_room(metadata, token) else parameters
+
+
 def plain_parameters(job: Job, replaced_etag: str | None) -> dict[str, Any]:
     """Any other operation: its input as it was."""
-    return dict(job.mutation.input) | _condition(job, replaced_etag) | _target(job)
+    return dict(job.mutation.input) | condition(job, replaced_etag) | _target(job)
 
 
-def with_token(job: Job, token: str) -> bool:
-    """Whether this record's object carries the token: not where it would push the metadata over S3's limit."""
+def has_room(metadata: Mapping[str, str], token: str) -> bool:
+    """Whether the object carries the token: not where it would push the metadata over S3's limit."""
     if not token:
         return False
-    metadata: Mapping[str, str] = job.mutation.input.get("Metadata", {})
     used = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
     return used + len(TOKEN_KEY) + len(token) <= METADATA_BYTES_MAX
 
@@ -117,9 +124,8 @@ def _target(job: Job) -> dict[str, Any]:
 
 
 def _metadata(job: Job, token: str) -> dict[str, Any]:
-    if not with_token(job, token):
-        return {}
-    return {"Metadata": {**job.mutation.input.get("Metadata", {}), TOKEN_KEY: token}}
+    metadata = job.mutation.input.get("Metadata", {})
+    return {"Metadata": {**metadata, TOKEN_KEY: token}} if has_room(metadata, token) else {}
 
 
 def _checksum(mutation: Mutation) -> dict[str, str]:
@@ -129,7 +135,7 @@ def _checksum(mutation: Mutation) -> dict[str, str]:
     return {member: value} if value is not None else {}
 
 
-def _condition(job: Job, replaced_etag: str | None) -> dict[str, str]:
+def condition(job: Job, replaced_etag: str | None) -> dict[str, str]:
     """If-Match of the predecessor as the remote knows it (decision 22). If-None-Match goes out as it is."""
     wanted = job.mutation.input.get("IfMatch")
     if wanted is None:

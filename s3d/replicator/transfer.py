@@ -1,58 +1,29 @@
 """One record, one attempt: find it at the remote, or send it. Every method raises RemoteFailure."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Executor
 from typing import Any
 
 from s3d.events import Confirmation
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.remote.seam import Content, FileSlice, Piece, Remote
+from s3d.remote.seam import Remote
+from s3d.replicator.bodies import Bodies
 from s3d.replicator.requests import (
     TOKEN_KEY,
     Job,
     bare,
     copy_parameters,
     create_bucket_parameters,
+    has_room,
     is_md5,
     plain_parameters,
     put_parameters,
-    with_token,
 )
-from s3d.values import BlobBytes
+from s3d.replicator.uploads import Uploads
+from s3d.view.questions import Questions
 
 VERSIONS_LOOKED_AT = 10
 _NO_OBJECT = {FailureKind.ABSENT, FailureKind.PERMANENT}  # permanent: a HEAD that policy forbids tells nothing
 _COPY_ELSEWISE = {FailureKind.ABSENT, FailureKind.CONDITION, FailureKind.PERMANENT}
-
-
-class Bodies:
-    """Where a record's bytes are read from: rows of the journal, off the loop, and blob files, by the sender."""
-
-    def __init__(
-        self, row_body: Callable[[int], bytes | None], blob_path: Callable[[str], str], executor: Executor
-    ) -> None:
-        self._row_body = row_body
-        self._blob_path = blob_path
-        self._executor = executor
-
-    async def content(self, job: Job) -> Content:
-        """The body of a record, with the digests that were taken when it was received."""
-        pieces = [await self._piece(extent) for extent in job.extents]
-        size = sum(piece.length if isinstance(piece, FileSlice) else len(piece) for piece in pieces)
-        if size != job.mutation.size:
-            raise _unreadable(f"record {job.sequence} has {size} of {job.mutation.size} bytes here")
-        return Content(tuple(pieces), size, job.md5_base64, job.record.body_digest.hex())
-
-    async def _piece(self, extent: Any) -> Piece:
-        if isinstance(extent, BlobBytes):
-            return FileSlice(self._blob_path(extent.blob), extent.offset, extent.length)
-        loop = asyncio.get_running_loop()
-        body = await loop.run_in_executor(self._executor, self._row_body, extent.sequence)
-        if body is None:
-            raise _unreadable(f"the journal has no body for record {extent.sequence}")
-        whole = extent.offset == 0 and extent.length == len(body)
-        return body if whole else body[extent.offset : extent.offset + extent.length]
 
 
 class Transfer:
@@ -67,6 +38,7 @@ class Transfer:
         remote: Remote,
         bodies: Bodies,
         remote_etag: Callable[[int, str, str], str | None],
+        questions: Questions,
         *,
         token_prefix: str,
         region: str,
@@ -76,17 +48,23 @@ class Transfer:
         self._remote_etag = remote_etag
         self._token_prefix = token_prefix
         self._region = region
+        self._questions = questions
+        uploads = Uploads(remote, bodies, questions, self._token, self._replaced_etag)
         self._senders: Mapping[str, Callable[[Job, bool], Awaitable[Confirmation]]] = {
             "PutObject": self._put_object,
             "CopyObject": self._copy_object,
             "DeleteObject": self._delete_object,
             "CreateBucket": self._create_bucket,
             "DeleteBucket": self._delete_bucket,
+            "CreateMultipartUpload": uploads.create,
+            "UploadPart": uploads.part,
+            "CompleteMultipartUpload": uploads.complete,
+            "AbortMultipartUpload": uploads.abort,
         }
 
     async def find(self, job: Job) -> Confirmation | None:
         """Look whether the remote has the record already. None: it does not, or repeating it does no harm."""
-        if job.record.kind in {"PutObject", "CopyObject"}:
+        if job.record.kind in {"PutObject", "CopyObject", "CompleteMultipartUpload"}:
             return await self._find_object(job)
         if job.record.kind == "DeleteObject" and "VersionId" not in job.mutation.input:
             return await self._find_deletion(job)
@@ -139,7 +117,7 @@ class Transfer:
         if _is_damaged(job, head):
             return False
         token = self._token(job)
-        if with_token(job, token):
+        if has_room(job.mutation.input.get("Metadata", {}), token):
             return bool(head.get("Metadata", {}).get(TOKEN_KEY) == token)
         same_etag = bare(head.get("ETag", "")) == job.mutation.etag != ""
         return same_etag and head.get("ContentLength") == job.mutation.size
@@ -237,7 +215,11 @@ class Transfer:
         return _confirmation(job, output)
 
     def _token(self, job: Job) -> str:
-        return f"{self._token_prefix}-{job.sequence}" if self._token_prefix else ""
+        """Names the record that made the object; a multipart upload's object is given it when the upload begins."""
+        if not self._token_prefix:
+            return ""
+        upload = self._questions.upload(job.mutation.upload) if job.mutation.upload else None
+        return f"{self._token_prefix}-{upload.sequence if upload is not None else job.sequence}"
 
     def _replaced_etag(self, job: Job) -> str | None:
         return self._remote_etag(job.mutation.replaces, job.bucket, job.key) if job.mutation.replaces else None
@@ -253,7 +235,3 @@ def _is_damaged(job: Job, output: Mapping[str, Any]) -> bool:
         return False
     etag = bare(output.get("ETag", ""))
     return is_md5(etag) and is_md5(job.mutation.etag) and etag != job.mutation.etag
-
-
-def _unreadable(message: str) -> RemoteFailure:
-    return RemoteFailure(FailureKind.PERMANENT, code="LocalBodyUnreadable", message=message)

@@ -9,12 +9,19 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 
 from journal import Journal
-from s3d.replicator.lanes import Claims, Lanes, claims_of
+from s3d.replicator.lanes import Claims, Lanes, claims_of, upload_claims
 from s3d.replicator.requests import Job, job_of
 from s3d.view.questions import Questions
 from s3d.view.rows import PendingRow
 
 PAGE = 500
+_CLAIMS_IN_RECORD = frozenset({
+    "AbortMultipartUpload",
+    "CompleteMultipartUpload",
+    "CopyObject",
+    "CreateMultipartUpload",
+    "UploadPart",
+})  # fmt: skip
 
 
 class Window:
@@ -104,4 +111,7 @@ class Window:
 def _claims(row: PendingRow, job: Job | None) -> Claims:
     if job is None:
         return claims_of(row.bucket, row.key)
-    return claims_of(row.bucket, row.key, job.mutation.copy_bucket, job.mutation.copy_key)
+    mutation = job.mutation
+    if mutation.upload:
+        return upload_claims(row.kind, row.bucket, row.key, mutation.upload, mutation.part)
+    return claims_of(row.bucket, row.key, mutation.copy_bucket, mutation.copy_key)

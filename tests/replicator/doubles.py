@@ -22,7 +22,7 @@ from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Content, FileSlice, RemoteStream
 from s3d.replicator.link import Link
 from s3d.replicator.replicator import Replicator, ReplicatorSettings
-from s3d.values import stream_of
+from s3d.values import stream_of, upload_stream
 from s3d.view.questions import Questions
 from s3d.view.view import View
 
@@ -129,6 +129,8 @@ class FakeRemote:
     calls: Counter[str] = field(default_factory=Counter)
     inputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     busy: Counter[str] = field(default_factory=Counter)
+    uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    begun: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def call(
         self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
@@ -151,7 +153,7 @@ class FakeRemote:
         return output
 
     async def _alone(self, operation: str, parameters: Mapping[str, Any], content: Content | None) -> Any:
-        name = f"{parameters.get('Bucket')}/{parameters.get('Key', '')}"
+        name = f"{parameters.get('Bucket')}/{parameters.get('Key', '')}/{parameters.get('PartNumber', '')}"
         changes = not operation.startswith(("Head", "List"))
         assert not (changes and self.busy[name]), f"two requests change {name} at the same time"
         self.busy[name] += changes
@@ -237,6 +239,39 @@ class FakeRemote:
     def _DeleteObject(self, parameters: dict[str, Any], content: Content | None) -> Any:
         self._bucket(parameters).pop(parameters["Key"], None)
         return {}
+
+    def _CreateMultipartUpload(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        self._bucket(parameters)
+        upload = f"remote-{len(self.begun)}"
+        self.uploads[upload], self.begun[upload] = {}, parameters
+        return {"UploadId": upload}
+
+    def _UploadPart(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        assert content is not None
+        data = b"".join(_bytes_of(piece) for piece in content.pieces)
+        self._parts(parameters)[parameters["PartNumber"]] = data
+        return {"ETag": f'"{hashlib.md5(data).hexdigest()}"'}
+
+    def _CompleteMultipartUpload(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        parts = self._parts(parameters)
+        for part in parameters["MultipartUpload"]["Parts"]:
+            data = parts.get(part["PartNumber"])
+            if data is None or hashlib.md5(data).hexdigest() != part["ETag"].strip('"'):
+                raise failed(FailureKind.PERMANENT, "InvalidPart", 400)
+        whole = b"".join(parts[part["PartNumber"]] for part in parameters["MultipartUpload"]["Parts"])
+        output = self._store(self.begun[parameters["UploadId"]] | parameters, whole)
+        del self.uploads[parameters["UploadId"]]
+        return output
+
+    def _AbortMultipartUpload(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        self._parts(parameters)
+        del self.uploads[parameters["UploadId"]]
+        return {}
+
+    def _parts(self, parameters: dict[str, Any]) -> dict[int, bytes]:
+        if parameters["UploadId"] not in self.uploads:
+            raise failed(FailureKind.ABSENT, "NoSuchUpload", 404)
+        return self.uploads[parameters["UploadId"]]
 
     def _HeadBucket(self, parameters: dict[str, Any], content: Content | None) -> Any:
         self._bucket(parameters)
@@ -392,6 +427,35 @@ class Site:
         (record,) = await self.journal.append([entry])
         self.last[stream] = record.sequence
         return record.sequence
+
+    async def begin_upload(self, key: str, upload: str, bucket: str = "b", **input_: Any) -> int:
+        return await self.append(
+            "CreateMultipartUpload", upload_stream(bucket, key, upload), upload=upload, input=input_
+        )
+
+    async def part(self, key: str, upload: str, number: int, body: bytes, bucket: str = "b") -> int:
+        return await self.append("UploadPart", upload_stream(bucket, key, upload), body, upload=upload, part=number)
+
+    async def complete(self, key: str, upload: str, bucket: str = "b", **input_: Any) -> int:
+        """Complete with all parts, as CompleteUpload records it."""
+        parts = self.questions.parts(upload)
+        row = self.questions.upload(upload)
+        assert row is not None
+        extents = tuple(extent for part in parts for extent in part.extents)
+        self.model[bucket][key] = b"".join(self.journal.body(part.sequence) or b"" for part in parts)
+        return await self.append(
+            "CompleteMultipartUpload",
+            stream_of(bucket, key),
+            upload=upload,
+            input=row.attributes | input_,
+            size=sum(part.size for part in parts),
+            etag=f"{'0' * 32}-{len(parts)}",
+            extents=extents,
+            parts=tuple((part.number, part.size, "") for part in parts),
+        )
+
+    async def abort(self, key: str, upload: str, bucket: str = "b") -> int:
+        return await self.append("AbortMultipartUpload", upload_stream(bucket, key, upload), upload=upload)
 
     async def resume(self, *sequences: int) -> None:
         appended = await self.journal.submit(ResumeRecords(sequences or None, "operator"))

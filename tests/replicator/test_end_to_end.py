@@ -31,6 +31,13 @@ async def test_a_site_arrives_at_a_real_server(tmp_path: Path, remote: FakeRemot
     await site.append(
         "PutObject", "bucket/big", size=4_999_999, etag=etag, extents=(BlobBytes("a" * 32, 1, 4_999_999),)
     )
+    await site.begin_upload("parts", "u1", "bucket", ContentType="t/y")
+    (tmp_path / ("c" * 32)).write_bytes(b"c" * 5 * 1024 * 1024)
+    part = {"size": 5 * 1024 * 1024, "extents": (BlobBytes("c" * 32, 0, 5 * 1024 * 1024),), "upload": "u1", "part": 1}
+    md5 = hashlib.md5(b"c" * 5 * 1024 * 1024).hexdigest()
+    await site.append("UploadPart", "bucket/parts?upload=u1", etag=md5, **part)
+    await site.part("parts", "u1", 2, b"end", "bucket")
+    await site.complete("parts", "u1", "bucket")
     await site.settled()
     assert site.pending() == []
     listed = await client.call("ListObjectsV2", {"Bucket": "bucket"})
@@ -38,6 +45,7 @@ async def test_a_site_arrives_at_a_real_server(tmp_path: Path, remote: FakeRemot
         "a ü+%/k": hashlib.md5(b"two").hexdigest(),
         "big": etag,
         "copy": hashlib.md5(b"one").hexdigest(),
+        "parts": hashlib.md5(bytes.fromhex(md5) + hashlib.md5(b"end").digest()).hexdigest() + "-2",
     }
     head = await client.call("HeadObject", {"Bucket": "bucket", "Key": "copy"})
     assert head["Metadata"] == {"m": "2", "s3d-token": f"instance-1-{put + 1}"}

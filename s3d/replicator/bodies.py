@@ -1,0 +1,47 @@
+"""The bytes of a record for the remote: rows of the journal are read off the loop, blob files by the sender."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.seam import Content, FileSlice, Piece
+from s3d.replicator.requests import Job, md5_base64
+from s3d.values import BlobBytes, Extent
+
+
+class Bodies:
+    """Raises RemoteFailure, permanent, for bytes that are not here: the record then waits for a person."""
+
+    def __init__(
+        self, row_body: Callable[[int], bytes | None], blob_path: Callable[[str], str], executor: Executor
+    ) -> None:
+        self._row_body = row_body
+        self._blob_path = blob_path
+        self._executor = executor
+
+    async def content(self, job: Job) -> Content:
+        """The body of a record, with the digests that were taken when it was received."""
+        return await self.content_of(job.extents, job.mutation.size, job.mutation.etag, job.record.body_digest.hex())
+
+    async def content_of(self, extents: Sequence[Extent], size: int, etag: str, sha256_hex: str = "") -> Content:
+        """A body from its extents."""
+        pieces = [await self._piece(extent) for extent in extents]
+        found = sum(piece.length if isinstance(piece, FileSlice) else len(piece) for piece in pieces)
+        if found != size:
+            raise _unreadable(f"{found} of {size} bytes of this body are here")
+        return Content(tuple(pieces), size, md5_base64(etag), sha256_hex)
+
+    async def _piece(self, extent: Extent) -> Piece:
+        if isinstance(extent, BlobBytes):
+            return FileSlice(self._blob_path(extent.blob), extent.offset, extent.length)
+        loop = asyncio.get_running_loop()
+        body = await loop.run_in_executor(self._executor, self._row_body, extent.sequence)
+        if body is None:
+            raise _unreadable(f"the journal has no body for record {extent.sequence}")
+        whole = extent.offset == 0 and extent.length == len(body)
+        return body if whole else body[extent.offset : extent.offset + extent.length]
+
+
+def _unreadable(message: str) -> RemoteFailure:
+    return RemoteFailure(FailureKind.PERMANENT, code="LocalBodyUnreadable", message=message)

@@ -1,0 +1,149 @@
+"""Multipart uploads: parts side by side, resumed by part, and sent again where the remote forgot them."""
+
+from pathlib import Path
+
+import pytest
+
+from .doubles import FakeRemote, Fault, Site, denied, lost
+
+
+async def an_upload(site: Site, key: str = "k", upload: str = "u1", parts: int = 4) -> list[int]:
+    sequences = [await site.begin_upload(key, upload, ContentType="t/x", Metadata={"m": "1"})]
+    for number in range(1, parts + 1):
+        sequences.append(await site.part(key, upload, number, b"part %d;" % number))
+    return sequences
+
+
+async def test_an_upload_arrives_part_by_part(site: Site, remote: FakeRemote) -> None:
+    """One upload there for one here, each part once, the object with its attributes and the token."""
+    await site.create_bucket()
+    first = (await an_upload(site))[0]
+    await site.part("k", "u1", 2, b"part two, again;")
+    await site.complete("k", "u1")
+    await site.put("k", b"later")
+    await site.settled()
+    assert remote.content() == site.model
+    assert remote.effects[-2:] == [("CompleteMultipartUpload", "b", "k"), ("PutObject", "b", "k")]
+    assert (remote.calls["CreateMultipartUpload"], remote.calls["UploadPart"]) == (1, 5)
+    begun = remote.begun["remote-0"]
+    assert (begun["ContentType"], begun["Metadata"]) == ("t/x", {"m": "1", "s3d-token": f"instance-1-{first}"})
+    assert site.pending() == []
+
+
+async def test_parts_sent_before_a_restart_are_not_sent_again(tmp_path: Path, remote: FakeRemote) -> None:
+    """Big uploads resume by part, under the remote's own upload id, which is in the journal."""
+    site = Site(tmp_path, remote)
+    await site.open()
+    await site.create_bucket()
+    await an_upload(site)
+    await site.settled()
+    await site.close()
+    await site.open()
+    await site.part("k", "u1", 5, b"part 5")
+    await site.complete("k", "u1")
+    await site.settled()
+    assert remote.content() == site.model
+    assert (remote.calls["CreateMultipartUpload"], remote.calls["UploadPart"]) == (1, 5)
+    await site.close()
+
+
+@pytest.mark.parametrize("forgotten", ["upload", "part"])
+@pytest.mark.parametrize("when", ["before-parts", "before-complete"])
+async def test_an_upload_that_the_remote_forgot_is_sent_again(
+    site: Site, remote: FakeRemote, forgotten: str, when: str
+) -> None:
+    """Decision 10, R11: ten days offline, and a lifecycle rule has aborted it. Every byte is still here."""
+    await site.create_bucket()
+    await site.begin_upload("k", "u1", Metadata={"m": "1"})
+    await site.part("k", "u1", 1, b"one;")
+    if when == "before-complete":
+        await site.part("k", "u1", 2, b"two")
+    await site.settled()
+    if forgotten == "upload":
+        remote.uploads.clear()
+    else:
+        remote.uploads["remote-0"].clear()
+    if when == "before-parts":
+        await site.part("k", "u1", 2, b"two")
+    await site.complete("k", "u1")
+    await site.settled()
+    assert remote.content()["b"] == {"k": b"one;two"}
+    assert remote.buckets["b"]["k"][-1].metadata["m"] == "1"
+    assert site.pending() == []
+    assert remote.uploads == {}, "and nothing half done is left to be paid for"
+
+
+async def test_an_upload_that_is_sent_again_resumes_by_part(site: Site, remote: FakeRemote) -> None:
+    """A failure in the middle of sending it again begins no third upload."""
+    await site.create_bucket()
+    await an_upload(site)
+    await site.settled()
+    remote.uploads.clear()
+    remote.faults.append(Fault(lost, "CompleteMultipartUpload", times=2))
+    remote.faults.append(Fault(lost, "UploadPart", times=3))
+    await site.complete("k", "u1")
+    await site.settled()
+    assert remote.content() == site.model
+    assert remote.calls["CreateMultipartUpload"] == 2
+    assert remote.uploads == {}
+
+
+async def test_a_complete_whose_answer_was_lost_is_looked_for(site: Site, remote: FakeRemote) -> None:
+    """P12: the upload is gone because it succeeded; the token on the object says so."""
+    remote.versioned = True
+    await site.create_bucket()
+    await an_upload(site)
+    remote.faults.append(Fault(lost, "CompleteMultipartUpload", times=1, after=True))
+    await site.complete("k", "u1")
+    await site.settled()
+    assert remote.calls["CompleteMultipartUpload"] == 1
+    assert len(remote.buckets["b"]["k"]) == 1
+    assert site.pending() == []
+
+
+async def test_an_upload_that_was_aborted_offline_never_goes_out(site: Site, remote: FakeRemote) -> None:
+    """Neither its beginning nor its parts cost the link anything."""
+    await site.create_bucket()
+    await site.settled()
+    site.replicator.pause()
+    await an_upload(site)
+    await site.abort("k", "u1")
+    site.replicator.resume()
+    await site.settled()
+    assert (
+        remote.calls["CreateMultipartUpload"] + remote.calls["UploadPart"] + remote.calls["AbortMultipartUpload"] == 0
+    )
+    assert site.pending() == []
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_an_upload_is_aborted_there_too(site: Site, remote: FakeRemote, gone: bool) -> None:
+    """One that the remote has forgotten already is as good as aborted."""
+    await site.create_bucket()
+    await an_upload(site)
+    await site.settled()
+    if gone:
+        remote.uploads.clear()
+    await site.abort("k", "u1")
+    await site.settled()
+    assert remote.uploads == {}
+    assert site.pending() == []
+
+
+async def test_a_parked_part_holds_back_its_own_complete(site: Site, remote: FakeRemote) -> None:
+    """And with it the key, but no other upload and no other key."""
+    await site.create_bucket()
+    remote.faults.append(Fault(denied, "UploadPart", key="k"))
+    await site.begin_upload("k", "u1")
+    part = await site.part("k", "u1", 1, b"1")
+    completed = await site.complete("k", "u1")
+    await an_upload(site, "other", "u2")
+    await site.complete("other", "u2")
+    await site.settled()
+    assert site.parked() == {part: "AccessDenied"}
+    assert site.pending() == [part, completed]
+    assert set(remote.content()["b"]) == {"other"}
+    remote.faults.clear()
+    await site.resume()
+    await site.settled()
+    assert remote.content() == site.model
