@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 TOKEN_KEY = "s3d-token"  # the daemon's own entry; docs/semantics.md says what it is for
 HEADERS = ("ContentType", "CacheControl", "ContentDisposition", "ContentLanguage", "ContentEncoding")
@@ -33,7 +33,7 @@ class Model:
 
     def put(self, key: str, it: Object) -> str:
         """PutObject; the record's number."""
-        more = {"Tagging": urlencode(it.tags)} if it.tags else {}
+        more = {"Tagging": urlencode(it.tags, quote_via=quote)} if it.tags else {}
         answer = self._client.put_object(
             Bucket=self.bucket, Key=key, Body=it.body, Metadata=it.metadata, **it.headers, **more
         )
