@@ -31,6 +31,7 @@ from s3d.http.reply import Replier
 from s3d.http.server import S3Listener
 from s3d.operations.bodies import BodyCache
 from s3d.operations.bucket_operations import BucketOperations
+from s3d.operations.capturing import Capturing
 from s3d.operations.copies import Copies
 from s3d.operations.listings import Listings
 from s3d.operations.object_reads import ObjectReads
@@ -208,14 +209,15 @@ class Daemon:
         submitter = Submitter(self._journal.submit, asking)
         reader = ObjectReader(questions, asking, self._clock)
         cache = Cache(self._pool, questions, self._journal.submit, self._clock, settings.cache.capacity_bytes)
+        uploads = Uploads(submitter, questions)
         return Operations(
             handlers(
                 BucketOperations(submitter, questions, asking, settings.region),
                 ObjectWrites(submitter, self._bodies),
                 ObjectReads(reader, cache.keep if asking is not None else None),
-                Copies(submitter, reader, self._pool, self._digest_of, self._journal.body),
+                Copies(submitter, Capturing(reader, self._pool, self._digest_of, self._journal.body), uploads),
                 Listings(questions, asking),
-                Uploads(submitter, questions),
+                uploads,
                 UploadListings(questions, asking),
             ),
             lambda: self._journal.state_is_current,

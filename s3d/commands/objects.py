@@ -70,7 +70,11 @@ class PutObject(msgspec.Struct, frozen=True):
 
 
 class CopySource(msgspec.Struct, frozen=True):
-    """What a copy captured of its source: the record that made it (0: a remote object), its ETag and its bytes."""
+    """What a copy captured of its source: the record that made it (0: a remote object) and its bytes.
+
+    `etag`, `sha256` and `checksums` are those of the captured bytes, `source_etag` that of the whole source where it is
+    another one (a multipart object, a range).
+    """
 
     bucket: str
     key: str
@@ -80,6 +84,7 @@ class CopySource(msgspec.Struct, frozen=True):
     sha256: bytes
     extents: Extents
     checksums: dict[str, str]
+    source_etag: str = ""
 
 
 class SourceChanged(Exception):
@@ -120,7 +125,7 @@ class CopyObject(msgspec.Struct, frozen=True):
             copy_bucket=copied.bucket,
             copy_key=copied.key,
             copy_sequence=copied.sequence,
-            copy_etag=copied.etag,
+            copy_etag=copied.source_etag or copied.etag,
         )
         stream = stream_of(self.bucket, self.key)
         entry = Entry(stream, "CopyObject", encode(mutation), None, copied.sha256, copied.size)

@@ -34,6 +34,7 @@ def handlers(
         "HeadObject": reads.head_object,
         "PutObject": writes.put_object,
         "CopyObject": copies.copy_object,
+        "UploadPartCopy": copies.upload_part_copy,
         "CreateMultipartUpload": uploads.create,
         "UploadPart": uploads.upload_part,
         "CompleteMultipartUpload": uploads.complete,
