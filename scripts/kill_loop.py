@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, "tests"))
+sys.path.append(os.path.join(os.path.dirname(__file__), os.pardir, "tests"))
 
 from kill.ledger import Lost
 from kill.nursery import Nursery, StartFailed

@@ -11,6 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 from kill.nursery import Nursery
+from peers.fault_proxy import free_port
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted(
@@ -81,6 +82,36 @@ def test_the_readme_begins_with_the_two_commands():
     assert "./scripts/demo" in text
     assert "./scripts/test" in text
     assert "./scripts/test" in (ROOT / ".ci/run").read_text(), "the gate runs what the README promises"
+
+
+@pytest.mark.slow
+def test_the_tour_of_the_readme_works(tmp_path):
+    """Every command of the five-minute tour succeeds, and the remote ends up with what the edge has."""
+    tour = (ROOT / "README.md").read_text().partition("## Five minutes")[2].partition("```sh\n")[2].partition("```")[0]
+    for port in ("33333", "44444", "44445"):
+        assert port in tour
+        tour = tour.replace(port, str(free_port()))
+    admin = f"http://localhost:{free_port()}"
+    tour = tour.replace("/tmp/s3d-tour", str(tmp_path)).replace(  # the default ports may be in use here
+        "--remote http", f"--listen $EDGE_URL --admin {admin} --remote http"
+    )
+    edge_url = re.search(r"AWS_ENDPOINT_URL=(\S+)", tour)
+    assert edge_url is not None
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("S3", "AWS_"))}
+    environment |= {"EDGE_URL": edge_url[1], "S3D_ADMIN": admin, "AWS_CONFIG_FILE": os.devnull}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{tour}"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert '"PENDING"' in ran.stdout
+    listings = re.findall(r"\d+ (docs/README\.md|LICENSE)$", ran.stdout, re.MULTILINE)
+    assert listings == ["LICENSE", "docs/README.md"] * 2, ran.stdout
 
 
 @pytest.fixture

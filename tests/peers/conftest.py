@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from peers.edge import Edge, Remote
-from peers.fault_proxy import FaultProxy, _free_port
+from peers.fault_proxy import FaultProxy, free_port
 from peers.model import Model
 
 START_SECONDS_MAX = 60.0
@@ -26,7 +26,7 @@ RGW_START = os.path.join(os.path.dirname(__file__), os.pardir, os.pardir, "scrip
 @pytest.fixture(scope="session")
 def moto() -> Iterator[Remote]:
     """moto's server: an independent implementation in Python."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -46,9 +46,9 @@ def rgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
     if os.geteuid() != 0:
         pytest.skip("Ceph RGW is started by root only")
     directory = tmp_path_factory.mktemp("rgw")
-    port = _free_port()
+    port = free_port()
     try:
-        subprocess.run([RGW_START, directory, str(port), str(_free_port())], check=True)
+        subprocess.run([RGW_START, directory, str(port), str(free_port())], check=True)
         yield Remote("rgw", "127.0.0.1", port, "rgwtest", "rgwtest-secret")
     finally:
         _end_all(directory)

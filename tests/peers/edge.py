@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from peers.fault_proxy import _free_port
+from peers.fault_proxy import free_port
 
 S3D = (sys.executable, "-m", "s3d.cli.main")
 READY_SECONDS_MAX = 30.0
@@ -43,7 +43,7 @@ class Edge:
         self, directory: str, endpoint: str | None, remote: Remote | None, *, drain_seconds: float = 20
     ) -> None:
         self._log = f"{directory}/edge.log"
-        port, admin_port = _free_port(), _free_port()
+        port, admin_port = free_port(), free_port()
         self.endpoint, self.admin = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}"
         self._config = f"{directory}/edge.toml"
         with open(self._config, "w") as file:

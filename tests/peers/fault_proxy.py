@@ -26,7 +26,7 @@ class FaultProxy:
         self._thread.start()
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.silent = False
         self.cut_after_bytes: int | None = None
@@ -173,7 +173,8 @@ async def _pass(writer: asyncio.StreamWriter, piece: bytes) -> None:
         await writer.drain()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
