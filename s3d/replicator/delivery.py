@@ -75,8 +75,12 @@ class Delivery:
         self._attempt_failed = attempt_failed
 
     async def run(self) -> Outcome:
-        """Until there is an outcome."""
-        retrying = AsyncRetrying(retry=retry_if_result(_goes_on), wait=self._pause, sleep=self._sleep)
+        """Until there is an outcome. The first attempt is nearly always the last; tenacity, 40 µs, serves the rest."""
+        first = await self._attempt()
+        if not isinstance(first, (RetryAt, AwaitLink)):
+            return first
+        await self._sleep(self._pause(first))
+        retrying = AsyncRetrying(retry=retry_if_result(_goes_on), wait=self._wait, sleep=self._sleep)
         outcome: Outcome = await retrying(self._attempt)
         return outcome
 
@@ -130,9 +134,11 @@ class Delivery:
                 self._refused = failure
         return step
 
-    def _pause(self, state: RetryCallState) -> float:
+    def _wait(self, state: RetryCallState) -> float:
         assert state.outcome is not None
-        step = state.outcome.result()
+        return self._pause(state.outcome.result())
+
+    def _pause(self, step: RetryAt | AwaitLink) -> float:
         return max(0.0, step.at - self._clock.monotonic()) if isinstance(step, RetryAt) else 0.0
 
     def _sleep(self, seconds: float) -> Awaitable[None]:
