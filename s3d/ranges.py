@@ -4,7 +4,7 @@ import re
 
 from s3d.errors import S3Error
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)\s*\Z", re.IGNORECASE)
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})\s*\Z", re.IGNORECASE)  # 19 digits: more than any size has
 
 
 def resolve(text: str | None, size: int) -> tuple[int, int] | None:
