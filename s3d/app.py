@@ -29,6 +29,7 @@ from s3d.http.admin import build_admin
 from s3d.http.path import RequestPath
 from s3d.http.reply import Replier
 from s3d.http.server import S3Listener
+from s3d.operations.attributes import Attributes
 from s3d.operations.bodies import BodyCache
 from s3d.operations.bucket_operations import BucketOperations
 from s3d.operations.capturing import Capturing
@@ -40,6 +41,7 @@ from s3d.operations.perform import Operations
 from s3d.operations.standing import Standing
 from s3d.operations.submitting import Submitter
 from s3d.operations.table import handlers
+from s3d.operations.tagging import Tagging
 from s3d.operations.upload_listings import UploadListings
 from s3d.operations.uploads import Uploads
 from s3d.protocol.model import compile_service
@@ -219,6 +221,8 @@ class Daemon:
                 Listings(questions, asking),
                 uploads,
                 UploadListings(questions, asking),
+                Tagging(submitter, questions, reader, asking),
+                Attributes(reader),
             ),
             lambda: self._journal.state_is_current,
         )

@@ -4,6 +4,7 @@ import re
 
 from s3d.errors import S3Error
 
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/")
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})\s*\Z", re.IGNORECASE)  # 19 digits: more than any size has
 
 
@@ -25,6 +26,15 @@ def resolve(text: str | None, size: int) -> tuple[int, int] | None:
     if start >= size:
         raise _invalid_range(text or "", size)
     return start, min(end, size - 1) - start + 1
+
+
+def of_content(text: object) -> tuple[int, int] | None:
+    """Start and length that a Content-Range states (`bytes 0-9/100`); None when there is none."""
+    match = _CONTENT_RANGE.match(str(text)) if text else None
+    if match is None:
+        return None
+    first, last = int(match[1]), int(match[2])
+    return first, last - first + 1
 
 
 def _suffix(length: int, size: int, text: str) -> tuple[int, int]:

@@ -51,7 +51,7 @@ class Capturing:
         Raises the S3Error of a malformed source, of a condition that does not hold, or of a source that is not there.
         """
         bucket, key = parse_copy_source(given["CopySource"])
-        found = await self._reader.open(bucket, key, range_text)
+        found = await self._reader.open(bucket, key, {"Range": range_text} if range_text is not None else {})
         span = None
         try:
             _check_conditions(given, found)

@@ -5,7 +5,7 @@ tagging" in the S3 User Guide.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -114,6 +114,11 @@ def check_tagging(tagging: str) -> None:
         pairs = parse_qsl(tagging, keep_blank_values=True, strict_parsing=bool(tagging), errors="strict")
     except ValueError:
         raise _invalid_tagging("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded.") from None
+    check_tags(pairs)
+
+
+def check_tags(pairs: Sequence[tuple[str, str]]) -> None:
+    """Raise BadRequest or InvalidTag for tags that S3 would not take."""
     if len(pairs) > TAGS_MAX:
         raise S3Error("BadRequest", "Object tags cannot be greater than 10")
     if len({name for name, _ in pairs}) != len(pairs):

@@ -32,6 +32,7 @@ _OVERRIDES = {
     "ResponseContentType": "ContentType",
     "ResponseExpires": "Expires",
 }
+PARTS_MAX = 10_000
 _DEFAULT_CONTENT_TYPE = "binary/octet-stream"  # what S3 gives an object that came without one
 _REPLICATION = ("PENDING", "COMPLETED", "FAILED")
 Keep = Callable[[ObjectFact, RemoteStream], RemoteStream]
@@ -47,8 +48,8 @@ class ObjectReads:
     async def get_object(self, call: Call) -> Reply:
         """The object, or the part of it that the range names."""
         self._check(call.input)
-        range_text = call.input.get("Range")
-        found = await self._reader.open(call.bucket, call.key, range_text)
+        part = {name: call.input[name] for name in ("Range", "PartNumber") if name in call.input}
+        found = await self._reader.open(call.bucket, call.key, part)
         try:
             output, span = self._answer(call, found)
         except BaseException:
@@ -74,8 +75,8 @@ class ObjectReads:
         if "PartNumber" in given:
             if "Range" in given:
                 raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
-            if given["PartNumber"] != 1:
-                raise S3Error("InvalidPartNumber", "The requested partnumber is not satisfiable")
+            if not 1 <= given["PartNumber"] <= PARTS_MAX:
+                raise S3Error("InvalidArgument", f"Part number must be an integer between 1 and {PARTS_MAX}, inclusive")
 
     def _answer(self, call: Call, found: Found) -> tuple[dict[str, Any], tuple[int, int] | None]:
         """The output without what belongs to the body, and the span of bytes. Raises 304, 412 and 416."""
@@ -88,8 +89,10 @@ class ObjectReads:
             if_modified_since=given.get("IfModifiedSince"),
             if_unmodified_since=given.get("IfUnmodifiedSince"),
         )
-        span = ranges.resolve(given.get("Range"), found.size)
+        span = _span(given, found)
         output = object_output(found)
+        if "PartNumber" in given and found.parts:
+            output["PartsCount"] = len(found.parts)
         for name, target in _OVERRIDES.items():
             if name in given:
                 output[target] = _one_line(given[name])
@@ -97,7 +100,7 @@ class ObjectReads:
         if span is not None:
             output["ContentRange"] = f"bytes {span[0]}-{span[0] + span[1] - 1}/{found.size}"
         if given.get("ChecksumMode") == "ENABLED" and span is None:
-            output.update(_checksums(found))
+            output.update(checksums_of(found))
         return output, span
 
     def _streamed(self, call: Call, found: Found, output: dict[str, Any], span: tuple[int, int] | None) -> Reply:
@@ -108,6 +111,24 @@ class ObjectReads:
             stream = self._keep(fact, stream)
         size = found.size if span is None else span[1]
         return _reply(found, output, Bytes(size, stream=stream), span)
+
+
+def _span(given: Mapping[str, Any], found: Found) -> tuple[int, int] | None:
+    """Start and length of the bytes that are sent; None: all. What the remote sends is what it says that it is."""
+    if found.stream is not None:
+        return ranges.of_content(found.stream.output.get("ContentRange"))
+    if "PartNumber" not in given:
+        return ranges.resolve(given.get("Range"), found.size)
+    number, start = given["PartNumber"], 0
+    for part, size, _ in found.parts or ((1, found.size, ""),):
+        if part == number:
+            return start, size
+        start += size
+    raise S3Error(
+        "InvalidPartNumber",
+        "The requested partnumber is not satisfiable",
+        details={"ActualPartCount": str(len(found.parts) or 1), "PartNumberRequested": str(number)},
+    )
 
 
 def _one_line(text: str) -> str:
@@ -132,7 +153,8 @@ def object_output(found: Found) -> dict[str, Any]:
     return output
 
 
-def _checksums(found: Found) -> dict[str, str]:
+def checksums_of(found: Found) -> dict[str, str]:
+    """The object's checksum and its type, by botocore's names; empty when it has none."""
     values = {name: value for name, value in found.attributes.items() if name.startswith("Checksum") and name.isalnum()}
     for name in ("ChecksumAlgorithm", "ChecksumType"):
         values.pop(name, None)

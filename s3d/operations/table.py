@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+from s3d.operations.attributes import Attributes
 from s3d.operations.bucket_operations import BucketOperations
 from s3d.operations.copies import Copies
 from s3d.operations.listings import Listings
 from s3d.operations.object_reads import ObjectReads
 from s3d.operations.object_writes import ObjectWrites
 from s3d.operations.perform import Handler
+from s3d.operations.tagging import Tagging
 from s3d.operations.upload_listings import UploadListings
 from s3d.operations.uploads import Uploads
 
@@ -20,6 +22,8 @@ def handlers(
     listings: Listings,
     uploads: Uploads,
     upload_listings: UploadListings,
+    tagging: Tagging,
+    attributes: Attributes,
 ) -> Mapping[str, Handler]:
     """Operations by their S3 names; what is not here answers NotImplemented."""
     return {
@@ -35,6 +39,10 @@ def handlers(
         "PutObject": writes.put_object,
         "CopyObject": copies.copy_object,
         "UploadPartCopy": copies.upload_part_copy,
+        "GetObjectAttributes": attributes.get_object_attributes,
+        "GetObjectTagging": tagging.get,
+        "PutObjectTagging": tagging.put,
+        "DeleteObjectTagging": tagging.delete,
         "CreateMultipartUpload": uploads.create,
         "UploadPart": uploads.upload_part,
         "CompleteMultipartUpload": uploads.complete,

@@ -1,7 +1,9 @@
 """Where an object is, and what can be said of it: here, at the remote, absent, or unknown."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from s3d.clock import Clock, milliseconds
 from s3d.errors import S3Error, no_such_key, remote_unreachable
@@ -14,12 +16,12 @@ from s3d.view.questions import Questions
 from s3d.view.rows import BucketRow, ObjectRow, RemoteObjectRow
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, gc=False):
     """An object that exists.
 
     Its bytes are `extents` here, or come from `stream` (which must be closed), or are only at the remote (neither).
     `replication` is None for what never went through this daemon; `age_seconds` is set when the answer may be stale.
+    `parts` are (number, size, checksum) of a multipart object.
     """
 
     size: int
@@ -31,6 +33,7 @@ class Found:
     extents: Extents | None = None
     stream: RemoteStream | None = None
     age_seconds: int | None = None
+    parts: tuple[tuple[int, int, str], ...] = ()
 
 
 class ObjectReader:
@@ -51,8 +54,8 @@ class ObjectReader:
             return _local(row, key)
         return await self._ask(bucket, key, row)
 
-    async def open(self, bucket: str, key: str, range_text: str | None) -> Found:
-        """The object with its bytes, here or on their way. The range is passed on when they come from the remote.
+    async def open(self, bucket: str, key: str, part: Mapping[str, Any]) -> Found:
+        """The object with its bytes, here or on their way: then `part` (a Range, a PartNumber or empty) is passed on.
 
         Raises NoSuchKey, NoSuchBucket or a 503.
         """
@@ -66,7 +69,7 @@ class ObjectReader:
             found = await self._ask(bucket, key, row)
             if found.extents is not None:
                 return found
-        return await self._fetch(bucket, key, range_text)
+        return await self._fetch(bucket, key, part)
 
     def _settled(self, bucket: str, key: str, row: ObjectRow) -> Found | None:
         """The answer when nobody else can have changed it: our own unconfirmed write, or a bucket that is ours alone.
@@ -127,6 +130,7 @@ class ObjectReader:
             found.sequence,
             found.extents,
             age_seconds=max(0, (now_ms - row.confirmed_ms) // 1000),
+            parts=found.parts,
         )
 
     def _stale_fact(self, bucket: str, key: str, fact: RemoteObjectRow, now_ms: int) -> Found:
@@ -141,11 +145,9 @@ class ObjectReader:
             age_seconds=max(0, (now_ms - fact.seen_ms) // 1000),
         )
 
-    async def _fetch(self, bucket: str, key: str, range_text: str | None) -> Found:
+    async def _fetch(self, bucket: str, key: str, part: Mapping[str, Any]) -> Found:
         assert self._asking is not None
-        parameters = {"Bucket": bucket, "Key": key}
-        if range_text is not None:
-            parameters["Range"] = range_text
+        parameters = {"Bucket": bucket, "Key": key, **part}
         incarnation = self._asking.incarnation(bucket)
         try:
             stream = await self._asking.upstream.open("GetObject", parameters)
@@ -175,4 +177,5 @@ def _local(row: ObjectRow | None, key: str) -> Found:
         Replication(row.replication),
         row.sequence,
         row.extents,
+        parts=row.parts,
     )

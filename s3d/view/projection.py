@@ -4,6 +4,8 @@ Kinds without an entry here are durable and replicated all the same; they just c
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
 
 import apsw
 import msgspec
@@ -35,6 +37,7 @@ from s3d.view.upload_projection import (
 )
 
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 _PUT_OBJECT = """
 INSERT INTO object VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, '', '', 0)
@@ -98,11 +101,31 @@ def _delete_object(connection: apsw.Connection, record: Record, bucket: str, key
     _supersede(connection, bucket, key, mutation)
 
 
+def _set_tags(connection: apsw.Connection, record: Record, bucket: str, key: str, mutation: Mutation) -> None:
+    """Into the object's attributes where it has a row, else beside what the remote says of it."""
+    tagging = urlencode([(tag["Key"], tag["Value"]) for tag in mutation.input.get("Tagging", {}).get("TagSet", ())])
+    row = connection.execute(
+        "SELECT attributes FROM object WHERE bucket = ? AND key = ? AND present", (bucket, key)
+    ).fetchone()
+    if row is None:
+        connection.execute(
+            "INSERT OR REPLACE INTO changed_tags VALUES (?, ?, ?, ?)", (bucket, key, record.sequence, tagging)
+        )
+        return
+    attributes = {**_decode(row[0]), "Tagging": tagging}
+    if not tagging:
+        del attributes["Tagging"]
+    connection.execute(
+        "UPDATE object SET attributes = ? WHERE bucket = ? AND key = ?", (_encode(attributes), bucket, key)
+    )
+
+
 def _supersede(connection: apsw.Connection, bucket: str, key: str, mutation: Mutation) -> None:
     """What was replaced lets go of its blobs if it is confirmed; otherwise its confirmation does that."""
     if mutation.replaces:
         drop_uses(connection, mutation.replaces)
     connection.execute("DELETE FROM remote_object WHERE bucket = ? AND key = ?", (bucket, key))
+    connection.execute("DELETE FROM changed_tags WHERE bucket = ? AND key = ?", (bucket, key))
 
 
 def _create_bucket(connection: apsw.Connection, record: Record, bucket: str, key: str, _: Mutation) -> None:
@@ -119,7 +142,7 @@ def _delete_bucket(connection: apsw.Connection, record: Record, bucket: str, key
         (bucket, record.sequence, record.written_at),
     )
     abort_all(connection, record, bucket)
-    for table in ("object", "remote_object", "cached"):
+    for table in ("object", "remote_object", "changed_tags", "cached"):
         connection.execute(f"DELETE FROM {table} WHERE bucket = ?", (bucket,))  # noqa: S608 - our own names
     connection.execute("DELETE FROM remote_bucket WHERE name = ?", (bucket,))
 
@@ -139,6 +162,9 @@ def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int
     kind, bucket, key = row
     if kind in _CLOSING:
         confirm_closing(connection, sequence)
+    if kind in _TAGGING:
+        connection.execute("DELETE FROM changed_tags WHERE sequence = ?", (sequence,))
+        return
     if kind == "UploadPart":
         confirm_part(connection, sequence, confirmation.etag)
         return
@@ -195,6 +221,7 @@ def _set_replication(connection: apsw.Connection, sequence: int, replication: Re
 
 
 _CLOSING = frozenset({"CompleteMultipartUpload", "AbortMultipartUpload", "DeleteBucket"})
+_TAGGING = frozenset({"PutObjectTagging", "DeleteObjectTagging"})
 _MUTATIONS: Mapping[str, Callable[[apsw.Connection, Record, str, str, Mutation], None]] = {
     "PutObject": _put_object,
     "CopyObject": _put_object,
@@ -203,6 +230,8 @@ _MUTATIONS: Mapping[str, Callable[[apsw.Connection, Record, str, str, Mutation],
     "UploadPart": put_part,
     "CompleteMultipartUpload": _complete_upload,
     "AbortMultipartUpload": abort_upload,
+    "PutObjectTagging": _set_tags,
+    "DeleteObjectTagging": _set_tags,
     "CreateBucket": _create_bucket,
     "DeleteBucket": _delete_bucket,
 }

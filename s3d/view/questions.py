@@ -125,6 +125,11 @@ class Questions:
         )
         return [(str(row[1]), ListedObject(*row[1:]) if row[0] else None) for row in rows]
 
+    def changed_tags(self, bucket: str, key: str) -> str | None:
+        """Tags that were changed here, of an object that was made elsewhere, as x-amz-tagging; None: they were not."""
+        row = self._execute("SELECT tagging FROM changed_tags WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()
+        return str(row[0]) if row is not None else None
+
     # multipart uploads
 
     def upload(self, upload: str) -> UploadRow | None:

@@ -95,6 +95,15 @@ CREATE TABLE part (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX part_by_sequence ON part (sequence);
 
+-- Tags that were changed here, of objects whose row is not (it was made elsewhere); gone when that is confirmed.
+CREATE TABLE changed_tags (
+  bucket   TEXT    NOT NULL,
+  key      TEXT    NOT NULL,
+  sequence INTEGER NOT NULL,
+  tagging  TEXT    NOT NULL,
+  PRIMARY KEY (bucket, key)
+) STRICT, WITHOUT ROWID;
+
 -- Records that the remote has not confirmed.
 --   size    bytes of body still to be sent
 --   parked  1: waits for a person; code and message say why

@@ -13,7 +13,7 @@ from s3d.view.facts import Fact, learn
 from s3d.view.projection import fold
 from s3d.view.questions import Questions
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _FILES = ("", "-wal", "-shm")
 
 
