@@ -1,6 +1,7 @@
 """S3's two ways to write a moment: in headers and in documents."""
 
 import time
+from functools import lru_cache
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -8,7 +9,12 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def http_date(at_ms: int) -> str:
     """RFC 9110's date format, from milliseconds since 1970."""
-    t = time.gmtime(at_ms // 1000)
+    return _http_date(at_ms // 1000)
+
+
+@lru_cache(maxsize=1024)
+def _http_date(seconds: int) -> str:
+    t = time.gmtime(seconds)
     return (
         f"{_DAYS[t.tm_wday]}, {t.tm_mday:02d} {_MONTHS[t.tm_mon - 1]} {t.tm_year:04d} "
         f"{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d} GMT"

@@ -111,20 +111,43 @@ def epoch(timestamp: str) -> float | None:
         return None
 
 
-def _components(rest: str) -> dict[str, str]:
-    parts: dict[str, str] = {}
-    for item in rest.split(","):
-        name, _, value = item.partition("=")
-        name = name.strip()
-        if name in parts:
-            raise S3Error("AuthorizationHeaderMalformed", f"{_MALFORMED}{name} is repeated.")
-        parts[name] = value.strip()
+def _components(rest: str) -> Mapping[str, str]:
+    """The three components by name. Nearly every client ends with the signature: what is before it is parsed once."""
+    before, _, signature = rest.rpartition("Signature=")
+    known = _before_signature(before) if before else None
+    if known is not None and signature.isalnum():
+        return {**known, "Signature": signature}
+    parts = _split(rest)
     if parts.keys() != {"Credential", "SignedHeaders", "Signature"} or not all(parts.values()):
         raise S3Error(
             "AuthorizationHeaderMalformed",
             f"{_MALFORMED}the authorization header requires three components: "
             "Credential, SignedHeaders, and Signature.",
         )
+    return parts
+
+
+@lru_cache(maxsize=256)
+def _before_signature(text: str) -> Mapping[str, str] | None:
+    """Credential and SignedHeaders of a text that ends where the signature's name begins; None: it is not so plain."""
+    text = text.rstrip()
+    if not text.endswith(","):
+        return None
+    try:
+        parts = _split(text[:-1])
+    except S3Error:
+        return None
+    return parts if parts.keys() == {"Credential", "SignedHeaders"} and all(parts.values()) else None
+
+
+def _split(text: str) -> dict[str, str]:
+    parts: dict[str, str] = {}
+    for item in text.split(","):
+        name, _, value = item.partition("=")
+        name = name.strip()
+        if name in parts:
+            raise S3Error("AuthorizationHeaderMalformed", f"{_MALFORMED}{name} is repeated.")
+        parts[name] = value.strip()
     return parts
 
 

@@ -136,13 +136,14 @@ class Verifier:
         signing_key = self._signing_keys.key(claim.access_key if secret else "", secret or _NOBODY, claim.scope)
         if claim.expires_seconds is not None:
             pairs = [pair for pair in pairs if canonical.decode(pair[0]).lower() != "x-amz-signature"]
-        path, query = canonical.encoded_path(raw_path), canonical.encoded_query(pairs)
+        path, query = canonical.encoded_path(raw_path), canonical.encoded_query(pairs) if pairs else ""
         request = canonical.canonical_request(method, path, query, fields, claim.signed, content_sha256)
         text = canonical.string_to_sign(ALGORITHM, claim.timestamp, claim.scope, request)
         good = same(signature(signing_key, text), claim.signature)
-        sent_query = canonical.query_as_sent(pairs)
-        if not good and (path != raw_path or query != sent_query):
-            sent = canonical.canonical_request(method, raw_path, sent_query, fields, claim.signed, content_sha256)
+        if not good and (path != raw_path or query != canonical.query_as_sent(pairs)):
+            sent = canonical.canonical_request(
+                method, raw_path, canonical.query_as_sent(pairs), fields, claim.signed, content_sha256
+            )
             sent_text = canonical.string_to_sign(ALGORITHM, claim.timestamp, claim.scope, sent)
             good = same(signature(signing_key, sent_text), claim.signature)
         if secret is None:

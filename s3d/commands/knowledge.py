@@ -36,23 +36,36 @@ class Need(Exception):
 
 
 class Knowledge:
-    """Questions to the state that a decision is taken on."""
+    """Questions to the state that a decision is taken on.
+
+    Buckets that exist are remembered between decisions, because every decision asks for one and hardly any record
+    changes one. Whoever changes the state calls `forget_buckets` where a bucket may be touched.
+    """
 
     def __init__(self, questions: Questions, *, has_remote: bool) -> None:
         self.questions = questions
         self.has_remote = has_remote
+        self._present: dict[str, BucketRow] = {}
+
+    def forget_buckets(self) -> None:
+        """Something may have changed a bucket: look again."""
+        self._present.clear()
 
     def existing_bucket(self, name: str, since_ms: int) -> BucketRow:
         """The bucket, which exists.
 
         Raises NoSuchBucket, or Need when only a remote answer newer than `since_ms` could tell.
         """
+        known = self._present.get(name)
+        if known is not None:
+            return known
         row = self.questions.bucket(name)
         if row is None:
             if self.has_remote:
                 raise Need(NeedBucket(name))
             raise no_such_bucket(name)
         if row.present:
+            self._present[name] = row
             return row
         if 0 < row.seen_ms < since_ms:
             raise Need(NeedBucket(name))

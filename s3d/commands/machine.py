@@ -2,13 +2,14 @@
 
 import typing
 
-from journal import Decision
+from journal import Decision, Record
 from s3d.commands.knowledge import Command, Knowledge
 from s3d.view.facts import Fact
 from s3d.view.view import View
 
 _FACTS: tuple[type, ...] = typing.get_args(Fact)
 _NOTHING = Decision()
+_LEAVE_BUCKETS_ALONE = frozenset({"PutObject", "CopyObject", "DeleteObject", "UploadPart"})
 
 
 class StateMachine:
@@ -18,10 +19,7 @@ class StateMachine:
         self._view = view
         self._knowledge = Knowledge(view.questions, has_remote=has_remote)
         self.begin = view.begin
-        self.fold = view.fold
         self.publish = view.publish
-        self.revert = view.revert
-        self.discard = view.discard
 
     @property
     def position(self) -> int:
@@ -29,6 +27,20 @@ class StateMachine:
 
     def decide(self, command: Command | Fact, sequence: int, now_ms: int) -> Decision:
         if isinstance(command, _FACTS):
+            self._knowledge.forget_buckets()
             self._view.learn(typing.cast("Fact", command))  # not a record: it may be lost, and is then unknown
             return _NOTHING
         return typing.cast("Command", command).decide(self._knowledge, now_ms)
+
+    def fold(self, record: Record) -> None:
+        if record.kind not in _LEAVE_BUCKETS_ALONE:
+            self._knowledge.forget_buckets()
+        self._view.fold(record)
+
+    def revert(self) -> None:
+        self._knowledge.forget_buckets()  # one of them may have been made by the batch that is taken back
+        self._view.revert()
+
+    def discard(self) -> None:
+        self._knowledge.forget_buckets()
+        self._view.discard()
