@@ -142,13 +142,14 @@ def _common_output(call: Call, page: Page, entries_max: int, owner: dict[str, st
 
 
 def _contents(objects: list[ListedObject], owner: dict[str, str] | None) -> list[dict[str, Any]]:
-    """Entries for the serializer; many objects of one moment share its text."""
+    """Entries for the serializer; the objects of a second share its text."""
     texts: dict[int, str] = {}
     entries: list[dict[str, Any]] = []
     for one in objects:
-        moment = texts.get(one.modified_ms)
+        second = one.modified_ms // 1000
+        moment = texts.get(second)
         if moment is None:
-            moment = texts[one.modified_ms] = iso_date(one.modified_ms)
+            moment = texts[second] = iso_date(one.modified_ms)
         entry = {
             "Key": one.key,
             "LastModified": moment,

@@ -101,13 +101,15 @@ def behind_prefix(prefix: str) -> str | None:
 
 def _take(page: Page, run: Run, request: ListRequest) -> Start | None:
     """Put a run's entries on the page; where to go on, None at the end of the listing or of the page."""
+    if not request.delimiter:
+        return _take_all(page, run, request)
     for listed in run.objects:
         if len(page.objects) + len(page.prefixes) == request.entries_max:
             page.next = Start(page.last, inclusive=False)
             if page.prefixes and page.last == page.prefixes[-1]:
                 page.next = Start(behind_prefix(page.last) or listed.key, inclusive=True)
             return None
-        rolled = _common_prefix(listed.key, request) if request.delimiter else None
+        rolled = _common_prefix(listed.key, request)
         if rolled is None:
             page.objects.append(listed)
             page.last = listed.key
@@ -116,6 +118,18 @@ def _take(page: Page, run: Run, request: ListRequest) -> Start | None:
         page.last = rolled
         behind = behind_prefix(rolled)
         return Start(behind, inclusive=True) if behind is not None else None
+    return run.next
+
+
+def _take_all(page: Page, run: Run, request: ListRequest) -> Start | None:
+    """The same where nothing is rolled up: as much as fits, at once."""
+    room = request.entries_max - len(page.objects)
+    page.objects += run.objects[:room]
+    if page.objects:
+        page.last = page.objects[-1].key
+    if len(run.objects) > room:
+        page.next = Start(page.last, inclusive=False)
+        return None
     return run.next
 
 
