@@ -10,6 +10,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -49,6 +50,7 @@ from s3d.protocol.parser import Parser
 from s3d.protocol.router import Router
 from s3d.protocol.serializer import Serializer
 from s3d.queries.asking import Asking
+from s3d.queries.buckets import existing_bucket
 from s3d.queries.caching import Cache
 from s3d.queries.objects import ObjectReader
 from s3d.replication import Replication
@@ -215,7 +217,7 @@ class Daemon:
         return Operations(
             handlers(
                 BucketOperations(submitter, questions, asking, settings.region),
-                ObjectWrites(submitter, self._bodies),
+                ObjectWrites(submitter, self._bodies, partial(existing_bucket, questions, asking)),
                 ObjectReads(reader, cache.keep if asking is not None else None),
                 Copies(submitter, Capturing(reader, self._pool, self._digest_of, self._journal.body), uploads),
                 Listings(questions, asking),

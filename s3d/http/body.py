@@ -60,6 +60,11 @@ class RequestBody:
         )
         self._blob: BlobWriter | None = None
 
+    @property
+    def is_awaited(self) -> bool:
+        """See `IncomingBody.is_awaited`."""
+        return self._continue_to is not None
+
     async def document(self, bytes_max: int) -> bytes:
         """A small document, whole. Raises MaxMessageLengthExceeded."""
         length = self._claims.content_length

@@ -14,6 +14,10 @@ from s3d.values import Extents
 class IncomingBody(Protocol):
     """A request's body, not read yet: an operation that refuses never reads it."""
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the client sends it only when it is told to: then a refusal saves it the whole upload."""
+
     async def receive(self) -> ReceivedBody:
         """Read and verify everything; large bodies are durable in a blob when this returns.
 

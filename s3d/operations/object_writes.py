@@ -1,6 +1,6 @@
 """PutObject, DeleteObject, DeleteObjects."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -50,15 +50,21 @@ _STORAGE_CLASSES = frozenset(
 
 
 class ObjectWrites:
-    """Operations that write objects from what the client sends."""
+    """Operations that write objects from what the client sends.
 
-    def __init__(self, submitter: Submitter, bodies: BodyCache) -> None:
+    `look_for` raises what a missing bucket's requests are told.
+    """
+
+    def __init__(self, submitter: Submitter, bodies: BodyCache, look_for: Callable[[str], Awaitable[object]]) -> None:
         self._submitter = submitter
         self._bodies = bodies
+        self._look_for = look_for
 
     async def put_object(self, call: Call) -> Reply:
         """Body durable, then the record, then the answer."""
         kept = kept_input(call.input)
+        if call.body.is_awaited:  # the decision looks again; this is to refuse before gigabytes are sent
+            await self._look_for(call.bucket)
         body = await call.body.receive()
         command = PutObject(call.bucket, call.key, kept, body, origin_of(call))
         try:
