@@ -158,14 +158,14 @@ class CompleteUpload(msgspec.Struct, frozen=True):
         if self.if_match is not None or self.if_none_match is not None:
             current = state.current_etag(bucket, self.key, row, self.origin.since_ms)
             check_write(current, if_match=self.if_match, if_none_match=self.if_none_match)
-        parts = self._checked_parts(state, upload)
+        parts, checksums_of_parts = self._checked_parts(state, upload)
         size = sum(part.size for part in parts)
         if self.claimed_size is not None and self.claimed_size != size:
             raise S3Error(
                 "InvalidRequest",
                 "The provided 'x-amz-mp-object-size' header value does not match what was computed.",
             )
-        checksums, kind = _object_checksums(upload, parts)
+        checksums, kind = _object_checksums(upload, parts, checksums_of_parts)
         self._check_claims(checksums, kind)
         completed = Completed(_multipart_etag(parts), checksums, kind)
         mutation = _mutation(
@@ -176,7 +176,9 @@ class CompleteUpload(msgspec.Struct, frozen=True):
             etag=completed.etag,
             checksums=checksums,
             extents=_all_extents(parts),
-            parts=tuple((part.number, part.size, part.checksum_of(upload.checksum_algorithm)) for part in parts),
+            parts=tuple(
+                (part.number, part.size, checksum) for part, checksum in zip(parts, checksums_of_parts, strict=True)
+            ),
             replaces=row.sequence if row is not None else 0,
             replaces_etag=row.etag if row is not None else "",
         )
@@ -198,8 +200,11 @@ class CompleteUpload(msgspec.Struct, frozen=True):
             kept["IfNoneMatch"] = self.if_none_match
         return kept
 
-    def _checked_parts(self, state: Knowledge, upload: UploadRow) -> list[PartRow]:
-        """The parts that the client names, as they are. Raises what S3 raises, in its order."""
+    def _checked_parts(self, state: Knowledge, upload: UploadRow) -> tuple[list[PartRow], list[str]]:
+        """The parts that the client names, as they are, and of each the checksum that the upload was begun with.
+
+        Raises what S3 raises, in its order. Each part is decoded once: there may be 10,000.
+        """
         numbers = [part.number for part in self.parts]
         if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
             raise S3Error(
@@ -208,7 +213,8 @@ class CompleteUpload(msgspec.Struct, frozen=True):
                 details={"UploadId": self.upload},
             )
         known = {part.number: part for part in state.questions.parts(self.upload)}
-        parts = [self._checked_part(claimed, known.get(claimed.number), upload) for claimed in self.parts]
+        checked = [self._checked_part(claimed, known.get(claimed.number), upload) for claimed in self.parts]
+        parts = [part for part, _ in checked]
         for part in parts[:-1]:
             if part.size < PART_BYTES_MIN:
                 raise S3Error(
@@ -221,9 +227,9 @@ class CompleteUpload(msgspec.Struct, frozen=True):
                         "ETag": part.etag,
                     },
                 )
-        return parts
+        return parts, [checksum for _, checksum in checked]
 
-    def _checked_part(self, claimed: ClaimedPart, part: PartRow | None, upload: UploadRow) -> PartRow:
+    def _checked_part(self, claimed: ClaimedPart, part: PartRow | None, upload: UploadRow) -> tuple[PartRow, str]:
         if part is None or claimed.etag.strip('"') != part.etag:
             raise _invalid_part(self.upload, claimed)
         algorithm = upload.checksum_algorithm
@@ -233,10 +239,11 @@ class CompleteUpload(msgspec.Struct, frozen=True):
                 f"The upload was created using a {algorithm.lower()} checksum. The complete request must include the "
                 f"checksum for each part. It was missing for part {claimed.number} in the request.",
             )
+        checksums = part.checksums
         for name, value in claimed.checksums.items():
-            if part.checksums.get(name) != value:
+            if checksums.get(name) != value:
                 raise _invalid_part(self.upload, claimed)
-        return part
+        return part, checksums.get(f"Checksum{algorithm}", "")
 
     def _check_claims(self, checksums: dict[str, str], kind: str) -> None:
         if self.claimed_type and checksums and self.claimed_type != kind:
@@ -302,15 +309,17 @@ def _multipart_etag(parts: list[PartRow]) -> str:
     return f"{md5.hexdigest()}-{len(parts)}"
 
 
-def _object_checksums(upload: UploadRow, parts: list[PartRow]) -> tuple[dict[str, str], str]:
+def _object_checksums(upload: UploadRow, parts: list[PartRow], checksums: list[str]) -> tuple[dict[str, str], str]:
     """The object's checksum and its type; nothing when a part lacks the upload's algorithm."""
     algorithm, kind = upload.checksum_algorithm, upload.checksum_type
-    name = f"Checksum{algorithm}"
-    if any(name not in part.checksums for part in parts):
+    if not all(checksums):
         return {}, kind
     if kind == "COMPOSITE":
-        return {name: composite(algorithm, (part.checksums[name] for part in parts))}, kind
-    return {name: combine(algorithm, ((part.checksums[name], part.size) for part in parts))}, kind
+        value = composite(algorithm, checksums)
+    else:
+        sizes = (part.size for part in parts)
+        value = combine(algorithm, zip(checksums, sizes, strict=True))
+    return {f"Checksum{algorithm}": value}, kind
 
 
 def checksum_type(algorithm: str, asked: str | None) -> str:

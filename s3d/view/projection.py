@@ -23,7 +23,7 @@ from s3d.events import (
     decode_parked,
     decode_resumed,
 )
-from s3d.values import BlobBytes, Replication, split_stream, split_upload_stream
+from s3d.values import Replication, split_stream, split_upload_stream
 from s3d.view.upload_projection import (
     abort_all,
     abort_upload,
@@ -34,6 +34,7 @@ from s3d.view.upload_projection import (
     create_upload,
     drop_uses,
     put_part,
+    use_blobs,
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -85,9 +86,7 @@ def _put_object(connection: apsw.Connection, record: Record, bucket: str, key: s
             _encode(mutation.parts) if mutation.parts else None,
         ),
     )
-    for extent in mutation.extents:
-        if isinstance(extent, BlobBytes):
-            connection.execute("INSERT OR IGNORE INTO blob_use VALUES (?, ?)", (record.sequence, extent.blob))
+    use_blobs(connection, record.sequence, mutation.extents)
     _supersede(connection, bucket, key, mutation)
 
 

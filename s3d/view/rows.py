@@ -116,10 +116,6 @@ class PartRow(msgspec.Struct, frozen=True, gc=False):
         """In base64, by botocore's names."""
         return _checksums.decode(self.checksums_json)
 
-    def checksum_of(self, algorithm: str) -> str:
-        """The checksum of one algorithm; empty when there is none."""
-        return self.checksums.get(f"Checksum{algorithm}", "")
-
     @property
     def extents(self) -> Extents:
         """Where the bytes are."""

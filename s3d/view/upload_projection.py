@@ -9,7 +9,7 @@ import msgspec
 
 from journal import Record
 from s3d.events import Mutation
-from s3d.values import BlobBytes, UploadState
+from s3d.values import BlobBytes, Extents, UploadState
 
 COMPLETED_KEPT_RECORDS = 100_000  # for so long a repeated Complete is answered like the first one
 DEFAULT_ALGORITHM = "CRC64NVME"
@@ -52,9 +52,7 @@ def put_part(connection: apsw.Connection, record: Record, _bucket: str, _key: st
             _encode(mutation.extents) if mutation.extents else None,
         ),
     )
-    for extent in mutation.extents:
-        if isinstance(extent, BlobBytes):
-            connection.execute("INSERT OR IGNORE INTO blob_use VALUES (?, ?)", (record.sequence, extent.blob))
+    use_blobs(connection, record.sequence, mutation.extents)
     if mutation.replaces:
         drop_uses(connection, mutation.replaces)
 
@@ -106,6 +104,13 @@ def confirm_closing(connection: apsw.Connection, sequence: int) -> None:
             drop_uses(connection, int(str(part)))
         if state == UploadState.ABORTED:
             connection.execute("DELETE FROM upload WHERE upload = ?", (upload,))
+
+
+def use_blobs(connection: apsw.Connection, sequence: int, extents: Extents) -> None:
+    """A record needs the blobs that its bytes are in; an object of 10,000 parts needs as many."""
+    uses = [(sequence, extent.blob) for extent in extents if isinstance(extent, BlobBytes)]
+    if uses:
+        connection.executemany("INSERT OR IGNORE INTO blob_use VALUES (?, ?)", uses)
 
 
 def drop_uses(connection: apsw.Connection, sequence: int) -> None:
