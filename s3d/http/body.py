@@ -23,6 +23,7 @@ from s3d.errors import S3Error, slow_down
 from s3d.values import BlobBytes
 
 PIECE_BYTES = 256 * 1024
+IDLE_SECONDS = 60.0  # a client that stops in the middle holds memory, a blob and a descriptor
 Buffer = bytes | bytearray | memoryview
 
 
@@ -46,7 +47,9 @@ class RequestBody:
         inline_bytes_max: int,
         object_bytes_max: int,
         continue_to: Transport | None,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
+        self._idle_seconds = idle_seconds
         self._content = content
         self._claims = claims
         self._pool = pool
@@ -127,10 +130,7 @@ class RequestBody:
 
     async def _receive_small(self, length: int) -> ReceivedBody:
         if self._decoder is None and length:
-            try:
-                data = await self._read_small(length)
-            except (asyncio.IncompleteReadError, ClientError, ConnectionError, HTTPException) as error:
-                raise _incomplete() from error
+            data = await self._read_small(length)
         else:
             data = b"".join([piece async for piece in self._pieces()])
         digests = digest_whole(data, self._claims, self._trailers())
@@ -140,7 +140,7 @@ class RequestBody:
         content = self._content
         if content.total_bytes == length and content.exception() is None:
             return content.read_nowait(length)  # it came with its head, as small bodies do
-        return await content.readexactly(length)
+        return b"".join([piece async for piece in self._pieces()])
 
     async def _receive_large(self) -> ReceivedBody:
         try:
@@ -183,7 +183,7 @@ class RequestBody:
     async def _pieces(self) -> AsyncIterator[Buffer]:
         """The body's bytes, unframed and (where they are signed) verified."""
         try:
-            while data := await self._content.readany():
+            while data := await self._next():
                 if self._decoder is None:
                     yield data
                     continue
@@ -191,6 +191,18 @@ class RequestBody:
                     yield piece
         except (ClientError, ConnectionError, HTTPException) as error:
             raise _incomplete() from error
+
+    async def _next(self) -> bytes:
+        """What comes next, however little, but not however late."""
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                return await self._content.readany()
+        except TimeoutError:
+            raise S3Error(
+                "RequestTimeout",
+                "Your socket connection to the server was not read from or written to within the timeout period. "
+                "Idle connections will be closed.",
+            ) from None
 
     def _trailers(self) -> dict[str, str] | None:
         return self._decoder.finish() if self._decoder is not None else None
