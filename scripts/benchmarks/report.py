@@ -42,7 +42,7 @@ def lines(found: Found) -> list[dict[str, Any]]:
                 entry["cpu_us"] = statistics.median(found.cpu_us[name])
             if reference and reference != name and (ratio := found.ratio(name, reference)) is not None:
                 entry |= {"of": reference, "ratio": ratio[0], "ratio_least": ratio[1], "ratio_greatest": ratio[2]}
-            if server != "baseline" and (ratio := found.ratio(name, f"{series} baseline")) is not None:
+            if server not in {"bare", "baseline"} and (ratio := found.ratio(name, f"{series} baseline")) is not None:
                 entry["of_baseline"] = ratio[0]
             result.append(entry)
     values = found.series["append"]

@@ -98,7 +98,7 @@ class _Run:
     def _prepare(self) -> None:
         """Buckets, signed requests and the objects that GET asks for."""
         self._say("signing requests")
-        count = max(self._plan.list_objects, int(self._plan.rounds * self._plan.seconds * 12_000))
+        count = max(self._plan.list_objects, 20_000)  # after so many, keys are written again
         for server in self._daemons:
             self.found.memory_mib[f"{server.name}, at start"] = server.resident_mib()
             signer = Signer(f"127.0.0.1:{server.port}")
