@@ -37,9 +37,12 @@ class BlobPool:
         """
         writer = self.files.begin()
         self.pin(writer.id)
+        making = asyncio.ensure_future(self.run(writer.create))
         try:
-            await self.run(writer.create)
+            await asyncio.shield(making)
         except BaseException:
+            await asyncio.wait([making])  # a thread cannot be cancelled: it may have made the file by now
+            await self.run(writer.abort)
             self.release(writer.id)
             raise
         return writer
