@@ -18,6 +18,7 @@ from journal.errors import (
     StateBehind,
     StreamChanged,
 )
+from journal.files import BaseInfo, FileInfo
 from journal.follower import Follower
 from journal.inspection import Inspection, inspect
 from journal.journal import Journal
@@ -29,10 +30,12 @@ from journal.writer import Appended, State
 __all__ = [
     "Appended",
     "Backend",
+    "BaseInfo",
     "CommitAmbiguous",
     "Decision",
     "DiskFull",
     "Entry",
+    "FileInfo",
     "Follower",
     "Head",
     "Identity",

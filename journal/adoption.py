@@ -23,7 +23,7 @@ from journal.disk import Disk, RealDisk
 from journal.errors import JournalDamaged, JournalError
 from journal.mark import MARK_NAME, Mark, MarkFile
 from journal.opening import DATABASE_NAME, FILE_NUMBER, close_quietly, compare, explain, renew_log, take_lock
-from journal.record import Head
+from journal.record import Head, genesis
 from journal.set_aside import set_aside
 from journal.verify import verify_chain
 
@@ -73,7 +73,7 @@ def _look(disk: Disk, directory: str) -> Head:
         head = read_head(connection, identity)
         _refuse_good_mark(disk, directory, connection, identity, head)
         check_pages(connection)
-        verify_chain(identity, read_all(connection), head)
+        verify_chain(Head(0, genesis(identity.instance)), read_all(connection), head)
         return head
     finally:
         connection.close()

@@ -30,7 +30,7 @@ from journal.errors import JournalDamaged, JournalError, JournalForeign
 from journal.mark import MARK_BYTES, MARK_NAME, Mark, newest_slot
 from journal.opening import DATABASE_NAME, LOCK_NAME, compare, explain
 from journal.readers import checked_body, rows
-from journal.record import Head, Record
+from journal.record import Head, Record, genesis
 from journal.verify import ADVICE, verify_chain
 
 _COPY_ATTEMPTS = 10
@@ -64,7 +64,7 @@ class Inspection:
         Raises JournalDamaged or JournalShortened, naming the first record affected where that is known.
         """
         check_pages(self._connection)
-        count = verify_chain(self.identity, self.records(), self.head)
+        count = verify_chain(Head(0, genesis(self.identity.instance)), self.records(), self.head)
         for (sequence,) in rows(self._connection, "SELECT sequence FROM record WHERE body IS NOT NULL"):
             self.body(sequence)
         if self.mark is not None:

@@ -14,13 +14,15 @@ import contextlib
 import heapq
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from journal.backend import Backend, Identity
 from journal.errors import CommitAmbiguous, JournalClosed, JournalDamaged
+from journal.files import BaseInfo, FileInfo
 from journal.follower import Follower
 from journal.record import Entry, Head, Record
-from journal.thread import WriterThread
+from journal.thread import Errand, WriterThread
 from journal.verify import verify_backend
 from journal.writer import (
     AdvanceFollower,
@@ -51,6 +53,8 @@ class Journal:
         self._waited = 0
         self._writer: WriterThread | None = None
         self._closed = False
+        self._upkeep = asyncio.Lock()
+        self._beside_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-beside")
         self._head = committer.head
         self.failure: CommitAmbiguous | None = None
 
@@ -182,6 +186,57 @@ class Journal:
         """A record's inline body, or None. Blocks on the disk; allowed on any thread."""
         return self._backend.body(sequence)
 
+    # files
+
+    @property
+    def directory(self) -> str:
+        """Where base files are to be put; empty when the backend has no directory."""
+        return self._backend.directory
+
+    def files(self) -> list[FileInfo]:
+        """Every file of the journal, oldest first; the last one is the active one."""
+        return self._backend.files()
+
+    def base(self) -> BaseInfo | None:
+        """The base that was recorded last."""
+        return self._backend.base()
+
+    async def seal(self, number: int) -> None:
+        """Give up the inline bodies of a closed file; the owner has moved those that it needs. Blocks no writer long.
+
+        Raises JournalError when the file is active or unknown, DiskFull, JournalDamaged when it does not verify.
+        """
+        async with self._upkeep:
+            await self._beside(self._backend.copy_sealed, number)
+            await self._on_writer(lambda: self._backend.seal(number))
+
+    async def record_base(self, base: BaseInfo) -> None:
+        """Remember a base, whose file lies synced in `directory`; the file of the one before it is removed.
+
+        Raises JournalError when the file or the position is not what `base` says.
+        """
+        async with self._upkeep:
+            await self._beside(self._backend.check_base, base)
+            await self._on_writer(lambda: self._backend.record_base(base))
+
+    async def drop(self, number: int) -> None:
+        """Forget the oldest file. Raises JournalError unless it is the oldest, not active, and the base covers it."""
+        async with self._upkeep:
+            await self._on_writer(lambda: self._backend.drop(number))
+
+    async def _beside(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Work that takes long, on a thread of its own."""
+        if self._writer is None:
+            raise JournalClosed("the journal is closed")
+        await self._loop.run_in_executor(self._beside_thread, function, *arguments)
+
+    async def _on_writer(self, function: Callable[[], None]) -> None:
+        if self._writer is None:
+            raise JournalClosed("the journal is closed")
+        future: asyncio.Future[Appended] = self._loop.create_future()
+        self._writer.put(Errand(function, future))
+        await future
+
     def follow(self, name: str) -> Follower:
         """A follower at its durable position, 0 when the name is new."""
         return Follower(self, name, self._positions.get(name, 0))
@@ -198,7 +253,7 @@ class Journal:
         await waiter
 
     async def verify(self) -> int:
-        """Follow the whole chain from its genesis; the number of records.
+        """Follow the chain of all that is still there; the number of records.
 
         Raises JournalDamaged naming the first record that does not follow.
         """
@@ -206,7 +261,7 @@ class Journal:
         return await self._loop.run_in_executor(None, verify_backend, self._backend, head)
 
     async def records(self, after: int = 0, page: int = 1000) -> AsyncIterator[Record]:
-        """Every record after `after` that is durable now, read in pages off the loop."""
+        """Every record after `after` that is durable now and still there, read in pages off the loop."""
         last = self._head.sequence
         while after < last:
             found = await self._loop.run_in_executor(None, self._backend.read, after, min(page, last - after))
@@ -226,6 +281,7 @@ class Journal:
             writer.put(gathered)
         writer.stop()
         await self._loop.run_in_executor(None, writer.join)
+        await self._loop.run_in_executor(None, self._beside_thread.shutdown)
         await asyncio.sleep(0)  # let the last batch's answers be delivered
         self._closed = True
         self._end_waiting()

@@ -219,7 +219,7 @@ def _look(disk: Disk, directory: str, vfs: str | None, *, has_mark: bool) -> Hea
                 hint="restore the file `mark`; if the journal verifies, `s3d journal adopt` writes a new one",
             )
         check_pages(connection)
-        verify_chain(identity, read_all(connection), head)
+        verify_chain(Head(0, genesis(identity.instance)), read_all(connection), head)
         return head
     finally:
         connection.close()

@@ -17,12 +17,14 @@ from journal.backend import Identity
 from journal.ballast import Ballast
 from journal.database import PAGE_SIZE_BYTES, checkpoint_all
 from journal.disk import Disk, DiskFile, RealDisk
-from journal.errors import CommitAmbiguous, DiskFull, JournalClosed, JournalError
+from journal.errors import CommitAmbiguous, DiskFull, JournalClosed, JournalDamaged, JournalError
+from journal.files import ACTIVE, BaseInfo, FileInfo
 from journal.mark import Mark
 from journal.opening import DATABASE_NAME, FILE_NUMBER, Opened, open_or_create, take_lock
 from journal.readers import Readers, checked_body, rows
-from journal.record import Head, Record
+from journal.record import Head, Record, genesis
 
+FILE_BYTES_MAX = 64 * 1024 * 1024
 CHECKPOINT_WAL_BYTES = 4 * 1024 * 1024  # a checkpoint of so much holds the writer about 10 ms
 CHECKPOINT_IDLE_BYTES = 256 * 1024
 MARK_SYNC_SECONDS = 0.05  # with the writer's longest wait of 50 ms, the 100 ms that docs/semantics.md states
@@ -62,6 +64,7 @@ class SqliteBackend:
         synchronous: str = "FULL",
         mark_strict: bool = False,
         ballast_bytes: int = 32 * 1024 * 1024,
+        file_bytes_max: int = FILE_BYTES_MAX,
         checkpoint_wal_bytes: int = CHECKPOINT_WAL_BYTES,
         checkpoint_idle_bytes: int = CHECKPOINT_IDLE_BYTES,
         monotonic: Callable[[], float] = time.monotonic,
@@ -74,6 +77,7 @@ class SqliteBackend:
         self._synchronous = synchronous
         self._mark_strict = mark_strict
         self._ballast = Ballast(self._disk, directory, ballast_bytes)
+        self._file_bytes_max = file_bytes_max
         self._checkpoint_wal_bytes = checkpoint_wal_bytes
         self._checkpoint_idle_bytes = checkpoint_idle_bytes
         self._monotonic = monotonic
@@ -259,6 +263,46 @@ class SqliteBackend:
 
     def positions(self) -> dict[str, int]:
         return {str(name): int(position) for name, position in rows(self._reader(), _POSITIONS)}
+
+    # files: one, so far
+
+    @property
+    def directory(self) -> str:
+        return self._directory
+
+    def files(self) -> list[FileInfo]:
+        state = self._state
+        size_bytes = self._disk.size_bytes(self._path)
+        last = self.pick([state.head.sequence])
+        written = last[0].written_at if last else 0
+        return [FileInfo(FILE_NUMBER, DATABASE_NAME, ACTIVE, 1, state.head.sequence, size_bytes, 0, written)]
+
+    def origin(self) -> Head:
+        return Head(0, genesis(self.identity.instance))
+
+    def base(self) -> BaseInfo | None:
+        return None
+
+    def base_path(self) -> str:
+        raise JournalDamaged("there is no base")
+
+    def check_file(self, number: int) -> None:
+        pass
+
+    def copy_sealed(self, number: int) -> None:
+        raise JournalError(f"file {number} is active")
+
+    def seal(self, number: int) -> None:
+        raise JournalError(f"file {number} is active")
+
+    def check_base(self, base: BaseInfo) -> None:
+        raise JournalError("this journal has one file")
+
+    def record_base(self, base: BaseInfo) -> None:
+        raise JournalError("this journal has one file")
+
+    def drop(self, number: int) -> None:
+        raise JournalError(f"file {number} is active")
 
     def _reader(self) -> apsw.Connection:
         connection = self._state.connection

@@ -4,11 +4,14 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
 
 from journal.backend import Backend
-from journal.errors import CommitAmbiguous
+from journal.errors import CommitAmbiguous, JournalClosed, JournalError
 from journal.record import Head
-from journal.writer import Committer, Outcome, Submission
+from journal.writer import Appended, Committer, Outcome, Submission
 
 BATCH_COMMANDS_MAX = 256
 WAIT_SECONDS = 0.05  # after a batch: soon enough for the mark's sync
@@ -16,6 +19,13 @@ WAIT_IDLE_SECONDS = 1.0  # when nothing is going on there is only the ballast to
 _log = logging.getLogger(__name__)
 
 Deliver = Callable[[list[Outcome], Head], None]
+
+
+class Errand(msgspec.Struct, gc=False):
+    """Something that only this thread may do, between two batches; its answer goes out as a command's would."""
+
+    function: Callable[[], None]
+    token: Any
 
 
 class WriterThread(threading.Thread):
@@ -39,12 +49,13 @@ class WriterThread(threading.Thread):
         self._deliver = deliver
         self._failed = failed
         self._observe = observe
-        self._queue: queue.SimpleQueue[Sequence[Submission] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Sequence[Submission] | Errand | None] = queue.SimpleQueue()
+        self._errands: list[Errand] = []
         self._stopping = False
         self._told = False
 
-    def put(self, submissions: Sequence[Submission]) -> None:
-        """Hand over commands, from any thread."""
+    def put(self, submissions: Sequence[Submission] | Errand) -> None:
+        """Hand over commands or an errand, from any thread."""
         self._queue.put(submissions)
 
     def stop(self) -> None:
@@ -57,6 +68,8 @@ class WriterThread(threading.Thread):
             submissions = self._next_batch(wait_seconds)
             for first in range(0, len(submissions), BATCH_COMMANDS_MAX):
                 self._run_batch(submissions[first : first + BATCH_COMMANDS_MAX])
+            while self._errands:
+                self._run_errand(self._errands.pop(0))
             if not submissions:
                 self._committer.mend()
             self._settle(idle=not submissions)
@@ -73,6 +86,9 @@ class WriterThread(threading.Thread):
         while True:
             if taken is None:
                 self._stopping = True
+                return batch
+            if isinstance(taken, Errand):
+                self._errands.append(taken)
                 return batch
             batch.extend(taken)
             if len(batch) >= BATCH_COMMANDS_MAX:
@@ -93,6 +109,21 @@ class WriterThread(threading.Thread):
                 self._observe(len(submissions), self._committer.head.sequence)
         except BaseException as error:  # noqa: BLE001 - somebody may be waiting for ever now
             self._crashed(error)
+        self._tell()
+
+    def _run_errand(self, errand: Errand) -> None:
+        outcome: Appended | BaseException = Appended((), None)
+        try:
+            if self._committer.failure is not None:
+                raise JournalClosed("the journal has stopped after a failed COMMIT")
+            errand.function()
+        except CommitAmbiguous as error:
+            self._committer.failure = outcome = error
+        except JournalError as error:
+            outcome = error
+        except BaseException as error:  # noqa: BLE001 - a bug of ours: say so, and stop being a journal
+            outcome = self._crashed(error)
+        self._deliver([(errand.token, outcome)], self._committer.head)
         self._tell()
 
     def _settle(self, *, idle: bool) -> None:

@@ -2,20 +2,20 @@
 
 from collections.abc import Iterable, Iterator
 
-from journal.backend import Backend, Identity
+from journal.backend import Backend
 from journal.errors import JournalDamaged
-from journal.record import Head, Record, follows, genesis
+from journal.record import Head, Record, follows
 
 ADVICE = "nothing was changed; keep a copy of the directory, then run `s3d journal verify`"
 _PAGE_RECORDS = 1000
 
 
-def verify_chain(identity: Identity, records: Iterable[Record], head: Head) -> int:
-    """Follow the chain from its genesis to `head`; the number of records.
+def verify_chain(origin: Head, records: Iterable[Record], head: Head) -> int:
+    """Follow the chain from what the first record follows to `head`; the number of records.
 
     Raises JournalDamaged naming the first record that does not follow.
     """
-    previous, expected = genesis(identity.instance), 1
+    previous, expected = origin.hash, origin.sequence + 1
     for record in records:
         if record.sequence != expected:
             raise JournalDamaged(
@@ -32,16 +32,16 @@ def verify_chain(identity: Identity, records: Iterable[Record], head: Head) -> i
         raise JournalDamaged(
             f"the chain ends at record {expected - 1}, not {head.sequence}", sequence=expected, hint=ADVICE
         )
-    return expected - 1
+    return head.sequence - origin.sequence
 
 
 def verify_backend(backend: Backend, head: Head) -> int:
-    """Follow a backend's chain up to `head`; the number of records. Raises JournalDamaged."""
-    return verify_chain(backend.identity, _all_records(backend, head), head)
+    """Follow a backend's chain from its origin up to `head`; the number of records. Raises JournalDamaged."""
+    origin = backend.origin()
+    return verify_chain(origin, _all_records(backend, origin.sequence, head), head)
 
 
-def _all_records(backend: Backend, head: Head) -> Iterator[Record]:
-    after = 0
+def _all_records(backend: Backend, after: int, head: Head) -> Iterator[Record]:
     while after < head.sequence:
         records = backend.read(after, min(_PAGE_RECORDS, head.sequence - after))
         if not records:

@@ -24,6 +24,7 @@ from journal.errors import (
     StreamChanged,
 )
 from journal.record import Decision, Entry, Head, Record, link
+from journal.verify import ADVICE
 
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 CATCH_UP_RECORDS = 1000
@@ -57,6 +58,12 @@ class State(Protocol):
 
     def discard(self) -> None:
         """Start again from nothing (`position` 0), because what was folded cannot be trusted."""
+
+    def restore(self, path: str, position: int) -> None:
+        """Take over the snapshot in this file; `position` is what it says then.
+
+        Called before `begin` when records that the state has not seen are no longer there. The file was verified.
+        """
 
 
 class Submission(msgspec.Struct, gc=False):
@@ -157,15 +164,35 @@ class Committer:
             self._repaired()
 
     def catch_up(self) -> None:
-        """Fold what the state has not seen yet."""
+        """Fold what the state has not seen yet, beginning with the base where records are no longer there."""
+        if self._state.position < self._backend.origin().sequence:
+            self._restore()
         while self._state.position < self.head.sequence:
             records = self._backend.read(self._state.position, CATCH_UP_RECORDS)
-            if not records:
-                raise JournalDamaged(f"record {self._state.position + 1} cannot be read")
+            if not records or records[0].sequence != self._state.position + 1:
+                missing = self._state.position + 1
+                raise JournalDamaged(f"record {missing} cannot be read", sequence=missing, hint=ADVICE)
             self._state.begin()
             for record in records:
                 self._state.fold(record)
             self._state.publish()
+
+    def _restore(self) -> None:
+        base = self._backend.base()
+        if base is None:
+            dropped = self._backend.origin().sequence
+            raise JournalDamaged(f"records 1 to {dropped} were dropped, and there is no base", sequence=1, hint=ADVICE)
+        path = self._backend.base_path()
+        try:
+            self._state.restore(path, base.position)
+        except (JournalDamaged, DiskFull):
+            raise
+        except Exception as error:
+            raise JournalDamaged(
+                f"the state cannot be restored from {path}: {error}",
+                hint="the base is the file that was recorded; is it of this version? keep a copy of the directory",
+            ) from error
+        assert self._state.position == base.position, "restore says where it has come"
 
     def run(self, submissions: Sequence[Submission]) -> list[Outcome]:
         """Commit commands, in one batch unless they are large; one outcome for each, in order."""
@@ -289,6 +316,9 @@ class Committer:
         if not streams:
             return
         after = command.position
+        dropped = self._backend.origin().sequence
+        if after < dropped:
+            raise StreamChanged(f"records {after + 1} to {dropped} are gone: nobody can tell whether a stream changed")
         while records := self._backend.read(after, CATCH_UP_RECORDS):
             _refuse_changed(records, streams)
             after = records[-1].sequence
