@@ -53,6 +53,7 @@ from s3d.queries.asking import Asking
 from s3d.queries.buckets import existing_bucket
 from s3d.queries.caching import Cache
 from s3d.queries.objects import ObjectReader
+from s3d.queries.tags import Tags
 from s3d.replication import Replication
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.report import PendingSummary
@@ -213,17 +214,17 @@ class Daemon:
         submitter = Submitter(self._journal.submit, asking)
         reader = ObjectReader(questions, asking, self._clock)
         cache = Cache(self._pool, questions, self._journal.submit, self._clock, settings.cache.capacity_bytes)
-        uploads = Uploads(submitter, questions)
+        uploads, tags = Uploads(submitter, questions), Tags(asking)
         return Operations(
             handlers(
                 BucketOperations(submitter, questions, asking, settings.region),
                 ObjectWrites(submitter, self._bodies, partial(existing_bucket, questions, asking)),
                 ObjectReads(reader, cache.keep if asking is not None else None),
-                Copies(submitter, Capturing(reader, self._pool, self._digest_of, self._journal.body), uploads),
+                Copies(submitter, Capturing(reader, self._pool, self._digest_of, self._journal.body), uploads, tags),
                 Listings(questions, asking),
                 uploads,
                 UploadListings(questions, asking),
-                Tagging(submitter, questions, reader, asking),
+                Tagging(submitter, reader, tags),
                 Attributes(reader),
             ),
             lambda: self._journal.state_is_current,

@@ -1,6 +1,7 @@
 """Answers onto the wire: small ones in one segment, large ones by sendfile, errors as S3's XML."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -100,45 +101,55 @@ class Replier:
 
     async def _send_extents(self, request: BaseRequest, status: int, head: Head, content: Bytes) -> web.StreamResponse:
         """The kernel sends files; nothing of them passes through this process."""
-        files = await self._pool.run(self._open_files, content.extents)
+        file = await self._pool.run(self._open_first, content.extents)
         try:
             response = web.StreamResponse(status=status, headers=_stream_headers(head, content.size))
             writer = await response.prepare(request)
             assert writer is not None
             writer.send_headers()
             loop, transport = asyncio.get_running_loop(), request.transport
-            for extent, file in zip(content.extents, files, strict=True):
+            for number, extent in enumerate(content.extents):
                 if transport is None or transport.is_closing():
                     raise ConnectionResetError("the client has gone")
-                if file is None:
+                if isinstance(extent, RowBytes):
                     await response.write(await self._extent(extent))
                     continue
+                if number:
+                    if file is not None:
+                        file.close()
+                    file = await self._pool.run(self._open, extent)
+                assert file is not None, "the first extent's file is open already"
                 sent = await loop.sendfile(transport, file, extent.offset, extent.length)
                 if sent != extent.length:
                     transport.abort()  # the client must see a broken answer, not a short object
                     raise ConnectionResetError("a blob is shorter than its object")
             await response.write_eof()
             return response
+        except (OSError, S3Error) as error:  # the answer has begun: its end must be seen to be missing
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the bytes of an object could not be sent") from error
         finally:
-            for file in files:
-                if file is not None:
-                    file.close()
+            if file is not None:
+                file.close()
 
-    def _open_files(self, extents: Extents) -> list[BinaryIO | None]:
-        """All of them before the first byte goes out: a missing blob is an error, not half an answer."""
-        files: list[BinaryIO | None] = []
+    def _open_first(self, extents: Extents) -> BinaryIO | None:
+        """The first file, if the answer begins with one, once all are known to be there.
+
+        A missing blob is an error, not half an answer. One file is open at a time: an object may have 10,000.
+        """
         try:
-            for extent in extents:
+            for extent in extents[1:]:
                 if isinstance(extent, BlobBytes):
-                    files.append(open(self._pool.files.path(extent.blob), "rb"))  # noqa: SIM115 - closed by the sender
-                else:
-                    files.append(None)
+                    os.stat(self._pool.files.path(extent.blob))
+            return self._open(extents[0])
         except OSError as error:
-            for file in files:
-                if file is not None:
-                    file.close()
             raise S3Error("InternalError", "The bytes of this object are missing from the local disk.") from error
-        return files
+
+    def _open(self, extent: Extent) -> BinaryIO | None:
+        if isinstance(extent, RowBytes):
+            return None
+        return open(self._pool.files.path(extent.blob), "rb")
 
     async def _send_stream(self, request: BaseRequest, status: int, head: Head, content: Bytes) -> web.StreamResponse:
         """Pass on what arrives from the remote; if it breaks off, so does the answer."""

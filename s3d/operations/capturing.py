@@ -23,6 +23,7 @@ from s3d.queries.objects import Found, ObjectReader
 from s3d.remote.failures import RemoteFailure
 from s3d.values import BlobBytes, Extent, Extents, slice_extents
 
+COPIED_BYTES_MAX = 5 * 1024**3  # "Copying objects" in the S3 User Guide: more is copied part by part
 _PIECE_BYTES = 1024 * 1024
 DigestOf = Callable[[int], bytes]
 ReadBody = Callable[[int], bytes | None]
@@ -57,12 +58,13 @@ class Capturing:
             _check_conditions(given, found)
             if range_text is not None:
                 span = _copy_span(range_text, found.size)
+            _check_size(found.size if span is None else span[1])
         except S3Error:
             if found.stream is not None:
                 await found.stream.close()
             raise
         if found.stream is not None:
-            source = await self._fetch(bucket, key, found)
+            source = await self._fetch(bucket, key, found, span)
             release = [extent.blob for extent in source.extents if isinstance(extent, BlobBytes)]
         else:
             source, release = await self._name(bucket, key, found, span), []
@@ -84,7 +86,7 @@ class Capturing:
         digest = await self._pool.run(self._digest_of, found.sequence) if found.sequence else b""
         return CopySource(bucket, key, found.sequence, found.etag, found.size, digest, found.extents, checksums)
 
-    async def _fetch(self, bucket: str, key: str, found: Found) -> CopySource:
+    async def _fetch(self, bucket: str, key: str, found: Found, span: tuple[int, int] | None) -> CopySource:
         """Bring a remote object's bytes into a blob of their own, which stays pinned."""
         assert found.stream is not None
         writer = await self._pool.create()
@@ -106,7 +108,9 @@ class Capturing:
         finally:
             await found.stream.close()
         digests = digest.finish()
-        extents = (BlobBytes(writer.id, 0, digests.size),)
+        extents: Extents = (BlobBytes(writer.id, 0, digests.size),)
+        if span is not None and ranges.of_content(found.stream.output.get("ContentRange")) is None:
+            extents = slice_extents(extents, *span)  # a remote that does not know ranges sends everything
         return CopySource(bucket, key, 0, digests.md5_hex, digests.size, digests.sha256, extents, {})
 
     async def _abandon(self, writer: BlobWriter) -> None:
@@ -184,6 +188,15 @@ def _copy_span(text: str, size: int) -> tuple[int, int]:
             details={"ArgumentName": "x-amz-copy-source-range", "ArgumentValue": text},
         )
     return span
+
+
+def _check_size(size: int) -> None:
+    if size > COPIED_BYTES_MAX:
+        raise S3Error(
+            "InvalidRequest",
+            "The specified copy source is larger than the maximum allowable size for a copy source: "
+            f"{COPIED_BYTES_MAX}",
+        )
 
 
 def _is_checksum(name: str) -> bool:

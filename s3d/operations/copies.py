@@ -13,12 +13,14 @@ from s3d.commands.objects import CopyObject, CopySource, SourceChanged
 from s3d.commands.uploads import UploadPartCopy
 from s3d.dates import iso_date
 from s3d.errors import S3Error
+from s3d.operations import limits
 from s3d.operations.calls import Call, Reply
 from s3d.operations.capturing import Captured, Capturing, parse_copy_source
 from s3d.operations.object_writes import kept_input, origin_of
 from s3d.operations.submitting import Submitter
 from s3d.operations.uploads import Uploads, part_number
 from s3d.queries.objects import Found
+from s3d.queries.tags import Tags
 
 _ATTEMPTS = 5
 _FROM_SOURCE = (
@@ -35,10 +37,11 @@ _FROM_SOURCE = (
 class Copies:
     """Captures the source, decides on what was captured; a source that changes in between is captured again."""
 
-    def __init__(self, submitter: Submitter, capturing: Capturing, uploads: Uploads) -> None:
+    def __init__(self, submitter: Submitter, capturing: Capturing, uploads: Uploads, tags: Tags) -> None:
         self._submitter = submitter
         self._capturing = capturing
         self._uploads = uploads
+        self._tags = tags
 
     async def copy_object(self, call: Call) -> Reply:
         """CopyObject."""
@@ -46,6 +49,7 @@ class Copies:
         for _ in range(_ATTEMPTS):
             async with self._capturing.captured(call.input) as captured:
                 kept = _destination_input(call, captured.found)
+                await self._copy_tags(call, captured, kept)
                 source = await self._as_one_body(captured, algorithm)
                 try:
                     appended = await self._submitter.submit(
@@ -60,6 +64,7 @@ class Copies:
 
     async def upload_part_copy(self, call: Call) -> Reply:
         """UploadPartCopy: a part whose bytes are a range of an object."""
+        limits.check_supported(call.input)
         number, upload = part_number(call.input), self._uploads.open_upload(call)
         for _ in range(_ATTEMPTS):
             async with self._capturing.captured(call.input, call.input.get("CopySourceRange")) as captured:
@@ -80,6 +85,15 @@ class Copies:
             return Reply({"CopyPartResult": result}, sequence=record.sequence)
         raise _always_changing()
 
+    async def _copy_tags(self, call: Call, captured: Captured, kept: dict[str, Any]) -> None:
+        """Unless the directive replaces them, the tags of the source and no others."""
+        if _directive(call.input, "TaggingDirective", "x-amz-tagging-directive") == "REPLACE":
+            return
+        kept.pop("Tagging", None)
+        source = captured.source
+        if tagging := await self._tags.to_copy(source.bucket, source.key, captured.found):
+            kept["Tagging"] = tagging
+
     async def _as_one_body(self, captured: Captured, algorithm: str | None) -> CopySource:
         """What the copy is: one body, whose ETag is its MD5 even if the source was made of parts."""
         source = captured.source
@@ -95,12 +109,12 @@ class Copies:
 
 
 def _destination_input(call: Call, found: Found) -> dict[str, Any]:
-    """What the new object is given: by directive, the source's attributes or the request's."""
+    """What the new object is given: by directive, the source's attributes or the request's. Tags come apart."""
     given = call.input
     metadata_directive = _directive(given, "MetadataDirective", "x-amz-metadata-directive")
-    tagging_directive = _directive(given, "TaggingDirective", "x-amz-tagging-directive")
     same_object = parse_copy_source(given["CopySource"]) == (call.bucket, call.key)
-    if same_object and metadata_directive == "COPY" and not given.get("StorageClass"):
+    unchanged = metadata_directive == "COPY" and not (given.keys() & {"StorageClass", "WebsiteRedirectLocation"})
+    if same_object and unchanged:
         raise S3Error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -112,10 +126,6 @@ def _destination_input(call: Call, found: Found) -> dict[str, Any]:
             kept.pop(name, None)
             if name in found.attributes:
                 kept[name] = found.attributes[name]
-    if tagging_directive == "COPY":
-        kept.pop("Tagging", None)
-        if found.attributes.get("Tagging"):
-            kept["Tagging"] = found.attributes["Tagging"]
     return kept
 
 

@@ -66,7 +66,10 @@ class ObjectReads:
     async def head_object(self, call: Call) -> Reply:
         """The same answer without its body."""
         self._check(call.input)
-        found = await self._reader.head(call.bucket, call.key)
+        if "PartNumber" in call.input:
+            found = await self._reader.head_part(call.bucket, call.key, call.input["PartNumber"])
+        else:
+            found = await self._reader.head(call.bucket, call.key)
         output, span = self._answer(call, found)
         return _reply(found, output, None, span)
 
@@ -91,8 +94,8 @@ class ObjectReads:
         )
         span = _span(given, found)
         output = object_output(found)
-        if "PartNumber" in given and found.parts:
-            output["PartsCount"] = len(found.parts)
+        if "PartNumber" in given and (count := _parts_count(found)):
+            output["PartsCount"] = count
         for name, target in _OVERRIDES.items():
             if name in given:
                 output[target] = _one_line(given[name])
@@ -115,10 +118,12 @@ class ObjectReads:
 
 def _span(given: Mapping[str, Any], found: Found) -> tuple[int, int] | None:
     """Start and length of the bytes that are sent; None: all. What the remote sends is what it says that it is."""
-    if found.stream is not None:
-        return ranges.of_content(found.stream.output.get("ContentRange"))
+    if found.said is not None:
+        return ranges.of_content(found.said.get("ContentRange"))
     if "PartNumber" not in given:
         return ranges.resolve(given.get("Range"), found.size)
+    if found.size == 0 and given["PartNumber"] == 1:
+        return None  # no range names the bytes of nothing
     number, start = given["PartNumber"], 0
     for part, size, _ in found.parts or ((1, found.size, ""),):
         if part == number:
@@ -129,6 +134,11 @@ def _span(given: Mapping[str, Any], found: Found) -> tuple[int, int] | None:
         "The requested partnumber is not satisfiable",
         details={"ActualPartCount": str(len(found.parts) or 1), "PartNumberRequested": str(number)},
     )
+
+
+def _parts_count(found: Found) -> int:
+    """Of a multipart object; 0 of any other."""
+    return int(found.said.get("PartsCount", 0)) if found.said is not None else len(found.parts)
 
 
 def _one_line(text: str) -> str:

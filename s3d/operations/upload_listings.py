@@ -1,8 +1,10 @@
 """ListMultipartUploads: uploads that are open here, by key and then by age."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from s3d.dates import iso_date
+from s3d.errors import S3Error
 from s3d.operations.calls import Call, Reply
 from s3d.operations.listings import OWNER
 from s3d.queries.asking import Asking
@@ -23,18 +25,21 @@ class UploadListings:
     async def list_uploads(self, call: Call) -> Reply:
         """One page, rolled up at the delimiter."""
         given = call.input
+        _check_encoding(given)
         await existing_bucket(self._questions, self._asking, call.bucket)
         prefix, delimiter = given.get("Prefix", ""), given.get("Delimiter", "")
         limit = min(int(given.get("MaxUploads", LISTED_MAX)), LISTED_MAX)
         shown: list[UploadRow] = []
         prefixes: list[str] = []
         more = False
-        for row in self._from(call, prefix):
+        for row in self._behind_markers(call.bucket, given, limit):
+            if not row.key.startswith(prefix):
+                break
             rolled = _common_prefix(row.key, prefix, delimiter)
             if rolled is not None and rolled in prefixes[-1:]:
                 continue
             if len(shown) + len(prefixes) >= limit:
-                more = True
+                more = limit > 0  # a page of nothing says that there is no more
                 break
             if rolled is not None:
                 prefixes.append(rolled)
@@ -42,16 +47,27 @@ class UploadListings:
                 shown.append(row)
         return Reply(_output(call, limit, shown, prefixes, more=more))
 
-    def _from(self, call: Call, prefix: str) -> "list[UploadRow]":
-        """All open uploads behind the markers that have the prefix; there are never many."""
-        key_marker = call.input.get("KeyMarker", "")
-        marker = self._questions.upload(call.input.get("UploadIdMarker") or "")
-        # Without an upload id marker everything of the marked key is behind.
-        after = marker.sequence if marker is not None else 2**62
-        rows = self._questions.open_uploads(call.bucket, key_marker, after, 1_000_000)
-        delimiter = call.input.get("Delimiter", "")
-        given = key_marker if delimiter and key_marker.endswith(delimiter) else None  # a prefix that was listed
-        return [row for row in rows if row.key.startswith(prefix) and not (given and row.key.startswith(given))]
+    def _behind_markers(self, bucket: str, given: Mapping[str, Any], limit: int) -> Iterator[UploadRow]:
+        """Open uploads from the prefix on and behind the markers, a page at a time."""
+        prefix, marker = given.get("Prefix", ""), given.get("KeyMarker", "")
+        # An upload id means nothing without its key.
+        key, after = max((marker, given.get("UploadIdMarker") or None), (prefix, ""), key=lambda one: one[0])
+        done = _common_prefix(marker, prefix, given.get("Delimiter", ""))
+        while True:
+            rows = self._questions.open_uploads(bucket, key, after, limit + 1)
+            yield from (row for row in rows if done != marker or not row.key.startswith(marker))
+            if len(rows) <= limit:
+                return
+            key, after = rows[-1].key, rows[-1].upload
+
+
+def _check_encoding(given: Mapping[str, Any]) -> None:
+    if given.get("EncodingType", "url") != "url":
+        raise S3Error(
+            "InvalidArgument",
+            "Invalid Encoding Method specified in Request",
+            details={"ArgumentName": "encoding-type", "ArgumentValue": given["EncodingType"]},
+        )
 
 
 def _common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
@@ -74,7 +90,7 @@ def _output(call: Call, limit: int, shown: list[UploadRow], prefixes: list[str],
     for name in ("Delimiter", "EncodingType"):
         if given.get(name):
             output[name] = given[name]
-    if more:
+    if more and (shown or prefixes):
         last_key = max([*(row.key for row in shown[-1:]), *prefixes[-1:]], default="")
         output["NextKeyMarker"] = last_key
         output["NextUploadIdMarker"] = shown[-1].upload if shown and shown[-1].key == last_key else ""

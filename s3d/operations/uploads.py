@@ -18,6 +18,7 @@ from s3d.commands.uploads import (
 )
 from s3d.dates import iso_date
 from s3d.errors import S3Error
+from s3d.operations import limits
 from s3d.operations.calls import Call, Reply
 from s3d.operations.listings import OWNER
 from s3d.operations.object_writes import kept_input, origin_of
@@ -30,14 +31,17 @@ LISTED_MAX = 1000
 
 
 class Uploads:
-    """Operations on multipart uploads. `new_id` makes upload ids that nobody can guess."""
+    """Operations on multipart uploads. `new_secret` makes the part of an upload id that nobody can guess."""
 
     def __init__(
-        self, submitter: Submitter, questions: Questions, new_id: Callable[[], str] = lambda: secrets.token_urlsafe(48)
+        self,
+        submitter: Submitter,
+        questions: Questions,
+        new_secret: Callable[[], str] = lambda: secrets.token_urlsafe(48),
     ) -> None:
         self._submitter = submitter
         self._questions = questions
-        self._new_id = new_id
+        self._new_secret = new_secret
 
     async def create(self, call: Call) -> Reply:
         """CreateMultipartUpload: what the object will be given is checked and kept now."""
@@ -54,13 +58,15 @@ class Uploads:
                 "InvalidRequest",
                 "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
             )
-        output["UploadId"] = self._new_id()
+        # Listings go by key and then by id: the time in front makes that the order in which uploads were begun.
+        output["UploadId"] = f"{call.since_ms:012x}{self._new_secret()}"
         command = CreateUpload(call.bucket, call.key, output["UploadId"], kept, origin_of(call))
         appended = await self._submitter.submit(command)
         return Reply(output, sequence=appended.records[0].sequence)
 
     async def upload_part(self, call: Call) -> Reply:
         """UploadPart: refused before its body is read when the upload is not open."""
+        limits.check_supported(call.input)
         number = part_number(call.input)
         upload = self.open_upload(call)
         if "ChecksumAlgorithm" in upload.attributes:
@@ -79,6 +85,7 @@ class Uploads:
     async def complete(self, call: Call) -> Reply:
         """CompleteMultipartUpload; repeated after success it gets the same answer."""
         given = call.input
+        limits.check_supported(given)
         claimed = tuple(_claimed_part(one) for one in given.get("MultipartUpload", {}).get("Parts") or ())
         if not claimed or len(claimed) > PARTS_MAX:
             raise S3Error("MalformedXML")
@@ -121,7 +128,7 @@ class Uploads:
         limit = min(int(given.get("MaxParts", LISTED_MAX)), LISTED_MAX)
         after = int(given.get("PartNumberMarker", 0) or 0)
         parts = self._questions.parts(upload.upload, after, limit + 1)
-        shown, more = parts[:limit], len(parts) > limit
+        shown, more = parts[:limit], len(parts) > limit > 0  # a page of nothing says that there is no more
         output: dict[str, Any] = {
             "Bucket": call.bucket,
             "Key": call.key,
@@ -134,7 +141,7 @@ class Uploads:
             "Owner": OWNER,
             "StorageClass": upload.attributes.get("StorageClass", "STANDARD"),
         }
-        if more and shown:
+        if shown:
             output["NextPartNumberMarker"] = str(shown[-1].number)
         if "ChecksumAlgorithm" in upload.attributes:
             output |= {"ChecksumAlgorithm": upload.checksum_algorithm, "ChecksumType": upload.checksum_type}

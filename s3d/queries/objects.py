@@ -7,7 +7,7 @@ import msgspec
 
 from s3d.clock import Clock, milliseconds
 from s3d.errors import S3Error, no_such_key, remote_unreachable
-from s3d.queries.asking import Asking
+from s3d.queries.asking import Asking, as_s3_error
 from s3d.queries.buckets import existing_bucket
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import RemoteStream
@@ -21,7 +21,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
     Its bytes are `extents` here, or come from `stream` (which must be closed), or are only at the remote (neither).
     `replication` is None for what never went through this daemon; `age_seconds` is set when the answer may be stale.
-    `parts` are (number, size, checksum) of a multipart object.
+    `parts` are (number, size, checksum) of a multipart object; `said` is the remote's output about one part of it.
     """
 
     size: int
@@ -34,6 +34,12 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     stream: RemoteStream | None = None
     age_seconds: int | None = None
     parts: tuple[tuple[int, int, str], ...] = ()
+    said: Mapping[str, Any] | None = None
+
+    @property
+    def has_unknown_parts(self) -> bool:
+        """Whether it was made of parts whose sizes only the remote knows."""
+        return not self.sequence and "-" in self.etag
 
 
 class ObjectReader:
@@ -54,6 +60,18 @@ class ObjectReader:
             return _local(row, key)
         return await self._ask(bucket, key, row)
 
+    async def head_part(self, bucket: str, key: str, number: int) -> Found:
+        """The same, with what the remote says of one part where only it knows the parts."""
+        found = await self.head(bucket, key)
+        if self._asking is None or not found.has_unknown_parts:
+            return found
+        parameters = {"Bucket": bucket, "Key": key, "PartNumber": number}
+        try:
+            said = await self._asking.upstream.call("HeadObject", parameters)
+        except RemoteFailure as failure:
+            raise as_s3_error(failure, f"The parts of the object {key}") from failure
+        return msgspec.structs.replace(found, said=said)
+
     async def open(self, bucket: str, key: str, part: Mapping[str, Any]) -> Found:
         """The object with its bytes, here or on their way: then `part` (a Range, a PartNumber or empty) is passed on.
 
@@ -67,7 +85,7 @@ class ObjectReader:
             return _local(row, key)
         if self._has_bytes(bucket, key, row):
             found = await self._ask(bucket, key, row)
-            if found.extents is not None:
+            if found.extents is not None and not ("PartNumber" in part and found.has_unknown_parts):
                 return found
         return await self._fetch(bucket, key, part)
 
@@ -109,7 +127,7 @@ class ObjectReader:
             fact.size,
             fact.etag,
             fact.modified_ms,
-            dict(fact.attributes),
+            self._attributes(bucket, key, fact.attributes),
             extents=self._cached(bucket, key, fact.etag, fact.size),
         )
 
@@ -140,7 +158,7 @@ class ObjectReader:
             fact.size,
             fact.etag,
             fact.modified_ms,
-            fact.attributes,
+            self._attributes(bucket, key, fact.attributes),
             extents=self._cached(bucket, key, fact.etag, fact.size),
             age_seconds=max(0, (now_ms - fact.seen_ms) // 1000),
         )
@@ -159,7 +177,15 @@ class ObjectReader:
             raise no_such_key(key) from failure
         fact = self._asking.object_fact(bucket, key, stream.output, incarnation)
         await self._asking.learn(fact)
-        return Found(fact.size, fact.etag, fact.modified_ms, dict(fact.attributes), stream=stream)
+        attributes = self._attributes(bucket, key, fact.attributes)
+        return Found(fact.size, fact.etag, fact.modified_ms, attributes, stream=stream, said=stream.output)
+
+    def _attributes(self, bucket: str, key: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """What the remote said, under the tags that were given here and have not arrived there."""
+        changed = self._questions.changed_tags(bucket, key)
+        if changed is None:
+            return dict(attributes)
+        return {name: value for name, value in attributes.items() if name != "TagCount"} | {"Tagging": changed}
 
     def _cached(self, bucket: str, key: str, etag: str, size: int) -> Extents | None:
         blob = self._questions.cached(bucket, key, etag)

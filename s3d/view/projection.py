@@ -101,15 +101,15 @@ def _delete_object(connection: apsw.Connection, record: Record, bucket: str, key
 
 
 def _set_tags(connection: apsw.Connection, record: Record, bucket: str, key: str, mutation: Mutation) -> None:
-    """Into the object's attributes where it has a row, else beside what the remote says of it."""
+    """Into the object's attributes where it has a row, and beside what the remote may say of it until that is so."""
     tagging = urlencode([(tag["Key"], tag["Value"]) for tag in mutation.input.get("Tagging", {}).get("TagSet", ())])
+    connection.execute(
+        "INSERT OR REPLACE INTO changed_tags VALUES (?, ?, ?, ?)", (bucket, key, record.sequence, tagging)
+    )
     row = connection.execute(
         "SELECT attributes FROM object WHERE bucket = ? AND key = ? AND present", (bucket, key)
     ).fetchone()
     if row is None:
-        connection.execute(
-            "INSERT OR REPLACE INTO changed_tags VALUES (?, ?, ?, ?)", (bucket, key, record.sequence, tagging)
-        )
         return
     attributes = {**_decode(row[0]), "Tagging": tagging}
     if not tagging:

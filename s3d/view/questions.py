@@ -137,11 +137,14 @@ class Questions:
         row = self._execute(f"{_UPLOAD} WHERE upload = ?", (upload,)).fetchone()
         return UploadRow(*row) if row is not None else None
 
-    def open_uploads(self, bucket: str, key: str, after: int, limit: int) -> list[UploadRow]:
-        """Open uploads from a key on, of the key itself only those that began after the record `after`."""
+    def open_uploads(self, bucket: str, key: str, after: str | None, limit: int) -> list[UploadRow]:
+        """Open uploads by key and id from a key on; of the key itself only ids behind `after` (None: the key is done).
+
+        An id can be a marker after its upload has gone, which is what a clean-up script makes of a listing.
+        """
+        behind = "key > ?2" if after is None else "key >= ?2 AND (key > ?2 OR upload > ?3)"
         rows = self._execute(
-            f"{_UPLOAD} WHERE bucket = ?1 AND (key > ?2 OR (key = ?2 AND sequence > ?3)) AND state = 0"
-            " ORDER BY key, sequence LIMIT ?4",
+            f"{_UPLOAD} WHERE bucket = ?1 AND {behind} AND state = 0 ORDER BY key, upload LIMIT ?4",
             (bucket, key, after, limit),
         )
         return [UploadRow(*row) for row in rows]

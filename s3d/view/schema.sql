@@ -95,7 +95,7 @@ CREATE TABLE part (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX part_by_sequence ON part (sequence);
 
--- Tags that were changed here, of objects whose row is not (it was made elsewhere); gone when that is confirmed.
+-- Tags that were changed here: they lie over what the remote says of an object until it has confirmed them.
 CREATE TABLE changed_tags (
   bucket   TEXT    NOT NULL,
   key      TEXT    NOT NULL,
