@@ -76,15 +76,18 @@ async def make_page(source: Source, request: ListRequest) -> Page:
     return page
 
 
-def first_start(request: ListRequest) -> Start:
-    """Where to begin: not before the prefix, and behind a common prefix that an earlier page has given."""
+def first_start(request: ListRequest) -> Start | None:
+    """Where to begin: not before the prefix, and behind a common prefix that an earlier page has given.
+
+    None: there is nothing behind that prefix.
+    """
     start = request.start
     if start.key < request.prefix:
         return Start(request.prefix, inclusive=True)
     delimiter, rolled = request.delimiter, _common_prefix(start.key, request)
     if delimiter and rolled is not None and rolled == start.key and not start.inclusive:
         behind = behind_prefix(rolled)
-        return Start(behind, inclusive=True) if behind is not None else start
+        return Start(behind, inclusive=True) if behind is not None else None
     return start
 
 

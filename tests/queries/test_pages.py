@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from s3d.errors import S3Error
@@ -45,6 +45,7 @@ def wanted(keys, prefix, delimiter, after):
 
 
 @given(keys_of, words, delimiters, words, st.integers(1, 4), st.integers(1, 5))
+@example({"\U0010ffffa"}, "", "\U0010ffff", "\U0010ffff", 1, 1)
 async def test_all_pages_together_are_the_listing(keys, prefix, delimiter, after, size, run_length):
     """Each entry once, in order, none too many on a page, whatever pieces the source gives."""
     found, start = [], Start(after, inclusive=False)
@@ -120,6 +121,7 @@ def test_behind_at_the_edges_of_unicode(prefix, behind):
         (Start("z", inclusive=False), "p", Start("z", inclusive=False)),
         (Start("p/a/", inclusive=False), "p/", Start("p/a0", inclusive=True)),
         (Start("p/a/b", inclusive=False), "p/", Start("p/a/b", inclusive=False)),
+        (Start("\U0010ffff", inclusive=False), "", Start("\U0010ffff", inclusive=False)),
     ],
 )
 def test_where_a_page_begins(start, prefix, first):
