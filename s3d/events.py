@@ -1,6 +1,7 @@
 """What the records say: the payloads of the journal, as S3's own operations and their outcomes.
 
-A record's `kind` is the name of the S3 operation (`PutObject`, …) or of an outcome (`Confirmed`, `Parked`, `Resumed`).
+A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`) or of
+what the daemon did with its own files (`Relocated`, `Carried`).
 Payloads are JSON, so that an auditor can read them without this program; every payload carries a version, and old
 versions stay readable.
 """
@@ -9,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from journal import Record
 from s3d.values import Extent
 
 OUTCOME_STREAM = ""  # outcomes belong to many streams at once; a bucket name is never empty
@@ -82,17 +84,38 @@ class Resumed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version"
     caller: str = ""
 
 
+class Relocated(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """Bodies of rows that are still needed lie in blobs from now on: (sequence, blob). The rows may lose them."""
+
+    version: int = 1
+    moved: tuple[tuple[int, str], ...] = ()
+
+
+class Carried(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """Pending records once more, as they were: the file that they are in may be dropped."""
+
+    version: int = 1
+    records: tuple[Record, ...] = ()
+
+
 CONFIRMED, PARKED, RESUMED = "Confirmed", "Parked", "Resumed"
-OUTCOMES = frozenset({CONFIRMED, PARKED, RESUMED})
+RELOCATED, CARRIED = "Relocated", "Carried"
+OUTCOMES = frozenset({CONFIRMED, PARKED, RESUMED, RELOCATED, CARRIED})  # they are about records, not about objects
 
 _encoder = msgspec.json.Encoder()
 _mutation = msgspec.json.Decoder(Mutation)
 _confirmed = msgspec.json.Decoder(Confirmed)
 _parked = msgspec.json.Decoder(Parked)
 _resumed = msgspec.json.Decoder(Resumed)
+_relocated = msgspec.json.Decoder(Relocated)
+_carried = msgspec.json.Decoder(Carried)
+_record = msgspec.json.Decoder(Record)
 
 encode = _encoder.encode
 decode_mutation = _mutation.decode
 decode_confirmed = _confirmed.decode
 decode_parked = _parked.decode
 decode_resumed = _resumed.decode
+decode_relocated = _relocated.decode
+decode_carried = _carried.decode
+decode_record = _record.decode

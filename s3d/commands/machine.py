@@ -1,8 +1,10 @@
 """The state that the journal's writer keeps in step: decisions on the view, folds into it."""
 
+import logging
 import typing
+from typing import Protocol
 
-from journal import Decision, Record
+from journal import BaseInfo, Decision, Identity, JournalError, Record
 from s3d.commands.knowledge import Command, Knowledge
 from s3d.view.facts import Fact
 from s3d.view.view import View
@@ -12,18 +14,52 @@ _NOTHING = Decision()
 _LEAVE_BUCKETS_ALONE = frozenset({"PutObject", "CopyObject", "DeleteObject", "UploadPart"})
 
 
-class StateMachine:
-    """Implements `journal.State` over a View. Facts come this way too, so that one thread alone writes the view."""
+_log = logging.getLogger(__name__)
 
-    def __init__(self, view: View, *, has_remote: bool) -> None:
+
+class Origin(Protocol):
+    """The journal that the view belongs to; asked once it is open."""
+
+    @property
+    def identity(self) -> Identity: ...
+    def base(self) -> BaseInfo | None: ...
+    def base_path(self) -> str: ...
+
+
+class StateMachine:
+    """Implements `journal.State` over a View. Facts come this way too, so that one thread alone writes the view.
+
+    With an `origin` the view is bound to that journal, and an empty view begins with its base.
+    """
+
+    def __init__(self, view: View, *, has_remote: bool, origin: Origin | None = None) -> None:
         self._view = view
+        self._origin = origin
         self._knowledge = Knowledge(view.questions, has_remote=has_remote)
         self.begin = view.begin
         self.publish = view.publish
+        self.restore = view.restore
 
     @property
     def position(self) -> int:
+        """The journal asks for it first of all, when it has recovered: that is when the view learns whose it is."""
+        if self._origin is not None:
+            origin, self._origin = self._origin, None
+            self._view.bind(origin.identity.instance, origin.identity.epoch)
+            if not self._view.position:
+                self._begin_with_base(origin)
         return self._view.position
+
+    def _begin_with_base(self, origin: Origin) -> None:
+        """Folding ten million records takes minutes; while they are all there, a base is only a short cut."""
+        base = origin.base()
+        if base is None:
+            return
+        try:
+            self._view.restore(origin.base_path(), base.position)
+        except (JournalError, ValueError, OSError) as error:
+            _log.warning("the base cannot be used; folding the journal instead: %s", error)
+            self._view.discard()
 
     def decide(self, command: Command | Fact, sequence: int, now_ms: int) -> Decision:
         if isinstance(command, _FACTS):

@@ -12,15 +12,19 @@ import msgspec
 
 from journal import Record
 from s3d.events import (
+    CARRIED,
     CONFIRMED,
     OUTCOMES,
     PARKED,
+    RELOCATED,
     RESUMED,
     Confirmation,
     Mutation,
+    decode_carried,
     decode_confirmed,
     decode_mutation,
     decode_parked,
+    decode_relocated,
     decode_resumed,
 )
 from s3d.values import Replication, split_stream, split_upload_stream
@@ -32,9 +36,10 @@ from s3d.view.upload_projection import (
     confirm_part,
     confirm_upload,
     create_upload,
+    drop_rows,
     drop_uses,
     put_part,
-    use_blobs,
+    use_extents,
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -50,7 +55,7 @@ INSERT INTO object VALUES (?1, ?2, ?3, 0, 0, '', ?4, '', X'7B7D', NULL, NULL, 0,
 ON CONFLICT DO UPDATE SET sequence = ?3, present = 0, size = 0, etag = '', modified_ms = max(modified_ms, ?4),
   storage_class = '', attributes = X'7B7D', extents = NULL, parts = NULL, replication = 0,
   remote_etag = '', remote_version = '', confirmed_ms = 0"""
-_PENDING = "INSERT INTO pending (sequence, kind, bucket, key, size, at_ms) VALUES (?, ?, ?, ?, ?, ?)"
+_PENDING = "INSERT INTO pending (sequence, kind, bucket, key, size, at_ms, row_bytes) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 def fold(connection: apsw.Connection, record: Record) -> None:
@@ -62,7 +67,10 @@ def fold(connection: apsw.Connection, record: Record) -> None:
     bucket, key = (
         split_upload_stream(record.stream, mutation.upload) if mutation.upload else split_stream(record.stream)
     )
-    connection.execute(_PENDING, (record.sequence, record.kind, bucket, key, mutation.size, record.written_at))
+    row_bytes = 0 if mutation.extents or record.kind == "CopyObject" else mutation.size
+    connection.execute(
+        _PENDING, (record.sequence, record.kind, bucket, key, mutation.size, record.written_at, row_bytes)
+    )
     apply = _MUTATIONS.get(record.kind)
     if apply is not None:
         apply(connection, record, bucket, key, mutation)
@@ -86,7 +94,7 @@ def _put_object(connection: apsw.Connection, record: Record, bucket: str, key: s
             _encode(mutation.parts) if mutation.parts else None,
         ),
     )
-    use_blobs(connection, record.sequence, mutation.extents)
+    use_extents(connection, record.sequence, mutation.extents)
     _supersede(connection, bucket, key, mutation)
 
 
@@ -149,6 +157,8 @@ def _delete_bucket(connection: apsw.Connection, record: Record, bucket: str, key
 def _confirmed(connection: apsw.Connection, record: Record) -> None:
     for confirmation in decode_confirmed(record.payload).confirmations:
         _confirm(connection, confirmation, record.written_at)
+        drop_rows(connection, confirmation.sequence)
+        connection.execute("DELETE FROM carried WHERE sequence = ?", (confirmation.sequence,))
 
 
 def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int) -> None:
@@ -210,6 +220,17 @@ def _resumed(connection: apsw.Connection, record: Record) -> None:
         _set_replication(connection, sequence, Replication.PENDING)
 
 
+def _relocated(connection: apsw.Connection, record: Record) -> None:
+    connection.executemany("INSERT OR IGNORE INTO relocated VALUES (?, ?)", decode_relocated(record.payload).moved)
+
+
+def _carried(connection: apsw.Connection, record: Record) -> None:
+    records = decode_carried(record.payload).records
+    connection.executemany(
+        "INSERT OR IGNORE INTO carried VALUES (?, ?)", [(one.sequence, _encode(one)) for one in records]
+    )
+
+
 def _set_replication(connection: apsw.Connection, sequence: int, replication: Replication) -> None:
     row = connection.execute("SELECT bucket, key FROM pending WHERE sequence = ?", (sequence,)).fetchone()
     if row is not None:
@@ -236,6 +257,8 @@ _MUTATIONS: Mapping[str, Callable[[apsw.Connection, Record, str, str, Mutation],
 }
 _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], None]] = {
     CONFIRMED: _confirmed,
+    RELOCATED: _relocated,
+    CARRIED: _carried,
     PARKED: _parked,
     RESUMED: _resumed,
 }

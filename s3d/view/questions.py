@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import apsw
 
+from journal import Record
+from s3d.events import decode_record
 from s3d.view.rows import (
     BucketRow,
     ListedObject,
@@ -204,9 +206,32 @@ class Questions:
     def blob_in_use(self, blob: str) -> bool:
         """Whether a record or the cache still needs this blob."""
         row = self._execute(
-            "SELECT 1 FROM blob_use WHERE blob = ? UNION ALL SELECT 1 FROM cached WHERE blob = ? LIMIT 1", (blob, blob)
+            "SELECT 1 FROM blob_use WHERE blob = ?1 UNION ALL SELECT 1 FROM cached WHERE blob = ?1"
+            " UNION ALL SELECT 1 FROM relocated WHERE blob = ?1 LIMIT 1",
+            (blob,),
         ).fetchone()
         return row is not None
+
+    # what journal files have lost
+
+    def row_is_needed(self, sequence: int) -> bool:
+        """Whether the body in this record's row may be the only copy, or the one that is being sent."""
+        row = self._execute(
+            "SELECT 1 FROM pending WHERE sequence = ?1 UNION ALL SELECT 1 FROM part WHERE sequence = ?1"
+            " UNION ALL SELECT 1 FROM row_use WHERE row = ?1 LIMIT 1",
+            (sequence,),
+        ).fetchone()
+        return row is not None
+
+    def relocated(self, sequence: int) -> str | None:
+        """The blob that holds a body which has left its row; None: it has not, or nobody needs it any more."""
+        row = self._execute("SELECT blob FROM relocated WHERE sequence = ?", (sequence,)).fetchone()
+        return str(row[0]) if row is not None else None
+
+    def carried(self, sequence: int) -> Record | None:
+        """A pending record whose journal file may be gone; None: its file is still there."""
+        row = self._execute("SELECT record FROM carried WHERE sequence = ?", (sequence,)).fetchone()
+        return decode_record(bytes(row[0])) if row is not None else None
 
     def least_recently_used(self, limit: int) -> Sequence[tuple[str, str, str, int]]:
         """Cached objects, the longest unused first: bucket, key, blob, size."""

@@ -4,10 +4,13 @@
 -- How far the fold has come. One row.
 --   position  the sequence of the last record that these tables contain
 --   token     names the run that wrote them (trust.py)
+--   instance, epoch  of the journal that they were folded from; empty and 0 before the first record
 CREATE TABLE progress (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
   position INTEGER NOT NULL,
-  token    TEXT    NOT NULL
+  token    TEXT    NOT NULL,
+  instance TEXT    NOT NULL DEFAULT '',
+  epoch    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- FOLDED TABLES: a function of base and journal, compared row by row with a rebuild in the tests.
@@ -105,8 +108,9 @@ CREATE TABLE changed_tags (
 ) STRICT, WITHOUT ROWID;
 
 -- Records that the remote has not confirmed.
---   size    bytes of body still to be sent
---   parked  1: waits for a person; code and message say why
+--   size       bytes of body still to be sent
+--   row_bytes  how many of them lie in the record's own row of the journal
+--   parked     1: waits for a person; code and message say why
 CREATE TABLE pending (
   sequence INTEGER PRIMARY KEY,
   kind     TEXT    NOT NULL,
@@ -114,6 +118,7 @@ CREATE TABLE pending (
   key      TEXT    NOT NULL,
   size     INTEGER NOT NULL,
   at_ms    INTEGER NOT NULL,
+  row_bytes INTEGER NOT NULL DEFAULT 0,
   parked   INTEGER NOT NULL DEFAULT 0,
   code     TEXT    NOT NULL DEFAULT '',
   message  TEXT    NOT NULL DEFAULT ''
@@ -126,6 +131,31 @@ CREATE TABLE blob_use (
   PRIMARY KEY (sequence, blob)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX blob_use_by_blob ON blob_use (blob);
+
+-- Which record (holder) needs the body in another record's row: copies, parts made by copying, completed uploads.
+-- Gone when the holder is confirmed; a part's when its upload is closed at the remote.
+--   size  bytes of that body that the holder names
+CREATE TABLE row_use (
+  holder INTEGER NOT NULL,
+  row    INTEGER NOT NULL,
+  size   INTEGER NOT NULL,
+  PRIMARY KEY (holder, row)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX row_use_by_row ON row_use (row);
+
+-- Bodies that were still needed when their journal file was sealed: where they are since. Gone when nobody needs them.
+CREATE TABLE relocated (
+  sequence INTEGER PRIMARY KEY,
+  blob     TEXT    NOT NULL
+) STRICT;
+CREATE INDEX relocated_by_blob ON relocated (blob);
+
+-- Pending records whose journal file may be dropped: what is needed to send them. Gone when they are confirmed.
+--   record  JSON: the record as it was
+CREATE TABLE carried (
+  sequence INTEGER PRIMARY KEY,
+  record   BLOB    NOT NULL
+) STRICT;
 
 -- REMOTE FACTS: what the remote said, and when. They may be lost, and are then unknown.
 

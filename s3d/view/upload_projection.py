@@ -9,7 +9,7 @@ import msgspec
 
 from journal import Record
 from s3d.events import Mutation
-from s3d.values import BlobBytes, Extents, UploadState
+from s3d.values import BlobBytes, Extents, RowBytes, UploadState
 
 COMPLETED_KEPT_RECORDS = 100_000  # for so long a repeated Complete is answered like the first one
 DEFAULT_ALGORITHM = "CRC64NVME"
@@ -20,6 +20,12 @@ INSERT INTO part VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '')
 ON CONFLICT DO UPDATE SET sequence = ?3, size = ?4, etag = ?5, modified_ms = ?6, checksums = ?7, extents = ?8,
   remote_etag = ''"""
 _CLOSE = "UPDATE upload SET state = ?, result = ?, closed_by = ? WHERE upload = ?"
+# Decision 9: a record keeps its body until it is confirmed, superseded or not. Decision 10: a part until its upload is
+# closed at the remote.
+_HELD = "SELECT 1 FROM pending WHERE sequence = ?1 UNION ALL SELECT 1 FROM part WHERE sequence = ?1"
+_DROP_RELOCATED = (
+    f"DELETE FROM relocated WHERE sequence = ?1 AND NOT EXISTS ({_HELD} UNION ALL SELECT 1 FROM row_use WHERE row = ?1)"
+)
 _FORGET_OLD = (
     "DELETE FROM upload WHERE closed_by > 0 AND closed_by < ? AND state = 1"
     " AND NOT EXISTS (SELECT 1 FROM pending WHERE pending.sequence = closed_by)"
@@ -52,9 +58,10 @@ def put_part(connection: apsw.Connection, record: Record, _bucket: str, _key: st
             _encode(mutation.extents) if mutation.extents else None,
         ),
     )
-    use_blobs(connection, record.sequence, mutation.extents)
+    use_extents(connection, record.sequence, mutation.extents)
     if mutation.replaces:
         drop_uses(connection, mutation.replaces)
+        drop_rows(connection, mutation.replaces)
 
 
 def complete_upload(connection: apsw.Connection, record: Record, mutation: Mutation) -> None:
@@ -102,15 +109,19 @@ def confirm_closing(connection: apsw.Connection, sequence: int) -> None:
         connection.execute("DELETE FROM part WHERE upload = ?", (upload,))
         for (part,) in parts:
             drop_uses(connection, int(str(part)))
+            drop_rows(connection, int(str(part)))
         if state == UploadState.ABORTED:
             connection.execute("DELETE FROM upload WHERE upload = ?", (upload,))
 
 
-def use_blobs(connection: apsw.Connection, sequence: int, extents: Extents) -> None:
-    """A record needs the blobs that its bytes are in; an object of 10,000 parts needs as many."""
-    uses = [(sequence, extent.blob) for extent in extents if isinstance(extent, BlobBytes)]
-    if uses:
-        connection.executemany("INSERT OR IGNORE INTO blob_use VALUES (?, ?)", uses)
+def use_extents(connection: apsw.Connection, sequence: int, extents: Extents) -> None:
+    """A record needs the blobs and rows that its bytes are in; an object of 10,000 parts needs as many."""
+    blobs = [(sequence, extent.blob) for extent in extents if isinstance(extent, BlobBytes)]
+    if blobs:
+        connection.executemany("INSERT OR IGNORE INTO blob_use VALUES (?, ?)", blobs)
+    if len(blobs) != len(extents):
+        rows = [(sequence, extent.sequence, extent.length) for extent in extents if isinstance(extent, RowBytes)]
+        connection.executemany("INSERT OR IGNORE INTO row_use VALUES (?, ?, ?)", rows)
 
 
 def drop_uses(connection: apsw.Connection, sequence: int) -> None:
@@ -119,3 +130,22 @@ def drop_uses(connection: apsw.Connection, sequence: int) -> None:
         "DELETE FROM blob_use WHERE sequence = ?1 AND NOT EXISTS (SELECT 1 FROM pending WHERE pending.sequence = ?1)",
         (sequence,),
     )
+
+
+def drop_rows(connection: apsw.Connection, sequence: int) -> None:
+    """A record that is confirmed, and is no part of an open upload, needs neither its own row's body nor another's.
+
+    Called wherever one of the two may have become true; before both are, it changes nothing.
+    """
+    if not _is_held(connection, sequence):
+        for (row,) in connection.execute("DELETE FROM row_use WHERE holder = ? RETURNING row", (sequence,)).fetchall():
+            _drop_relocated(connection, int(str(row)))
+        _drop_relocated(connection, sequence)
+
+
+def _drop_relocated(connection: apsw.Connection, sequence: int) -> None:
+    connection.execute(_DROP_RELOCATED, (sequence,))
+
+
+def _is_held(connection: apsw.Connection, sequence: int) -> bool:
+    return connection.execute(_HELD, (sequence,)).fetchone() is not None

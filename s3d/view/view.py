@@ -1,6 +1,7 @@
 """The view's database: written on the journal's writer thread only, read through connections of its readers' own.
 
-It is disposable: any I/O error, a foreign schema or a stamp that does not vouch for it has it deleted and folded again.
+It is disposable: any I/O error, a foreign schema, another journal or a stamp that does not vouch for it has it deleted
+and folded again, beginning with the base, a snapshot that the journal names (snapshot.py), where there is one.
 """
 
 import os
@@ -13,7 +14,9 @@ from s3d.view.facts import Fact, learn
 from s3d.view.projection import fold
 from s3d.view.questions import Questions
 
-SCHEMA_VERSION = 3
+# Bases are views too, and later versions read them: raise this together with a way to bring a base of 4 up to date.
+SCHEMA_VERSION = 4
+FACT_TABLES = ("remote_bucket", "remote_bucket_list", "remote_object", "cached")
 _FILES = ("", "-wal", "-shm")
 
 
@@ -26,6 +29,18 @@ class View:
         self._connection = self._open(trusted)
         self.questions = Questions(self._connection)
         self._position = self.questions.position
+        self._origin = ("", 0)
+
+    def bind(self, instance: str, epoch: int) -> None:
+        """Belong to this journal. What was folded from another one, or from an epoch before a restore, is forgotten.
+
+        Called before the first record is folded.
+        """
+        self._origin = (instance, epoch)
+        row = self._connection.execute("SELECT instance, epoch FROM progress").fetchone()
+        if self._position and row != self._origin:
+            self.discard()
+        self._stamp()
 
     @property
     def position(self) -> int:
@@ -77,6 +92,39 @@ class View:
         _set_up(self._connection)
         self._make_tables(self._connection)
         self._folded = self._position = 0
+        self._stamp()
+
+    def restore(self, path: str, position: int) -> None:
+        """Become the base in this file; readers keep their connections. Raises ValueError or DiskFull.
+
+        What the remote said and what was cached when the base was made is forgotten: that is unknown again.
+        """
+        self.revert()
+        try:
+            self._copy_from(path, position)
+            _set_up(self._connection)
+            with self._connection:
+                for table in FACT_TABLES:
+                    self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+        except apsw.FullError as error:
+            raise DiskFull("no space for the view") from error
+        except apsw.Error as error:
+            raise ValueError(f"it cannot be copied: {error}") from error
+        self._folded = self._position = position
+        self._stamp()
+
+    def _copy_from(self, path: str, position: int) -> None:
+        source = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            _check_base(source, position)
+            with self._connection.backup("main", source, "main") as copying:
+                copying.step()
+        finally:
+            source.close()
+
+    def _stamp(self) -> None:
+        """Say whose this is: this run's, and this journal's."""
+        self._guard("UPDATE progress SET token = ?, instance = ?, epoch = ?", (self._token, *self._origin))
 
     def reader(self) -> apsw.Connection:
         """A new read-only connection, for one thread."""
@@ -93,7 +141,7 @@ class View:
         if sync:
             _sync_file(self._path)
 
-    def _guard(self, statement: str, bindings: tuple[int, ...] = ()) -> None:
+    def _guard(self, statement: str, bindings: tuple[int | str, ...] = ()) -> None:
         try:
             self._connection.execute(statement, bindings)
         except apsw.FullError as error:
@@ -134,8 +182,18 @@ class View:
         schema = resources.files("s3d.view").joinpath("schema.sql").read_text(encoding="utf-8")
         with connection:
             connection.execute(schema)
-            connection.execute("INSERT INTO progress VALUES (1, 0, ?)", (self._token,))
+            connection.execute("INSERT INTO progress (only_row, position, token) VALUES (1, 0, ?)", (self._token,))
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _check_base(base: apsw.Connection, position: int) -> None:
+    """The file was verified byte by byte: what can be wrong is that another version made it."""
+    version = base.pragma("user_version")
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"its tables are of version {version}, and this program's of version {SCHEMA_VERSION}")
+    row = base.execute("SELECT position FROM progress").fetchone()
+    if row is None or row[0] != position:
+        raise ValueError(f"it is of position {row and row[0]}, not of {position}")
 
 
 def _connect(path: str) -> apsw.Connection:

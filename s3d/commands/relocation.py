@@ -1,0 +1,39 @@
+"""What a journal file still has to keep goes elsewhere, so that the file may lose its bodies, or be dropped.
+
+One key that waits for a person would otherwise pin the file that it is in, and all later ones (decision 7). Both
+commands are decided on the state as it is then: what is not needed any more is not moved.
+"""
+
+import msgspec
+
+from journal import Decision, Entry, Record
+from s3d.commands.knowledge import Knowledge
+from s3d.events import CARRIED, OUTCOME_STREAM, RELOCATED, Carried, Relocated, encode
+
+
+class RelocateBodies(msgspec.Struct, frozen=True):
+    """These records' bodies lie in these blobs too, durably: (sequence, blob). The answer is how many were taken."""
+
+    moved: tuple[tuple[int, str], ...]
+
+    def decide(self, state: Knowledge, now_ms: int) -> Decision:
+        ask = state.questions
+        taken = tuple(one for one in self.moved if ask.relocated(one[0]) is None and ask.row_is_needed(one[0]))
+        if not taken:
+            return Decision(answer=0)
+        return Decision((Entry(OUTCOME_STREAM, RELOCATED, encode(Relocated(moved=taken))),), len(taken))
+
+
+class CarryRecords(msgspec.Struct, frozen=True):
+    """Keep pending records outside of their file too. The answer is how many were taken."""
+
+    records: tuple[Record, ...]
+
+    def decide(self, state: Knowledge, now_ms: int) -> Decision:
+        ask = state.questions
+        taken = tuple(
+            one for one in self.records if ask.pending(one.sequence) is not None and ask.carried(one.sequence) is None
+        )
+        if not taken:
+            return Decision(answer=0)
+        return Decision((Entry(OUTCOME_STREAM, CARRIED, encode(Carried(records=taken))),), len(taken))

@@ -1,0 +1,57 @@
+"""What a journal file still has to keep, asked by ranges of sequence numbers.
+
+The questions read what is needed, not what is there: a file of which nothing is needed costs nothing to ask about.
+"""
+
+import apsw
+import msgspec
+
+# Bodies in rows that have not been moved to blobs: of pending records (also of superseded ones: decision 9), of parts
+# of uploads that the remote has not closed (decision 10), and those that a pending copy names in another's row.
+_ROWS = """
+WITH need (sequence, size) AS (
+  SELECT sequence, row_bytes FROM pending WHERE sequence BETWEEN ?1 AND ?2 AND row_bytes > 0
+  UNION ALL
+  SELECT sequence, size FROM part WHERE sequence BETWEEN ?1 AND ?2 AND extents IS NULL AND size > 0
+  UNION ALL
+  SELECT row, size FROM row_use WHERE row BETWEEN ?1 AND ?2
+), row (sequence, size) AS (
+  SELECT sequence, max(size) FROM need
+  WHERE NOT EXISTS (SELECT 1 FROM relocated WHERE relocated.sequence = need.sequence) GROUP BY sequence
+)"""
+_UNCARRIED = (
+    "FROM pending WHERE sequence BETWEEN ?1 AND ?2"
+    " AND NOT EXISTS (SELECT 1 FROM carried WHERE carried.sequence = pending.sequence)"
+)
+
+
+class FileNeeds(msgspec.Struct, frozen=True):
+    """Bodies in rows that must not be lost, and pending records that are nowhere else."""
+
+    bodies: int = 0
+    body_bytes: int = 0
+    records: int = 0
+
+
+class Needs:
+    """Reads on one connection; not to be shared between threads."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._execute = connection.execute
+
+    def of_range(self, first: int, last: int) -> FileNeeds:
+        """What the records from `first` to `last` are still needed for."""
+        bodies = self._execute(f"{_ROWS} SELECT count(*), coalesce(sum(size), 0) FROM row", (first, last)).fetchone()
+        records = self._execute(f"SELECT count(*) {_UNCARRIED}", (first, last)).fetchone()
+        assert bodies is not None and records is not None, "an aggregate always has a row"
+        return FileNeeds(*bodies, *records)
+
+    def rows(self, first: int, last: int, limit: int) -> list[int]:
+        """Records from `first` to `last` whose bodies in rows must not be lost, in order."""
+        found = self._execute(f"{_ROWS} SELECT sequence FROM row ORDER BY sequence LIMIT ?3", (first, last, limit))
+        return [int(sequence) for (sequence,) in found]
+
+    def records(self, first: int, last: int, limit: int) -> list[int]:
+        """Pending records from `first` to `last` that are in the journal only, in order."""
+        found = self._execute(f"SELECT sequence {_UNCARRIED} ORDER BY sequence LIMIT ?3", (first, last, limit))
+        return [int(sequence) for (sequence,) in found]
