@@ -253,6 +253,7 @@ class Daemon:
             observer=self._metrics,
             inline_bytes_max=settings.journal.inline_bytes_max,
             object_bytes_max=settings.http.object_bytes_max,
+            base_domains=settings.http.base_domains,
         )
         self._listener = S3Listener(path.handle, keepalive_seconds=settings.http.keepalive_seconds)
         address = settings.address

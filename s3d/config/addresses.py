@@ -4,12 +4,14 @@ Pure: a name is never looked up here. `localhost` counts as loopback because RFC
 """
 
 import ipaddress
+import re
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from s3d.errors import ConfigurationError
 
+_DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](-*[a-z0-9])*(\.[a-z0-9](-*[a-z0-9])*)*")
 AWS_ENDPOINTS = frozenset({"aws", "https://s3.amazonaws.com"})
 
 
@@ -61,6 +63,14 @@ def check_endpoint(url: str) -> None:
     """Check the remote's URL. Raises ConfigurationError; credentials in the URL are not repeated in it."""
     if url not in AWS_ENDPOINTS:
         _split(url, hint='write https://HOST[:PORT] of an S3 service, or "aws"')
+
+
+def check_domain(name: str) -> None:
+    """Check a name that buckets may stand in front of. Raises ConfigurationError."""
+    if not _DOMAIN.fullmatch(name) or all(label.isdecimal() for label in name.split(".")):
+        raise ConfigurationError(
+            f"{name!r} is not a domain name in small letters", hint='write "s3.site.local", without scheme and port'
+        )
 
 
 def _split(url: str, *, hint: str) -> SplitResult:

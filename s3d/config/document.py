@@ -38,6 +38,8 @@ def toml_value(value: Any) -> str:
         value = value.value
     if isinstance(value, str):
         return f'"{value}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(toml_value(one) for one in value)}]"
     return str(value) if isinstance(value, float) else f"{value:_}"
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from s3d.auth.keys import SecretKey
-from s3d.config.addresses import check_endpoint, is_loopback, parse_listen
+from s3d.config.addresses import check_domain, check_endpoint, is_loopback, parse_listen
 from s3d.config.catalogue import Setting, catalogue, sections
 from s3d.config.settings import Settings
 from s3d.errors import ConfigurationError
@@ -132,17 +132,20 @@ def _convert(setting: Setting, value: Any, source: str) -> Any:
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{source}{shown}: {_lower(str(error))}", hint=_advice(setting)) from None
     try:
-        _check_url(setting, converted)
+        _check_address(setting, converted)
     except ConfigurationError as error:
         raise ConfigurationError(f"{source}: {error.message}", hint=error.hint) from None
     return converted
 
 
-def _check_url(setting: Setting, value: Any) -> None:
+def _check_address(setting: Setting, value: Any) -> None:
     if setting.path in {"listen", "admin.listen"}:
         parse_listen(value)
     if setting.path == "remote.endpoint":
         check_endpoint(value)
+    if setting.path == "http.base_domains":
+        for name in value:
+            check_domain(name)
 
 
 def _decode_secret(kind: type, value: Any) -> SecretKey:

@@ -131,6 +131,14 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     keepalive_seconds: Annotated[
         float, Meta(description="How long an idle connection is kept open.", ge=0, le=86400)
     ] = 75.0
+    base_domains: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Names of this endpoint under which buckets are host names: with `s3.site.local` a request to "
+            "`photos.s3.site.local` is about the bucket `photos`. At any other name the bucket is the first part of "
+            "the path."
+        ),
+    ] = ()
 
 
 class ShutdownSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

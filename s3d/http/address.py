@@ -2,6 +2,9 @@
 
 Everything behind this (authorisation, journal, storage) uses the same pair, so that nothing can look at one key and act
 on another. `//`, `..` and `%2F` are ordinary parts of keys; a bucket never has a slash.
+
+The bucket is the first part of the path, or comes from the Host header where that is a name under a base domain. The
+header counts and not the authority of an absolute target, because the header is what a signature covers.
 """
 
 import re
@@ -25,8 +28,22 @@ class Address(msgspec.Struct, frozen=True, gc=False):
     query: Query
 
 
-def parse(target: str) -> Address:
-    """Take a request target apart.
+def bucket_of_host(host: str | None, base_domains: tuple[str, ...]) -> str:
+    """The bucket that a Host header names: `b` of `b.s3.site.local:33333` under `s3.site.local`; empty: none."""
+    if not base_domains or not host:
+        return ""
+    name, colon, port = host.lower().rpartition(":")
+    if not colon or not port.isdecimal():
+        name = host.lower()
+    name = name.removesuffix(".")
+    if name in base_domains:
+        return ""
+    under = [domain for domain in base_domains if name.endswith(f".{domain}")]
+    return name.removesuffix(f".{max(under, key=len)}") if under else ""
+
+
+def parse(target: str, host_bucket: str = "") -> Address:
+    """Take a request target apart; with `host_bucket` its whole path is the key.
 
     Accepts the absolute form that proxies are sent. Raises InvalidURI for what is not percent-encoded UTF-8, and for a
     fragment, which no client sends on purpose.
@@ -36,10 +53,13 @@ def parse(target: str) -> Address:
     path, _, query_text = target.partition("?")
     if "#" in target:
         raise _invalid_uri()
+    query = _query(query_text) if query_text else []
+    if host_bucket:
+        return Address(path, query_text, host_bucket, _decode(path[1:]), query)
     bucket, _, key = path[1:].partition("/")
     if key and not bucket:  # a key of no bucket is not a request to list them
         raise S3Error("InvalidBucketName", "The specified bucket is not valid.", details={"BucketName": ""})
-    return Address(path, query_text, _decode(bucket), _decode(key), _query(query_text) if query_text else [])
+    return Address(path, query_text, _decode(bucket), _decode(key), query)
 
 
 def _origin_form(target: str) -> str:

@@ -62,6 +62,7 @@ class RequestPath:
         observer: RequestObserver,
         inline_bytes_max: int,
         object_bytes_max: int,
+        base_domains: tuple[str, ...] = (),
     ) -> None:
         self._router = router
         self._parser = parser
@@ -73,6 +74,7 @@ class RequestPath:
         self._observer = observer
         self._inline_bytes_max = inline_bytes_max
         self._object_bytes_max = object_bytes_max
+        self._base_domains = base_domains
         self._run = secrets.token_hex(4).upper()
         self._numbers = itertools.count(1)
         self._debug = _log.bind().debug  # bound once: that costs more than the line that is not written
@@ -84,7 +86,8 @@ class RequestPath:
         operation, status = "-", 500
         target = request.raw_path
         try:
-            parsed = address.parse(target)
+            host_bucket = address.bucket_of_host(request.headers.get("Host"), self._base_domains)
+            parsed = address.parse(target, host_bucket)
             now = self._clock.now()
             authenticated = self._authenticate(request, parsed, now)
             operation = self._router.route(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3d.errors import S3Error
-from s3d.http.address import parse
+from s3d.http.address import bucket_of_host, parse
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
@@ -78,3 +78,47 @@ def test_a_key_of_no_bucket(target):
     with pytest.raises(S3Error) as error:
         parse(target)
     assert error.value.code == "InvalidBucketName"
+
+
+DOMAINS = ("s3.site.local", "local", "10.0.0.1.nip.io")
+
+
+@pytest.mark.parametrize(
+    ("host", "bucket"),
+    [
+        ("photos.s3.site.local", "photos"),
+        ("photos.s3.site.local:33333", "photos"),
+        ("PHOTOS.S3.Site.Local.", "photos"),
+        ("a.b.s3.site.local", "a.b"),
+        ("s3.site.local", ""),
+        ("s3.site.local:80", ""),
+        ("other.local", "other"),
+        ("b.10.0.0.1.nip.io", "b"),
+        ("photoss3.site.local.example", ""),
+        ("localhost", ""),
+        ("127.0.0.1:33333", ""),
+        ("[::1]:33333", ""),
+        (".s3.site.local", ""),
+        (":", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_a_host_names_a_bucket_under_a_base_domain_only(host, bucket):
+    """The longest base domain counts; any other name leaves the bucket to the path."""
+    assert bucket_of_host(host, DOMAINS) == bucket
+    assert bucket_of_host(host, ()) == ""
+
+
+@given(text)
+def test_under_a_hosts_bucket_the_whole_path_is_the_key(key):
+    """Slashes at its beginning too."""
+    found = parse(f"/{quote(key)}?uploads", "photos")
+    assert (found.bucket, found.key, found.query) == ("photos", key, [("uploads", None)])
+
+
+@given(st.text(max_size=40))
+def test_no_host_is_a_surprise(host):
+    """A bucket, perhaps one that cannot be, or none: what it is called is judged where all names are."""
+    bucket = bucket_of_host(host, DOMAINS)
+    assert host.lower().startswith(bucket)
