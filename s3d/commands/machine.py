@@ -80,3 +80,7 @@ class StateMachine:
     def discard(self) -> None:
         self._knowledge.forget_buckets()
         self._view.discard()
+
+    def restore(self, path: str, position: int) -> None:
+        self._knowledge.forget_buckets()
+        self._view.restore(path, position)
