@@ -38,7 +38,6 @@ class StateMachine:
         self._knowledge = Knowledge(view.questions, has_remote=has_remote)
         self.begin = view.begin
         self.publish = view.publish
-        self.restore = view.restore
 
     @property
     def position(self) -> int:
