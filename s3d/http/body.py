@@ -6,7 +6,8 @@ order is kept. Nothing is left behind when a claim does not hold or the client g
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from aiohttp import ClientError, StreamReader
@@ -48,7 +49,10 @@ class RequestBody:
         object_bytes_max: int,
         continue_to: Transport | None,
         idle_seconds: float = IDLE_SECONDS,
+        synced: Callable[[float], None] = lambda _: None,
     ) -> None:
+        self._synced = synced
+        self.received_bytes = 0
         self._idle_seconds = idle_seconds
         self._content = content
         self._claims = claims
@@ -97,9 +101,10 @@ class RequestBody:
                 details={"ProposedSize": str(length), "MaxSizeAllowed": str(self._object_bytes_max)},
             )
         self._send_continue()
-        if length <= self._inline_bytes_max:
-            return await self._receive_small(length)
-        return await self._receive_large()
+        small = length <= self._inline_bytes_max
+        received = await self._receive_small(length) if small else await self._receive_large()
+        self.received_bytes = received.size
+        return received
 
     def require_checksum(self, algorithm: str) -> None:
         """See `IncomingBody.require_checksum`."""
@@ -151,7 +156,9 @@ class RequestBody:
         try:
             await self._absorb(writer, digest)
             digests = digest.finish(self._trailers())
+            began = time.perf_counter()
             await self._pool.run(writer.finish)
+            self._synced(time.perf_counter() - began)
         except OSError as error:
             await self._abort(writer)
             raise _not_written(error) from error

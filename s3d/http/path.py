@@ -27,7 +27,7 @@ from s3d.errors import S3Error
 from s3d.http import address
 from s3d.http.body import RequestBody
 from s3d.http.reply import Answer, Replier
-from s3d.operations.calls import Call
+from s3d.operations.calls import Call, Reply
 from s3d.operations.perform import Operations
 from s3d.protocol.errors import status_of
 from s3d.protocol.parser import Parser, body_bytes_max
@@ -44,6 +44,18 @@ class RequestObserver(Protocol):
 
     def request(self, operation: str, status: int, seconds: float) -> None:
         """A request was answered."""
+
+    def body_in(self, size_bytes: int) -> None:
+        """A client's body arrived, and holds what it claims."""
+
+    def body_out(self, size_bytes: int) -> None:
+        """A body went out to a client."""
+
+    def read(self, source: str) -> None:
+        """A body was read: `local` or `remote`."""
+
+    def fsync(self, seconds: float) -> None:
+        """A body's own file was synced."""
 
 
 class RequestPath:
@@ -145,14 +157,24 @@ class RequestPath:
             inline_bytes_max=self._inline_bytes_max,
             object_bytes_max=self._object_bytes_max,
             continue_to=request.transport if headers.get("Expect", "").lower() == "100-continue" else None,
+            synced=self._observer.fsync,
         )
         try:
             given = await self._input(operation, parsed, request, body)
             call = self._call(operation, authenticated.caller, parsed, given, body, request_id, now)
             reply = await self._operations.perform(call)
-            return await self._replier.send(request, operation, reply, request_id)
+            answer = await self._replier.send(request, operation, reply, request_id)
+            self._count(body, reply)
+            return answer
         finally:
             body.close()
+
+    def _count(self, body: RequestBody, reply: Reply) -> None:
+        if body.received_bytes:
+            self._observer.body_in(body.received_bytes)
+        if reply.content is not None:
+            self._observer.read("local" if reply.content.stream is None else "remote")
+            self._observer.body_out(reply.content.size)
 
     async def _input(
         self, operation: str, parsed: address.Address, request: BaseRequest, body: RequestBody

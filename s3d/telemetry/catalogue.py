@@ -68,7 +68,7 @@ READS = Metric(
     "s3d_body_reads_total",
     "counter",
     "reads",
-    "Bodies read, by where the bytes were: `memory`, `journal`, `disk` or `remote`.",
+    "Bodies sent to S3 clients, by where the bytes were: `local` or `remote`.",
     ("source",),
     stable=False,
 )

@@ -84,7 +84,7 @@ class Metrics:
         self._fsync_seconds.observe(seconds)
 
     def read(self, source: str) -> None:
-        """A body was read from `memory`, `journal`, `disk` or `remote`."""
+        """A body was sent whose bytes were `local` or `remote`."""
         self._reads.child(source).inc()
 
     def remote_request(self, operation: str, result: str, seconds: float) -> None:

@@ -35,7 +35,7 @@ def busy():
     metrics.body_out(20)
     metrics.commit(0.002, 16)
     metrics.fsync(0.01)
-    metrics.read("memory")
+    metrics.read("local")
     metrics.remote_request("PutObject", "ok", 0.1)
     metrics.replicated(2, 30)
     return metrics
