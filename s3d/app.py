@@ -22,6 +22,7 @@ from s3d.auth.sigv4 import Verifier
 from s3d.blobs.collect import collect
 from s3d.blobs.files import BlobFiles
 from s3d.blobs.pool import BlobPool
+from s3d.blobs.rows import RowBodies
 from s3d.clock import SystemClock, milliseconds
 from s3d.commands.machine import StateMachine
 from s3d.config.settings import Settings
@@ -108,6 +109,8 @@ class Daemon:
         self._lock = self._take_directory()
         view = await self._open_state()
         questions = Questions(view.reader())
+        self._bodies = BodyCache(self._settings.cache.body_memory_bytes)
+        self._rows = RowBodies(self._journal.body, questions.relocated, self._pool, self._bodies)
         self._build_replication(questions)
         operations = self._build_operations(questions)
         await self._listen(operations)
@@ -202,6 +205,7 @@ class Daemon:
             self._journal,
             questions,
             self._pool,
+            self._rows,
             self._clock,
             self._metrics,
             self._replicator_crashed,
@@ -210,9 +214,8 @@ class Daemon:
 
     def _build_operations(self, questions: Questions) -> Operations:
         settings, asking = self._settings, self._asking
-        self._bodies = BodyCache(settings.cache.body_memory_bytes)
         submitter = Submitter(self._journal.submit, asking)
-        reader = ObjectReader(questions, asking, self._clock)
+        reader = ObjectReader(questions, asking, self._clock, self._rows.are_here)
         cache = Cache(self._pool, questions, self._journal.submit, self._clock, settings.cache.capacity_bytes)
         uploads, tags = Uploads(submitter, questions), Tags(asking)
         return Operations(
@@ -220,7 +223,7 @@ class Daemon:
                 BucketOperations(submitter, questions, asking, settings.region),
                 ObjectWrites(submitter, self._bodies, partial(existing_bucket, questions, asking)),
                 ObjectReads(reader, cache.keep if asking is not None else None),
-                Copies(submitter, Capturing(reader, self._pool, self._digest_of, self._journal.body), uploads, tags),
+                Copies(submitter, Capturing(reader, self._pool, self._rows, self._digest_of), uploads, tags),
                 Listings(questions, asking),
                 uploads,
                 UploadListings(questions, asking),
@@ -245,9 +248,7 @@ class Daemon:
             parser=Parser(service),
             verifier=Verifier(keys, None, allow_unsigned_payload=settings.auth.allow_unsigned_payload),
             operations=operations,
-            replier=Replier(
-                Serializer(service), self._pool, self._bodies, self._journal.body, self._journal.identity.epoch
-            ),
+            replier=Replier(Serializer(service), self._pool, self._rows, self._journal.identity.epoch),
             pool=self._pool,
             clock=self._clock,
             observer=self._metrics,

@@ -11,6 +11,7 @@ from typing import Any
 
 from journal import Appended, Journal
 from s3d.blobs.pool import BlobPool
+from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock
 from s3d.config.settings import RemoteSettings
 from s3d.queries.asking import bucket_list_fact
@@ -36,6 +37,7 @@ class Replication:
         journal: Journal,
         questions: Questions,
         pool: BlobPool,
+        rows: RowBodies,
         clock: Clock,
         metrics: Metrics,
         crashed: Callable[[BaseException], None],
@@ -53,6 +55,7 @@ class Replication:
         self._replicator = Replicator(
             journal,
             questions,
+            lambda sequence: rows.read(sequence, remember=False),
             pool.files.path,
             self._remote,
             link,

@@ -58,9 +58,14 @@ class BlobFiles:
         self._new_id = new_id
 
     def prepare(self) -> None:
-        """Make the directories, durably."""
-        for number in range(_FAN_OUT):
-            self._disk.make_directory(f"{self._directory}/{number:02x}")
+        """Make the directories, durably. A start that finds them all syncs their parent once, not 256 times."""
+        self._disk.make_directory(self._directory)
+        there = set(self._disk.names(self._directory))
+        missing = [name for name in (f"{number:02x}" for number in range(_FAN_OUT)) if name not in there]
+        for name in missing:
+            self._disk.make_directory(f"{self._directory}/{name}")
+        if not missing:  # whoever made them may have been killed before the sync
+            self._disk.sync_directory(self._directory)
 
     def begin(self) -> BlobWriter:
         """A writer with an id of its own, and no file yet."""
@@ -87,6 +92,10 @@ class BlobFiles:
             return file.pread(size_bytes, offset)
         finally:
             file.close()
+
+    def read_whole(self, blob: str) -> bytes:
+        """Read all of a blob. Raises FileNotFoundError."""
+        return self.read(blob, 0, self._disk.size_bytes(self.path(blob)))
 
     def remove(self, blob: str) -> None:
         """Remove a blob that nothing names; one that is gone already is fine."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from typing import BinaryIO
 
 from aiohttp import web
@@ -10,9 +9,9 @@ from aiohttp.web_request import BaseRequest
 from multidict import CIMultiDict
 
 from s3d.blobs.pool import BlobPool
+from s3d.blobs.rows import RowBodies
 from s3d.errors import S3Error
 from s3d.http.whole import SERVER, Head, WholeAnswer
-from s3d.operations.bodies import BodyCache
 from s3d.operations.calls import Bytes, Reply
 from s3d.protocol.errors import error_document, status_of
 from s3d.protocol.serializer import Serializer
@@ -21,23 +20,16 @@ from s3d.values import BlobBytes, Extent, Extents, RowBytes
 
 WHOLE_BYTES_MAX = 256 * 1024  # up to here a body is put together in memory and leaves with its header
 _BODILESS = frozenset({204, 304})  # they have neither a body nor the length of one
-ReadBody = Callable[[int], bytes | None]
 Answer = WholeAnswer | web.StreamResponse
 
 
 class Replier:
-    """Turns replies and errors into responses.
+    """Turns replies and errors into responses. `epoch` goes into `x-s3d-seq`."""
 
-    `epoch` goes into `x-s3d-seq`; `read_body` reads the body in a journal row, off the loop.
-    """
-
-    def __init__(
-        self, serializer: Serializer, pool: BlobPool, bodies: BodyCache, read_body: ReadBody, epoch: int
-    ) -> None:
+    def __init__(self, serializer: Serializer, pool: BlobPool, rows: RowBodies, epoch: int) -> None:
         self._serializer = serializer
         self._pool = pool
-        self._bodies = bodies
-        self._read_body = read_body
+        self._rows = rows
         self._epoch = epoch
 
     async def send(self, request: BaseRequest, operation: str, reply: Reply, request_id: str) -> Answer:
@@ -56,7 +48,7 @@ class Replier:
             return await self._send_stream(request, answer.status, head, content)
         if len(content.extents) == 1 and isinstance(extent := content.extents[0], RowBytes):
             return WholeAnswer(answer.status, head, await self._extent(extent))  # most reads: no file to be pinned
-        with self._pool.pinned(content.extents):
+        with self._pool.pinned(content.extents), self._rows.pinned(content.extents):
             if content.size <= WHOLE_BYTES_MAX:
                 return WholeAnswer(answer.status, head, await self._whole(content))
             return await self._send_extents(request, answer.status, head, content)
@@ -91,12 +83,9 @@ class Replier:
         return data
 
     async def _row_body(self, extent: RowBytes) -> bytes:
-        body = self._bodies.get(extent.sequence)
+        body = await self._rows.read(extent.sequence)
         if body is None:
-            body = await self._pool.run(self._read_body, extent.sequence)
-            if body is None:
-                raise S3Error("InternalError", "The bytes of this object are missing from the journal.")
-            self._bodies.put(extent.sequence, body)
+            raise S3Error("InternalError", "The bytes of this object are missing from the journal.")
         return body
 
     async def _send_extents(self, request: BaseRequest, status: int, head: Head, content: Bytes) -> web.StreamResponse:

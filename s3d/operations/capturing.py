@@ -15,6 +15,7 @@ import msgspec
 from s3d import preconditions, ranges
 from s3d.blobs.files import BlobWriter
 from s3d.blobs.pool import BlobPool
+from s3d.blobs.rows import RowBodies
 from s3d.checksums import BodyClaims, BodyDigest, Digests
 from s3d.commands.objects import CopySource
 from s3d.errors import S3Error
@@ -26,7 +27,6 @@ from s3d.values import BlobBytes, Extent, Extents, slice_extents
 COPIED_BYTES_MAX = 5 * 1024**3  # "Copying objects" in the S3 User Guide: more is copied part by part
 _PIECE_BYTES = 1024 * 1024
 DigestOf = Callable[[int], bytes]
-ReadBody = Callable[[int], bytes | None]
 
 
 class Captured(msgspec.Struct, frozen=True):
@@ -37,13 +37,13 @@ class Captured(msgspec.Struct, frozen=True):
 
 
 class Capturing:
-    """`digest_of` gives the SHA-256 of a record's body by its sequence, `read_body` the body in its row."""
+    """`digest_of` gives the SHA-256 of a record's body by its sequence, where the record is still there."""
 
-    def __init__(self, reader: ObjectReader, pool: BlobPool, digest_of: DigestOf, read_body: ReadBody) -> None:
+    def __init__(self, reader: ObjectReader, pool: BlobPool, rows: RowBodies, digest_of: DigestOf) -> None:
         self._reader = reader
         self._pool = pool
+        self._rows = rows
         self._digest_of = digest_of
-        self._read_body = read_body
 
     @contextlib.asynccontextmanager
     async def captured(self, given: Mapping[str, Any], range_text: str | None = None) -> AsyncIterator[Captured]:
@@ -65,17 +65,25 @@ class Capturing:
             raise
         if found.stream is not None:
             source = await self._fetch(bucket, key, found, span)
-            release = [extent.blob for extent in source.extents if isinstance(extent, BlobBytes)]
-        else:
-            source, release = await self._name(bucket, key, found, span), []
-        with self._pool.pinned(source.extents):
-            for blob in release:  # the pin of the blob's creation; this context's own has taken over
-                self._pool.release(blob)
-            yield Captured(found, source)
+            with self._pool.pinned(source.extents):
+                for extent in source.extents:  # the pin of the blob's creation; this context's own has taken over
+                    assert isinstance(extent, BlobBytes), "what was fetched is in a blob"
+                    self._pool.release(extent.blob)
+                yield Captured(found, source)
+            return
+        with self._rows.pinned(found.extents or ()), self._pool.pinned(found.extents or ()):
+            yield Captured(found, await self._name(bucket, key, found, span))
 
     async def digest(self, extents: Extents, algorithm: str | None) -> Digests:
-        """MD5, SHA-256 and a checksum of bytes that are here, on a thread."""
-        return await self._pool.run(self._digest, extents, algorithm)
+        """MD5, SHA-256 and a checksum of bytes that are here, on threads."""
+        running = BodyDigest(BodyClaims(algorithm=algorithm))
+        for extent in extents:
+            if isinstance(extent, BlobBytes):
+                await self._pool.run(self._digest_blob, extent, running)
+                continue
+            body = await self._rows.read(extent.sequence, remember=False) or b""
+            await self._pool.run(_digest_piece, body[extent.offset : extent.offset + extent.length], extent, running)
+        return running.finish()
 
     async def _name(self, bucket: str, key: str, found: Found, span: tuple[int, int] | None) -> CopySource:
         assert found.extents is not None, "open() gives bytes or a stream"
@@ -117,21 +125,17 @@ class Capturing:
         await self._pool.run(writer.abort)
         self._pool.release(writer.id)
 
-    def _digest(self, extents: Extents, algorithm: str | None) -> Digests:
-        running = BodyDigest(BodyClaims(algorithm=algorithm))
-        for extent in extents:
-            for offset in range(extent.offset, extent.offset + extent.length, _PIECE_BYTES):
-                length = min(_PIECE_BYTES, extent.offset + extent.length - offset)
-                data = self._read(extent, offset, length)
-                if len(data) != length:
-                    raise S3Error("InternalError", "The bytes of the source are damaged on the local disk.")
-                running.update(data)
-        return running.finish()
+    def _digest_blob(self, extent: BlobBytes, running: BodyDigest) -> None:
+        end = extent.offset + extent.length
+        for offset in range(extent.offset, end, _PIECE_BYTES):
+            piece = BlobBytes(extent.blob, offset, min(_PIECE_BYTES, end - offset))
+            _digest_piece(self._pool.files.read(piece.blob, piece.offset, piece.length), piece, running)
 
-    def _read(self, extent: Extent, offset: int, length: int) -> bytes:
-        if isinstance(extent, BlobBytes):
-            return self._pool.files.read(extent.blob, offset, length)
-        return (self._read_body(extent.sequence) or b"")[offset : offset + length]
+
+def _digest_piece(data: bytes, extent: Extent, running: BodyDigest) -> None:
+    if len(data) != extent.length:
+        raise S3Error("InternalError", "The bytes of the source are damaged on the local disk.")
+    running.update(data)
 
 
 def parse_copy_source(text: str) -> tuple[str, str]:

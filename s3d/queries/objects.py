@@ -1,10 +1,11 @@
 """Where an object is, and what can be said of it: here, at the remote, absent, or unknown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from s3d import ranges
 from s3d.clock import Clock, milliseconds
 from s3d.errors import S3Error, no_such_key, remote_unreachable
 from s3d.queries.asking import Asking, as_s3_error
@@ -43,12 +44,18 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 
 class ObjectReader:
-    """Finds objects. `asking` None means that there is no remote, and so nothing that is unknown."""
+    """Finds objects. `asking` None means that there is no remote, and so nothing that is unknown.
 
-    def __init__(self, questions: Questions, asking: Asking | None, clock: Clock) -> None:
+    `are_here` tells whether bytes are still on this disk: rows lose theirs some time after the remote has them.
+    """
+
+    def __init__(
+        self, questions: Questions, asking: Asking | None, clock: Clock, are_here: Callable[[Extents], bool]
+    ) -> None:
         self._questions = questions
         self._asking = asking
         self._clock = clock
+        self._are_here = are_here
 
     async def head(self, bucket: str, key: str) -> Found:
         """The object without a promise where its bytes are. Raises NoSuchKey, NoSuchBucket or a 503."""
@@ -79,10 +86,12 @@ class ObjectReader:
         """
         row = self._questions.object(bucket, key)
         if row is not None and (found := self._settled(bucket, key, row)) is not None:
-            return found
+            return found if found.extents is not None else await self._fetch_own(bucket, key, row, found, part)
         known = await existing_bucket(self._questions, self._asking, bucket)
         if self._is_known_here(known, row):
-            return _local(row, key)
+            found = self._own(bucket, key, row)
+            assert row is not None, "what is not there was refused"
+            return found if found.extents is not None else await self._fetch_own(bucket, key, row, found, part)
         if self._has_bytes(bucket, key, row):
             found = await self._ask(bucket, key, row)
             if found.extents is not None and not ("PartNumber" in part and found.has_unknown_parts):
@@ -97,7 +106,15 @@ class ObjectReader:
         if not row.confirmed:
             return _local(row, key)
         known = self._questions.bucket(bucket)
-        return _local(row, key) if known is not None and known.present and known.sole else None
+        return self._own(bucket, key, row) if known is not None and known.present and known.sole else None
+
+    def _own(self, bucket: str, key: str, row: ObjectRow | None) -> Found:
+        """What was written here; without extents when its bytes have left this disk."""
+        found = _local(row, key)
+        assert found.extents is not None, "a row says where its bytes were put"
+        if self._are_here(found.extents):
+            return found
+        return msgspec.structs.replace(found, extents=self._cached(bucket, key, found.etag, found.size))
 
     def _is_known_here(self, bucket: BucketRow, row: ObjectRow | None) -> bool:
         return bucket.sole or self._asking is None or (row is not None and not row.confirmed)
@@ -122,7 +139,7 @@ class ObjectReader:
         if not fact.present:
             raise no_such_key(key)
         if row is not None and row.present and fact.etag == row.remote_etag:
-            return _local(row, key)
+            return self._own(bucket, key, row)
         return Found(
             fact.size,
             fact.etag,
@@ -138,7 +155,7 @@ class ObjectReader:
             return self._stale_fact(bucket, key, fact, now_ms)
         if row is None or not row.present:
             raise remote_unreachable(f"Whether the object {key} exists")
-        found = _local(row, key)
+        found = self._own(bucket, key, row)
         return Found(
             found.size,
             found.etag,
@@ -187,9 +204,41 @@ class ObjectReader:
             return dict(attributes)
         return {name: value for name, value in attributes.items() if name != "TagCount"} | {"Tagging": changed}
 
+    async def _fetch_own(self, bucket: str, key: str, row: ObjectRow, found: Found, part: Mapping[str, Any]) -> Found:
+        """What was confirmed and has left this disk, exactly as the remote took it."""
+        if self._asking is None:
+            raise remote_unreachable(f"The content of the object {key}")
+        parameters = {"Bucket": bucket, "Key": key, **_range_of(part, found)}
+        if row.remote_etag:
+            parameters["IfMatch"] = f'"{row.remote_etag}"'
+        try:
+            stream = await self._asking.upstream.open("GetObject", parameters)
+        except RemoteFailure as failure:
+            if failure.kind not in {FailureKind.CONDITION, FailureKind.ABSENT}:
+                raise as_s3_error(failure, f"The content of the object {key}") from failure
+            now = self._questions.object(bucket, key)
+            if now is None or now.sequence != row.sequence:
+                return await self.open(bucket, key, part)  # overwritten here meanwhile
+            return await self._fetch(bucket, key, part)  # somebody changed it there: then that is what there is
+        return msgspec.structs.replace(found, stream=stream)
+
     def _cached(self, bucket: str, key: str, etag: str, size: int) -> Extents | None:
         blob = self._questions.cached(bucket, key, etag)
         return (BlobBytes(blob, 0, size),) if blob is not None else None
+
+
+def _range_of(part: Mapping[str, Any], found: Found) -> dict[str, str]:
+    """The Range for what is asked of an object that we know: how the remote cut it into parts does not matter.
+
+    Raises InvalidRange. A part that there is not is refused when the answer is made.
+    """
+    span = ranges.resolve(part.get("Range"), found.size)
+    start = 0
+    for number, size, _ in (found.parts or ((1, found.size, ""),)) if "PartNumber" in part else ():
+        if number == part["PartNumber"]:
+            span = start, size
+        start += size
+    return {"Range": f"bytes={span[0]}-{span[0] + span[1] - 1}"} if span is not None else {}
 
 
 def _local(row: ObjectRow | None, key: str) -> Found:

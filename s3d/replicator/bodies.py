@@ -1,8 +1,6 @@
 """The bytes of a record for the remote: rows of the journal are read off the loop, blob files by the sender."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Sequence
 
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Content, FileSlice, Piece
@@ -13,12 +11,9 @@ from s3d.values import BlobBytes, Extent
 class Bodies:
     """Raises RemoteFailure, permanent, for bytes that are not here: the record then waits for a person."""
 
-    def __init__(
-        self, row_body: Callable[[int], bytes | None], blob_path: Callable[[str], str], executor: Executor
-    ) -> None:
+    def __init__(self, row_body: Callable[[int], Awaitable[bytes | None]], blob_path: Callable[[str], str]) -> None:
         self._row_body = row_body
         self._blob_path = blob_path
-        self._executor = executor
 
     async def content(self, job: Job) -> Content:
         """The body of a record, with the digests that were taken when it was received."""
@@ -35,8 +30,7 @@ class Bodies:
     async def _piece(self, extent: Extent) -> Piece:
         if isinstance(extent, BlobBytes):
             return FileSlice(self._blob_path(extent.blob), extent.offset, extent.length)
-        loop = asyncio.get_running_loop()
-        body = await loop.run_in_executor(self._executor, self._row_body, extent.sequence)
+        body = await self._row_body(extent.sequence)
         if body is None:
             raise _unreadable(f"the journal has no body for record {extent.sequence}")
         whole = extent.offset == 0 and extent.length == len(body)

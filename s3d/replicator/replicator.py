@@ -7,7 +7,7 @@ was cut off by a stop or a crash is still pending, and is looked for at the remo
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
@@ -70,6 +70,7 @@ class Replicator:
         self,
         journal: Journal,
         questions: Questions,
+        row_body: Callable[[int], Awaitable[bytes | None]],
         blob_path: Callable[[str], str],
         remote: Remote,
         link: Link,
@@ -95,7 +96,7 @@ class Replicator:
         self._known = KnownEtags(questions)
         self._transfer = Transfer(
             remote,
-            Bodies(journal.body, blob_path, self._executor),
+            Bodies(row_body, blob_path),
             self._known.etag,
             questions,
             token_prefix=f"{journal.identity.instance}-{journal.identity.epoch}" if settings.identity_token else "",

@@ -97,7 +97,11 @@ class Window:
             return {}
         loop = asyncio.get_running_loop()
         records = await loop.run_in_executor(self._executor, self._journal.pick, sequences)
-        return {record.sequence: job_of(record) for record in records}
+        jobs = {record.sequence: job_of(record) for record in records}
+        for sequence in sequences:  # the file of a record that waits for long may be gone
+            if sequence not in jobs and (record := self._questions.carried(sequence)) is not None:
+                jobs[sequence] = job_of(record)
+        return jobs
 
     def _admit(self, row: PendingRow, job: Job | None) -> None:
         claims = _claims(row, job)

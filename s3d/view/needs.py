@@ -19,6 +19,8 @@ WITH need (sequence, size) AS (
   SELECT sequence, max(size) FROM need
   WHERE NOT EXISTS (SELECT 1 FROM relocated WHERE relocated.sequence = need.sequence) GROUP BY sequence
 )"""
+_ROW_TOTALS = f"{_ROWS} SELECT count(*), coalesce(sum(size), 0) FROM row"  # noqa: S608 - our own constant
+_ROW_PAGE = f"{_ROWS} SELECT sequence FROM row ORDER BY sequence LIMIT ?3"  # noqa: S608 - our own constant
 _UNCARRIED = (
     "FROM pending WHERE sequence BETWEEN ?1 AND ?2"
     " AND NOT EXISTS (SELECT 1 FROM carried WHERE carried.sequence = pending.sequence)"
@@ -41,15 +43,13 @@ class Needs:
 
     def of_range(self, first: int, last: int) -> FileNeeds:
         """What the records from `first` to `last` are still needed for."""
-        bodies = self._execute(f"{_ROWS} SELECT count(*), coalesce(sum(size), 0) FROM row", (first, last)).fetchone()
+        rows = self._execute(_ROW_TOTALS, (first, last)).fetchone()
         records = self._execute(f"SELECT count(*) {_UNCARRIED}", (first, last)).fetchone()
-        assert bodies is not None and records is not None, "an aggregate always has a row"
-        return FileNeeds(*bodies, *records)
+        return FileNeeds(*(int(str(one)) for one in (*(rows or ()), *(records or ()))))
 
     def rows(self, first: int, last: int, limit: int) -> list[int]:
         """Records from `first` to `last` whose bodies in rows must not be lost, in order."""
-        found = self._execute(f"{_ROWS} SELECT sequence FROM row ORDER BY sequence LIMIT ?3", (first, last, limit))
-        return [int(sequence) for (sequence,) in found]
+        return [int(sequence) for (sequence,) in self._execute(_ROW_PAGE, (first, last, limit))]
 
     def records(self, first: int, last: int, limit: int) -> list[int]:
         """Pending records from `first` to `last` that are in the journal only, in order."""

@@ -5,7 +5,6 @@ the position is read from the snapshot itself.
 """
 
 import hashlib
-import os
 from collections.abc import Callable
 
 import apsw

@@ -23,9 +23,8 @@ _CLOSE = "UPDATE upload SET state = ?, result = ?, closed_by = ? WHERE upload = 
 # Decision 9: a record keeps its body until it is confirmed, superseded or not. Decision 10: a part until its upload is
 # closed at the remote.
 _HELD = "SELECT 1 FROM pending WHERE sequence = ?1 UNION ALL SELECT 1 FROM part WHERE sequence = ?1"
-_DROP_RELOCATED = (
-    f"DELETE FROM relocated WHERE sequence = ?1 AND NOT EXISTS ({_HELD} UNION ALL SELECT 1 FROM row_use WHERE row = ?1)"
-)
+_NEEDED = f"{_HELD} UNION ALL SELECT 1 FROM row_use WHERE row = ?1"  # noqa: S608 - our own constant
+_DROP_RELOCATED = f"DELETE FROM relocated WHERE sequence = ?1 AND NOT EXISTS ({_NEEDED})"  # noqa: S608 - our own constant
 _FORGET_OLD = (
     "DELETE FROM upload WHERE closed_by > 0 AND closed_by < ? AND state = 1"
     " AND NOT EXISTS (SELECT 1 FROM pending WHERE pending.sequence = closed_by)"

@@ -26,6 +26,7 @@ from s3d.auth.payload import body_claims
 from s3d.auth.sigv4 import Verifier
 from s3d.blobs.files import BlobFiles
 from s3d.blobs.pool import BlobPool
+from s3d.blobs.rows import RowBodies
 from s3d.checksums import digest_whole
 from s3d.commands.buckets import CreateBucket
 from s3d.commands.machine import StateMachine
@@ -89,7 +90,8 @@ def _request_steps(directory: Path) -> list[Step]:
     verifier = Verifier(StaticKeys({ACCESS_KEY: SECRET_KEY}), None)
     now = time.time()
     pool = BlobPool(BlobFiles(cast("Any", None), str(directory)), 1)
-    replier = Replier(Serializer(service), pool, BodyCache(0), lambda _: None, 1)
+    rows = RowBodies(lambda _: None, lambda _: None, pool, BodyCache(0))
+    replier = Replier(Serializer(service), pool, rows, 1)
     digests = digest_whole(BODY)
     reply = Reply({"ETag": f'"{digests.md5_hex}"', **_named(digests.checksums)}, sequence=12345)
     request = cast("BaseRequest", _Request())

@@ -350,6 +350,7 @@ class Site:
         self.replicator = Replicator(
             self.journal,
             self.questions,
+            self._row_body,
             lambda blob: str(self.directory / blob),
             self.remote,
             self.link,
@@ -360,6 +361,9 @@ class Site:
         )
         if replicate:
             self.start()
+
+    async def _row_body(self, sequence: int) -> bytes | None:
+        return self.journal.body(sequence)
 
     def start(self) -> None:
         self.link.start()

@@ -1,0 +1,109 @@
+"""The one reader of bodies that were written to the journal's rows, wherever they are by now.
+
+    memory → the row itself → the blob that it was moved to → nowhere here: only the remote has it
+
+Rows lose their bodies when their file is sealed. Before that happens upkeep says which rows are *leaving*: from that
+moment on nobody begins to rely on them, and it waits for those who still do (`pinned`).
+"""
+
+import contextlib
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from s3d.blobs.pool import BlobPool
+from s3d.values import Extents, RowBytes
+
+
+class Memory(Protocol):
+    """Bodies that were written or read lately."""
+
+    def get(self, sequence: int) -> bytes | None:
+        """The body, or None when it is not in memory."""
+
+    def put(self, sequence: int, body: bytes) -> None:
+        """Remember a body."""
+
+
+class RowBodies:
+    """Used on the loop; `journal_body` and files are read on the pool's threads.
+
+    `relocated` says which blob holds a body that has left its row.
+    """
+
+    def __init__(
+        self,
+        journal_body: Callable[[int], bytes | None],
+        relocated: Callable[[int], str | None],
+        pool: BlobPool,
+        memory: Memory,
+    ) -> None:
+        self._journal_body = journal_body
+        self._relocated = relocated
+        self._pool = pool
+        self._memory = memory
+        self._pins: Counter[int] = Counter()
+        self._firsts: list[int] = []  # of ranges without bodies, in order; their ends:
+        self._lasts: list[int] = []
+
+    def leave(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """From now on the rows of exactly these ranges (first, last; in order) count as gone."""
+        self._firsts = [first for first, _ in ranges]
+        self._lasts = [last for _, last in ranges]
+
+    def are_here(self, extents: Extents) -> bool:
+        """Whether all these bytes can be read without the remote."""
+        if not self._firsts:
+            return True  # the usual case, asked on every read
+        return all(self._is_here(extent.sequence) for extent in extents if isinstance(extent, RowBytes))
+
+    async def read(self, sequence: int, *, remember: bool = True) -> bytes | None:
+        """A whole body; None: it is not here. Raises JournalDamaged or OSError."""
+        body = self._memory.get(sequence)
+        if body is not None:
+            return body
+        self._pins[sequence] += 1
+        try:
+            body = await self._pool.run(self._journal_body, sequence)
+            if body is None:
+                body = await self._read_relocated(sequence)
+        finally:
+            self._unpin(sequence)
+        if body is not None and remember:
+            self._memory.put(sequence, body)
+        return body
+
+    @contextlib.contextmanager
+    def pinned(self, extents: Extents) -> Iterator[None]:
+        """Keep rows from being sealed while a copy of them is on its way into the journal."""
+        rows = [extent.sequence for extent in extents if isinstance(extent, RowBytes)]
+        self._pins.update(rows)
+        try:
+            yield
+        finally:
+            for row in rows:
+                self._unpin(row)
+
+    def is_pinned(self, first: int, last: int) -> bool:
+        """Whether somebody relies on a row of this range right now."""
+        return any(first <= row <= last for row in self._pins)
+
+    async def _read_relocated(self, sequence: int) -> bytes | None:
+        blob = self._relocated(sequence)
+        if blob is None:
+            return None
+        self._pool.pin(blob)
+        try:
+            return await self._pool.run(self._pool.files.read_whole, blob)
+        finally:
+            self._pool.release(blob)
+
+    def _is_here(self, sequence: int) -> bool:
+        place = bisect_right(self._firsts, sequence) - 1
+        return place < 0 or sequence > self._lasts[place] or self._relocated(sequence) is not None
+
+    def _unpin(self, sequence: int) -> None:
+        self._pins[sequence] -= 1
+        if self._pins[sequence] <= 0:
+            del self._pins[sequence]
