@@ -9,13 +9,13 @@ from typing import Any
 from daemons import ACCESS_KEY, SECRET_KEY, Daemon, clean_environment
 
 REGION = "us-east-1"
+CLI_PART_BYTES = 8 * 1024 * 1024  # the CLI uploads what is larger in parts of this size
 CLI_CONFIGURATION = f"""
 [default]
 region = {REGION}
 retries.max_attempts = 1
 s3 =
     addressing_style = path
-    multipart_threshold = 1GB
 """
 
 

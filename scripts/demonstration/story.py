@@ -1,13 +1,14 @@
 """What happens in the demonstration. Each step says what it did, and the model notes what was acknowledged."""
 
 import random
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from clients import AwsCli, boto3_client, real_files
+from clients import CLI_PART_BYTES, AwsCli, boto3_client, real_files
 from daemons import Daemon
 from expected import Comparison, Content, Expected
 
@@ -17,6 +18,7 @@ from s3d.telemetry.report import Status, WaitReport
 BUCKET = "demo"
 MIB = 1024 * 1024
 LARGE_BYTES = 64 * MIB
+CLI_UPLOAD_BYTES = 20 * MIB
 WRITERS = 4
 WRITING_SECONDS = 1.2
 DRAIN_SECONDS_MAX = 120.0
@@ -31,6 +33,7 @@ class Story:
     """An edge, its remote, and everything that was acknowledged."""
 
     def __init__(self, directory: str, sources: str) -> None:
+        self._directory = directory
         self._sources = sources
         self.remote = Daemon("remote", directory)
         self.edge = Daemon("edge", directory, self.remote)
@@ -56,6 +59,7 @@ class Story:
         self._put("large/64 MiB", self._chance.randbytes(LARGE_BYTES))
         self._put("empty", b"")
         self._put("names/a b+c%20d/ünï çødé/日本 🛰", b"names are bytes", place="roof, north side", empty="")
+        self._upload_in_parts("large/in parts", self._chance.randbytes(CLI_UPLOAD_BYTES))
         for number in range(40):
             self._put(f"sensor/{number:03}", self._chance.randbytes(4096), number=str(number))
         return f"{len(self.expected.objects)} objects, {self._size_mib():.0f} MiB, with the AWS CLI and boto3"
@@ -68,6 +72,7 @@ class Story:
             self._put(f"sensor/{number:03}", self._chance.randbytes(self._chance.randrange(200_000)))
         for number in range(1, 40, 4):
             self._delete(f"sensor/{number:03}")
+        self._upload_in_parts("large/in parts, offline", self._chance.randbytes(CLI_UPLOAD_BYTES))
         self._copy("large/64 MiB", "large/copy")
         self._copy("sensor/000", "sensor/copy of 000")
         self._delete("large/64 MiB")
@@ -144,6 +149,14 @@ class Story:
     def _put(self, key: str, body: bytes, **metadata: str) -> None:
         self.client.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=metadata)
         self.expected.objects[key] = Content(body, tuple(sorted(metadata.items())))
+
+    def _upload_in_parts(self, key: str, body: bytes) -> None:
+        """A file as large as the AWS CLI sends in parts, several at a time."""
+        with tempfile.NamedTemporaryFile(dir=self._directory) as file:
+            file.write(body)
+            file.flush()
+            self._aws("s3", "cp", file.name, f"s3://{BUCKET}/{key}")
+        self.expected.objects[key] = Content(body, part_bytes=CLI_PART_BYTES)
 
     def _copy(self, source: str, target: str) -> None:
         self.client.copy_object(Bucket=BUCKET, Key=target, CopySource={"Bucket": BUCKET, "Key": source})

@@ -5,6 +5,7 @@ After a restart the key must be as the last acknowledged operation left it, or a
 in either case. What is found then counts as known, because a client has now been told.
 """
 
+import hashlib
 import random
 from dataclasses import dataclass, field
 
@@ -15,10 +16,16 @@ class Version:
 
     number: int
     size: int
+    in_parts: bool = False
 
     @property
     def body(self) -> bytes:
         return random.Random(self.number).randbytes(self.size)
+
+    @property
+    def etag(self) -> str:
+        digest = hashlib.md5(self.body)
+        return f'"{hashlib.md5(digest.digest()).hexdigest()}-1"' if self.in_parts else f'"{digest.hexdigest()}"'
 
 
 class Lost(AssertionError):
@@ -47,9 +54,13 @@ class Ledger:
             self.known[key] = self.unanswered.pop(key)
         self.acknowledged += 1
         if sequence is not None:
-            if sequence in self.sequences:
-                raise Lost(f"record {sequence} was acknowledged twice, for different operations")
-            self.sequences.add(sequence)
+            self.count(sequence)
+
+    def count(self, sequence: int) -> None:
+        """A record was acknowledged that changes no key, such as a part of an upload."""
+        if sequence in self.sequences:
+            raise Lost(f"record {sequence} was acknowledged twice, for different operations")
+        self.sequences.add(sequence)
 
     def refuse(self, *keys: str) -> None:
         """The daemon said no, and nothing has happened."""

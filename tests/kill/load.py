@@ -8,6 +8,7 @@ import hashlib
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
@@ -32,11 +33,13 @@ class Client:
         self._ledger = ledger
         self._numbers = numbers
         self._chance = chance
+        self._uploads: list[tuple[str, str, Version]] = []  # with their one part acknowledged
 
     async def work(self, session: aiohttp.ClientSession, endpoint: str, stop: asyncio.Event | None = None) -> None:
         """Until the connection breaks or `stop` is set. Raises Lost when an answer contradicts an earlier one."""
         self._session, self._bucket = session, f"{endpoint}/{BUCKET}"
-        actions = (self._put, self._put, self._put, self._put_if_absent, self._copy, self._delete, self._delete_two)
+        puts = (self._put, self._put, self._put, self._put_if_absent)
+        actions = (*puts, self._copy, self._delete, self._delete_two, self._begin_upload, self._complete_upload)
         try:
             while stop is None or not stop.is_set():
                 await self._chance.choice(actions)()
@@ -58,7 +61,7 @@ class Client:
     async def _copy(self) -> None:
         source, target = self._chance.sample(self._keys, 2)
         version = self._ledger.known.get(source)
-        self._ledger.begin(target, version)
+        self._ledger.begin(target, version and replace(version, in_parts=False))  # a copy is one piece
         headers = {"x-amz-copy-source": quote(f"{BUCKET}/{source}")}
         await self._told(self._session.put(self._url(target), headers=headers), target, refused=version is None)
 
@@ -75,6 +78,32 @@ class Client:
         body = f"<Delete><Quiet>true</Quiet>{document}</Delete>".encode()
         digest = {"x-amz-checksum-sha256": _base64(hashlib.sha256(body).digest())}
         await self._told(self._session.post(f"{self._bucket}?delete", data=body, headers=digest), *keys)
+
+    async def _begin_upload(self) -> None:
+        """An upload with its part; it is completed later, perhaps by way of several kills."""
+        key, version = self._chance.choice(self._keys), replace(self._version(), in_parts=True)
+        async with self._session.post(f"{self._url(key)}?uploads", headers=_headers(version)) as response:
+            text = await self._counted(response)
+            upload = f"{self._url(key)}?uploadId={ET.fromstring(text).findtext(f'{_S3}UploadId')}"
+        async with self._session.put(f"{upload}&partNumber=1", data=version.body) as response:
+            await self._counted(response)
+        self._uploads.append((key, upload.partition(self._bucket)[2], version))
+
+    async def _complete_upload(self) -> None:
+        if not self._uploads:
+            return
+        key, upload, version = self._uploads.pop(self._chance.randrange(len(self._uploads)))
+        self._ledger.begin(key, version)
+        etag = f"<ETag>{replace(version, in_parts=False).etag}</ETag>"
+        body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>{etag}</Part></CompleteMultipartUpload>"
+        await self._told(self._session.post(f"{self._bucket}{upload}", data=body.encode()), key)
+
+    async def _counted(self, response: aiohttp.ClientResponse) -> str:
+        text = await response.text()
+        if not response.ok:
+            raise Lost(f"{response.url}: {response.status} {text}")
+        self._ledger.count(_sequence(response))
+        return text
 
     async def _told(self, request: aiohttp.client._RequestContextManager, *keys: str, refused: bool = False) -> None:
         """Take an answer down. `refused`: what was acknowledged before means that the daemon has to say no."""
@@ -107,7 +136,7 @@ async def look(session: aiohttp.ClientSession, endpoint: str, ledger: Ledger) ->
     keys = sorted(set(ledger.known) | set(ledger.unanswered))
     for key, found in zip(keys, await asyncio.gather(*(read(session, endpoint, key) for key in keys)), strict=True):
         ledger.find(key, found)
-    expected = {key: (_etag(version), version.size) for key, version in ledger.present.items()}
+    expected = {key: (version.etag, version.size) for key, version in ledger.present.items()}
     listed = await listing(session, endpoint)
     if listed != expected:
         raise Lost(f"the listing differs: {set(listed.items()) ^ set(expected.items())}")
@@ -121,8 +150,9 @@ async def read(session: aiohttp.ClientSession, endpoint: str, key: str) -> Versi
             return None
         if response.status != 200:
             raise Lost(f"{key}: {response.status} {body.decode(errors='replace')}")
-        version = Version(int(response.headers["x-amz-meta-number"]), len(body))
-        if body != version.body or response.headers["ETag"] != _etag(version):
+        etag = response.headers["ETag"]
+        version = Version(int(response.headers["x-amz-meta-number"]), len(body), in_parts="-" in etag)
+        if body != version.body or etag != version.etag:
             raise Lost(f"{key}: the bytes are not those of version {version}")
         return version
 
@@ -145,10 +175,6 @@ async def listing(session: aiohttp.ClientSession, endpoint: str) -> dict[str, tu
 
 def _headers(version: Version) -> dict[str, str]:
     return {"x-amz-meta-number": str(version.number)}
-
-
-def _etag(version: Version) -> str:
-    return f'"{hashlib.md5(version.body).hexdigest()}"'
 
 
 def _sequence(response: aiohttp.ClientResponse) -> int:
