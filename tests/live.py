@@ -73,6 +73,11 @@ class LiveDaemon:
         self._end(signal.SIGKILL)
 
     @property
+    def process_id(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
