@@ -4,7 +4,7 @@ The package knows nothing of what its records mean: a *stream* is an opaque stri
 perhaps a body. Start at `Journal` (journal/journal.py); `DESIGN.md` beside this file argues why it is right.
 """
 
-from journal.adoption import adopt
+from journal.adoption import adopt, new_epoch
 from journal.backend import Backend, Identity
 from journal.errors import (
     CommitAmbiguous,
@@ -55,4 +55,5 @@ __all__ = [
     "StreamChanged",
     "adopt",
     "inspect",
+    "new_epoch",
 ]

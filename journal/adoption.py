@@ -1,30 +1,36 @@
-"""Accept a journal whose mark is gone: verify what there is, begin a new epoch, write a new mark.
+"""Accept a journal whose mark is gone, or one that was restored from a backup: verify it, and begin a new epoch.
 
-Only a person may say this, because without the mark nobody can know whether records are missing at the end. Hence the
-new epoch: numbers that were used for lost records are used again, and must not be taken for them.
+Only a person may say this. Without the mark nobody can know whether records are missing at the end; after a restore
+some certainly are. Hence the new epoch: numbers that were used for lost records are used again, and must not be taken
+for them.
 """
 
 import apsw
 
 from journal.backend import Identity
+from journal.catalogue import Catalogue
 from journal.database import (
+    catalogue_of,
     check_pages,
     check_sqlite,
     checkpoint_all,
+    connect_immutable,
     connect_writer,
-    has_our_schema,
     read_all,
     read_head,
     read_identity,
+    schema_of,
     set_pragmas,
     sqlite_version,
 )
 from journal.disk import Disk, RealDisk
 from journal.errors import JournalDamaged, JournalError
+from journal.files import file_name
 from journal.mark import MARK_NAME, Mark, MarkFile
-from journal.opening import DATABASE_NAME, FILE_NUMBER, close_quietly, compare, explain, renew_log, take_lock
-from journal.record import Head, genesis
+from journal.opening import close_quietly, compare, explain, find_hash, renew_log, take_lock
+from journal.record import Head
 from journal.set_aside import set_aside
+from journal.survey import check_present, is_whole, peek_mark, unsealed_numbers
 from journal.verify import verify_chain
 
 LOSS_HINT = "to accept the loss, move the file `mark` away yourself and adopt again"
@@ -36,22 +42,34 @@ def adopt(directory: str, *, disk: Disk | None = None) -> tuple[Identity, Head]:
     Raises JournalShortened when a readable mark proves that records are missing, JournalDamaged when the rest does not
     verify, JournalLocked while a daemon runs, and JournalError when the mark is as it should be.
     """
+    return _begin_epoch(directory, disk or RealDisk(), good_mark=False)
+
+
+def new_epoch(directory: str, *, disk: Disk | None = None) -> tuple[Identity, Head]:
+    """Begin a new epoch in a stopped journal that was restored from a backup; sequence numbers go on.
+
+    Raises as `adopt`, except that the mark must be good here: it was restored together with the files.
+    """
+    return _begin_epoch(directory, disk or RealDisk(), good_mark=True)
+
+
+def _begin_epoch(directory: str, disk: Disk, *, good_mark: bool) -> tuple[Identity, Head]:
     check_sqlite(sqlite_version(), apsw.sqlite3_sourceid())
-    disk = disk or RealDisk()
-    path = f"{directory}/{DATABASE_NAME}"
-    if not disk.exists(path):
+    if not disk.exists(directory) or not unsealed_numbers(disk.names(directory)):
         raise JournalError(f"there is no journal in {directory}", hint="is it the right directory?")
     lock = take_lock(disk, directory)
-    connection = None
+    connection, path = None, directory
     try:
-        head = _look(disk, directory)
-        set_aside(disk, directory, (f"{DATABASE_NAME}-wal", MARK_NAME))
-        renew_log(disk, directory)
+        number = _active_number(disk, directory)
+        path = f"{directory}/{file_name(number)}"
+        head = _look(disk, path, good_mark=good_mark)
+        set_aside(disk, directory, (f"{file_name(number)}-wal", MARK_NAME))
+        renew_log(disk, path)
         connection = connect_writer(path, None, exclusive=False)
         set_pragmas(connection, "FULL", exclusive=False, new=False)
         connection.execute("UPDATE identity SET epoch = epoch + 1")
         checkpoint_all(connection)
-        MarkFile.create(disk, directory, Mark(FILE_NUMBER, head)).close()
+        MarkFile.create(disk, directory, Mark(number, head)).close()
         return read_identity(connection), head
     except apsw.Error as error:
         raise explain(error, path, has_mark=True) from error
@@ -62,34 +80,69 @@ def adopt(directory: str, *, disk: Disk | None = None) -> tuple[Identity, Head]:
         lock.close()
 
 
-def _look(disk: Disk, directory: str) -> Head:
-    """Verify everything except the mark, which must be missing or unreadable; the last record."""
-    path = f"{directory}/{DATABASE_NAME}"
+def _active_number(disk: Disk, directory: str) -> int:
+    """The highest file, unless a rotation was cut short there: without a mark only the file itself can say so."""
+    numbers = unsealed_numbers(disk.names(directory))
+    if len(numbers) > 1 and not is_whole(disk, directory, numbers[-1], None):
+        mark = peek_mark(disk, directory)
+        if mark is None or mark.file_number < numbers[-1]:
+            return numbers[-2]
+    return numbers[-1]
+
+
+def _look(disk: Disk, path: str, *, good_mark: bool) -> Head:
+    """Verify everything, all files of it; the last record. The mark must be good, or must not."""
+    directory = path.rpartition("/")[0]
     connection = connect_writer(path, None, exclusive=True)
     try:
-        if not has_our_schema(connection, path):
+        schema = schema_of(connection, path)
+        if schema == 0:
             raise JournalError(f"the database in {directory} is empty", hint="there is nothing to adopt")
-        identity = read_identity(connection)
-        head = read_head(connection, identity)
-        _refuse_good_mark(disk, directory, connection, identity, head)
+        catalogue = catalogue_of(connection, schema)
+        head = read_head(connection, catalogue.origin)
+        is_good = _mark_is_good(disk, directory, connection, catalogue, head)
+        if is_good and not good_mark:
+            raise JournalError("the journal has a good mark", hint="there is nothing to adopt; start the daemon")
+        if good_mark and not is_good:
+            raise JournalDamaged("the journal's mark is missing or unreadable", hint="adopt the journal instead")
+        _verify_files(disk, directory, catalogue)
         check_pages(connection)
-        verify_chain(Head(0, genesis(identity.instance)), read_all(connection), head)
+        verify_chain(catalogue.origin, read_all(connection), head)
         return head
     finally:
         connection.close()
 
 
-def _refuse_good_mark(disk: Disk, directory: str, connection: apsw.Connection, identity: Identity, head: Head) -> None:
+def _verify_files(disk: Disk, directory: str, catalogue: Catalogue) -> None:
+    check_present(disk, directory, catalogue)
+    for row in catalogue.rows:
+        older = connect_immutable(f"{directory}/{row.name}")
+        try:
+            check_pages(older)
+            verify_chain(Head(row.first - 1, row.previous), read_all(older), Head(row.last, row.head))
+        finally:
+            older.close()
+
+
+def _mark_is_good(disk: Disk, directory: str, connection: apsw.Connection, catalogue: Catalogue, head: Head) -> bool:
+    """Whether there is a readable mark; one that proves a loss is raised."""
     if not disk.exists(f"{directory}/{MARK_NAME}"):
-        return
+        return False
     try:
         mark_file, mark = MarkFile.open(disk, directory)
     except JournalDamaged:
-        return  # unreadable: this is what adoption is for
+        return False  # unreadable: this is what adoption is for
     mark_file.close()
     try:
-        compare(connection, identity, mark, head)
+        compare(
+            catalogue,
+            mark,
+            head,
+            lambda sequence: find_hash(
+                connection, catalogue, sequence, lambda name: connect_immutable(f"{directory}/{name}")
+            ),
+        )
     except JournalDamaged as error:
         error.hint = LOSS_HINT
         raise
-    raise JournalError("the journal has a good mark", hint="there is nothing to adopt; start the daemon")
+    return True

@@ -5,20 +5,22 @@ tables must be, word for word, the ones that this version makes, so that a file 
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
+from urllib.parse import quote
 
 import apsw
 
 from journal.backend import Identity
+from journal.catalogue import Catalogue, read_catalogue, write_catalogue
 from journal.disk import Disk
 from journal.errors import JournalDamaged, JournalError, JournalForeign
 from journal.record import Head, Record, genesis
 from journal.verify import ADVICE
 
 APPLICATION_ID = 0x53334A31  # "S3J1"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had one file, and no catalogue
 PAGE_SIZE_BYTES = 4096
 BUSY_TIMEOUT_MS = 5000
 JOURNAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
@@ -60,9 +62,26 @@ def connect_writer(path: str, vfs: str | None, *, exclusive: bool) -> apsw.Conne
 
 
 def connect_reader(path: str) -> apsw.Connection:
-    """A read-only connection for one thread, beside the writer's."""
+    """A read-only connection beside the writer's; for one thread at a time."""
     connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
     _be_wary(connection)
+    return connection
+
+
+def connect_immutable(path: str, vfs: str | None = None) -> apsw.Connection:
+    """Read a file that nobody writes any more without a lock, a log or an index: nothing appears beside it."""
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(f"file:{quote(path)}?immutable=1", flags=flags, vfs=vfs)
+    _be_wary(connection)
+    return connection
+
+
+def connect_scratch(path: str, vfs: str | None) -> apsw.Connection:
+    """A connection to a copy that nobody knows of yet: unprotected, unsynced, and in nobody's way."""
+    connection = apsw.Connection(path, vfs=vfs)
+    _be_wary(connection)
+    for setting in ("locking_mode=EXCLUSIVE", "journal_mode=OFF", "synchronous=OFF"):
+        connection.execute(f"PRAGMA {setting}")
     return connection
 
 
@@ -88,26 +107,26 @@ def refuse_foreign_file(disk: Disk, path: str) -> None:
         raise _foreign(path, application_id)
 
 
-def has_our_schema(connection: apsw.Connection, path: str) -> bool:
-    """Whether the database is a journal of this version; False when it is empty.
+def schema_of(connection: apsw.Connection, path: str) -> int:
+    """The version of the tables, which are those of this version or an older one; 0 when the database is empty.
 
     Raises JournalForeign or JournalDamaged.
     """
     application_id = connection.pragma("application_id")
     tables = _tables(connection)
     if application_id == 0 and not tables:
-        return False
+        return 0
     if application_id != APPLICATION_ID:
         raise _foreign(path, application_id)
-    version = connection.pragma("user_version")
+    version = int(connection.pragma("user_version"))
     if version > SCHEMA_VERSION:
         raise JournalForeign(
             f"{path} was made by a newer version (schema {version}, this one knows {SCHEMA_VERSION})",
             hint="run the newer version; nothing was changed",
         )
-    if version != SCHEMA_VERSION or tables != _expected_tables():
-        raise JournalDamaged(f"the tables in {path} are not those of schema {SCHEMA_VERSION}", hint=ADVICE)
-    return True
+    if version < 1 or tables != _expected_tables(version):
+        raise JournalDamaged(f"the tables in {path} are not those of schema {version}", hint=ADVICE)
+    return version
 
 
 def set_pragmas(connection: apsw.Connection, synchronous: str, *, exclusive: bool, new: bool) -> None:
@@ -133,13 +152,38 @@ def set_pragmas(connection: apsw.Connection, synchronous: str, *, exclusive: boo
         _expect(connection, name, expected)
 
 
-def create_schema(connection: apsw.Connection, instance: str, file_number: int) -> None:
-    """Make the tables and the identity, in one transaction."""
+def create_schema(
+    connection: apsw.Connection, identity: Identity, catalogue: Catalogue, positions: Mapping[str, int]
+) -> None:
+    """Make the tables of a file, its identity, its catalogue and the followers' positions, in one transaction."""
     with connection:
-        connection.execute(_schema())
-        connection.execute("INSERT INTO identity VALUES (1, ?, 1, ?)", (instance, file_number))
+        connection.execute(_schema(SCHEMA_VERSION))
+        connection.execute("INSERT INTO identity VALUES (1, ?, ?, ?)", (*_fields(identity), catalogue.number))
+        write_catalogue(connection, catalogue)
+        connection.executemany("INSERT INTO follower VALUES (?, ?)", positions.items())
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Give the one file of schema 1 the catalogue of a first file, in one transaction."""
+    with connection:
+        catalogue = catalogue_of(connection, 1)
+        connection.execute(_catalogue_schema())
+        write_catalogue(connection, catalogue)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def catalogue_of(connection: apsw.Connection, version: int) -> Catalogue:
+    """The catalogue of a file of any schema. Raises JournalDamaged."""
+    if version > 1:
+        return read_catalogue(connection)
+    return first_catalogue(read_identity(connection))
+
+
+def first_catalogue(identity: Identity) -> Catalogue:
+    """The catalogue of a journal's first file."""
+    return Catalogue(1, Head(0, genesis(identity.instance)))
 
 
 def read_identity(connection: apsw.Connection) -> Identity:
@@ -150,10 +194,10 @@ def read_identity(connection: apsw.Connection) -> Identity:
     return Identity(*row)
 
 
-def read_head(connection: apsw.Connection, identity: Identity) -> Head:
-    """The last record's place and hash."""
+def read_head(connection: apsw.Connection, origin: Head) -> Head:
+    """The last record's place and hash; in a file without records, what the next one will follow."""
     row = connection.execute("SELECT sequence, hash FROM record ORDER BY sequence DESC LIMIT 1").fetchone()
-    return Head(*row) if row else Head(0, genesis(identity.instance))
+    return Head(*row) if row else origin
 
 
 def read_all(connection: apsw.Connection, after: int = 0) -> Iterator[Record]:
@@ -218,8 +262,17 @@ def _foreign(path: str, application_id: int) -> JournalForeign:
     )
 
 
-def _schema() -> str:
-    return resources.files("journal").joinpath("schema.sql").read_text(encoding="utf-8")
+def _fields(identity: Identity) -> tuple[str, int]:
+    return identity.instance, identity.epoch
+
+
+def _schema(version: int) -> str:
+    tables = resources.files("journal").joinpath("schema.sql").read_text(encoding="utf-8")
+    return tables + _catalogue_schema() if version > 1 else tables
+
+
+def _catalogue_schema() -> str:
+    return resources.files("journal").joinpath("catalogue.sql").read_text(encoding="utf-8")
 
 
 def _tables(connection: apsw.Connection) -> list[tuple[object, ...]]:
@@ -227,10 +280,10 @@ def _tables(connection: apsw.Connection) -> list[tuple[object, ...]]:
 
 
 @cache
-def _expected_tables() -> list[tuple[object, ...]]:
+def _expected_tables(version: int) -> list[tuple[object, ...]]:
     connection = apsw.Connection(":memory:")
     try:
-        connection.execute(_schema())
+        connection.execute(_schema(version))
         return _tables(connection)
     finally:
         connection.close()

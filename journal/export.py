@@ -1,7 +1,8 @@
 """JSON Lines: one record a line, readable by anything, verifiable without this program.
 
-The first line names the journal; the hash of record n covers the hash of record n-1 and, for n = 1, the genesis that
-the first line gives. Payloads that are JSON are shown as JSON beside their exact bytes in base64.
+The first line names the journal. The hash of each record covers the hash of the one before it and, for the first
+record, the hash that the first line gives as `previous`: the genesis, or that of the last record that was dropped.
+Payloads that are JSON are shown as JSON beside their exact bytes in base64.
 """
 
 import base64
@@ -11,16 +12,19 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from journal.backend import Identity
-from journal.record import Record, genesis
+from journal.record import Head, Record, genesis
 
 
-def export_lines(identity: Identity, records: Iterable[Record]) -> Iterator[str]:
-    """The lines of an export, without line ends."""
+def export_lines(identity: Identity, records: Iterable[Record], origin: Head | None = None) -> Iterator[str]:
+    """The lines of an export, without line ends; `origin` is what the first record follows, if not the genesis."""
+    origin = origin or Head(0, genesis(identity.instance))
     yield json.dumps(
         {
             "journal": identity.instance,
             "epoch": identity.epoch,
             "genesis": genesis(identity.instance).hex(),
+            "first": origin.sequence + 1,
+            "previous": origin.hash.hex(),
             "format": 1,
         }
     )

@@ -1,9 +1,12 @@
 """Look at a journal without touching it: stopped, refused, or live under a running daemon.
 
-SQLite changes what it opens (it recovers, it checkpoints, it deletes logs), so nothing is opened where it lies. The
-database and its log are copied into a private directory and opened there. Beside a live daemon the copy is a consistent
-moment when the log was not begun anew between its two ends: every page that a checkpoint moved meanwhile is then still
-in the log, and the copy of the log, taken last, has it.
+SQLite changes what it opens (it recovers, it checkpoints, it deletes logs), so the active file is not opened where it
+lies: it and its log are copied into a private directory. Beside a live daemon the copy is a consistent moment when the
+log was not begun anew between its two ends: every page that a checkpoint moved meanwhile is then still in the log, and
+the copy of the log, taken last, has it.
+
+The files before it are not written any more and have nothing in their logs. They are opened in place as *immutable*,
+which takes no lock and writes nothing; one that the daemon seals meanwhile is found under its new name.
 """
 
 import fcntl
@@ -11,26 +14,32 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import apsw
 
 from journal.backend import Identity
+from journal.catalogue import FileRow
 from journal.database import (
+    catalogue_of,
     check_pages,
     check_sqlite,
+    connect_immutable,
     connect_writer,
-    has_our_schema,
     read_all,
     read_head,
     read_identity,
+    schema_of,
     sqlite_version,
 )
 from journal.errors import JournalDamaged, JournalError, JournalForeign
+from journal.files import BaseInfo, FileInfo, file_name, sealed_name
 from journal.mark import MARK_BYTES, MARK_NAME, Mark, newest_slot
-from journal.opening import DATABASE_NAME, LOCK_NAME, compare, explain
+from journal.opening import LOCK_NAME, compare, explain, find_hash
 from journal.readers import checked_body, rows
-from journal.record import Head, Record, genesis
+from journal.reading import file_infos
+from journal.record import Head, Record
+from journal.survey import unsealed_numbers
 from journal.verify import ADVICE, verify_chain
 
 _COPY_ATTEMPTS = 10
@@ -38,21 +47,46 @@ _LOG_HEADER_BYTES = 32  # the WAL's header holds salts that change whenever the 
 
 
 class Inspection:
-    """A journal as it was at one moment, read from a private copy; valid inside `inspect`'s `with` block."""
+    """A journal as it was at one moment; valid inside `inspect`'s `with` block."""
 
-    def __init__(self, connection: apsw.Connection, mark: Mark | None) -> None:
+    def __init__(self, directory: str, connection: apsw.Connection, schema: int, mark: Mark | None) -> None:
+        self._directory = directory
         self._connection = connection
+        self._catalogue = catalogue_of(connection, schema)
+        self._size_bytes = int(connection.pragma("page_count")) * int(connection.pragma("page_size"))
         self.identity: Identity = read_identity(connection)
-        self.head: Head = read_head(connection, self.identity)
+        self.head: Head = read_head(connection, self._catalogue.origin)
         self.mark = mark
 
+    @property
+    def origin(self) -> Head:
+        """What the oldest record that is still there follows."""
+        return self._catalogue.oldest
+
+    def files(self) -> list[FileInfo]:
+        """Every file, oldest first; the last one is the active one."""
+        written = rows(self._connection, "SELECT written_at FROM record ORDER BY sequence DESC LIMIT 1")
+        return file_infos(self._catalogue, self.head, self._size_bytes, written[0][0] if written else 0)
+
+    def base(self) -> BaseInfo | None:
+        """The snapshot of the owner's state that stands for dropped records."""
+        return self._catalogue.base
+
     def records(self, after: int = 0) -> Iterator[Record]:
-        """Every record that follows sequence `after`, in order. Raises JournalDamaged."""
-        return read_all(self._connection, after)
+        """Every record that is still there and follows sequence `after`, in order. Raises JournalDamaged."""
+        for row in self._catalogue.rows:
+            if row.last > after:
+                with self._file(row) as connection:
+                    yield from read_all(connection, after)
+        yield from read_all(self._connection, after)
 
     def body(self, sequence: int) -> bytes | None:
         """A record's inline body, or None. Raises JournalDamaged when it is not what was written."""
-        return checked_body(self._connection, sequence)
+        row = self._catalogue.holding(sequence)
+        if row is None:
+            return checked_body(self._connection, sequence)
+        with self._file(row) as connection:
+            return checked_body(connection, sequence)
 
     def positions(self) -> dict[str, int]:
         """The durable position of every follower."""
@@ -63,18 +97,51 @@ class Inspection:
 
         Raises JournalDamaged or JournalShortened, naming the first record affected where that is known.
         """
-        check_pages(self._connection)
-        count = verify_chain(Head(0, genesis(self.identity.instance)), self.records(), self.head)
-        for (sequence,) in rows(self._connection, "SELECT sequence FROM record WHERE body IS NOT NULL"):
-            self.body(sequence)
+        for row in self._catalogue.rows:
+            with self._file(row) as connection:
+                _verify_file(connection, Head(row.first - 1, row.previous), Head(row.last, row.head))
+        _verify_file(self._connection, self._catalogue.origin, self.head)
+        count = self.head.sequence - self.origin.sequence
         if self.mark is not None:
-            compare(self._connection, self.identity, self.mark, self.head)
-        elif count > 0:
+            compare(self._catalogue, self.mark, self.head, self._hash_at)
+        elif self.head.sequence > 0:
             raise JournalDamaged(
                 "the records verify, but the mark is missing or unreadable: records missing at the end would not show",
                 hint="`s3d journal adopt` writes a new mark",
             )
         return count
+
+    def _hash_at(self, sequence: int) -> bytes | None:
+        return find_hash(
+            self._connection,
+            self._catalogue,
+            sequence,
+            lambda name: connect_immutable(f"{self._directory}/{name}"),
+        )
+
+    @contextmanager
+    def _file(self, row: FileRow) -> Iterator[apsw.Connection]:
+        connection = _connect_closed(self._directory, row)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _verify_file(connection: apsw.Connection, origin: Head, head: Head) -> None:
+    check_pages(connection)
+    verify_chain(origin, read_all(connection), head)
+    for (sequence,) in rows(connection, "SELECT sequence FROM record WHERE body IS NOT NULL"):
+        checked_body(connection, sequence)
+
+
+def _connect_closed(directory: str, row: FileRow) -> apsw.Connection:
+    for name in (row.name, sealed_name(row.number)):  # the daemon may have sealed it since the catalogue was copied
+        with suppress(apsw.CantOpenError):
+            return connect_immutable(f"{directory}/{name}")
+    raise JournalDamaged(
+        f"{directory}/{row.name} is missing: it had records {row.first} to {row.last}", sequence=row.first, hint=ADVICE
+    )
 
 
 @contextmanager
@@ -88,13 +155,15 @@ def inspect(directory: str, *, scratch: str | None = None) -> Iterator[Inspectio
     private = tempfile.mkdtemp(prefix="journal-", dir=scratch)
     connection = None
     try:
+        path, mark = f"{directory}/{file_name(1)}", None
         try:
             mark = _read_mark(directory)  # before the copy: the records that it speaks of are then in the copy
-            _copy_consistently(directory, private)
-            connection = connect_writer(f"{private}/{DATABASE_NAME}", None, exclusive=False)
-            inspection = _inspection(directory, connection, mark)
+            path = _active_path(directory, mark)
+            copy = _copy_consistently(path, private)
+            connection = connect_writer(copy, None, exclusive=False)
+            inspection = _inspection(directory, path, connection, mark)
         except apsw.Error as error:
-            raise explain(error, f"{directory}/{DATABASE_NAME}", has_mark=mark is not None) from error
+            raise explain(error, path, has_mark=mark is not None) from error
         except OSError as error:
             hint = "is it a journal's directory, and is there space for a copy?"
             raise JournalError(f"the journal in {directory} cannot be copied: {error}", hint=hint) from error
@@ -121,10 +190,18 @@ def _refuse_own(directory: str) -> None:
             ) from None
 
 
-def _inspection(directory: str, connection: apsw.Connection, mark: Mark | None) -> Inspection:
-    if not has_our_schema(connection, f"{directory}/{DATABASE_NAME}"):
-        raise JournalForeign(f"the database in {directory} is empty", hint=ADVICE)
-    return Inspection(connection, mark)
+def _inspection(directory: str, path: str, connection: apsw.Connection, mark: Mark | None) -> Inspection:
+    schema = schema_of(connection, path)
+    if schema == 0:
+        raise JournalForeign(f"{path} is empty", hint=ADVICE)
+    return Inspection(directory, connection, schema, mark)
+
+
+def _active_path(directory: str, mark: Mark | None) -> str:
+    """The file that the mark names, or the highest one; that a newer one may be on its way does not matter."""
+    numbers = unsealed_numbers(os.listdir(directory))
+    number = mark.file_number if mark is not None and mark.file_number in numbers else (numbers or [1])[-1]
+    return f"{directory}/{file_name(number)}"
 
 
 def _read_mark(directory: str) -> Mark | None:
@@ -137,14 +214,14 @@ def _read_mark(directory: str) -> Mark | None:
     return newest.mark if newest is not None else None
 
 
-def _copy_consistently(directory: str, private: str) -> None:
-    source, target = f"{directory}/{DATABASE_NAME}", f"{private}/{DATABASE_NAME}"
+def _copy_consistently(source: str, private: str) -> str:
+    target = f"{private}/{os.path.basename(source)}"
     for _ in range(_COPY_ATTEMPTS):
         before = _log_header(source)
         shutil.copyfile(source, target)
         _copy_log(source, target)
         if _log_header(source) == before:
-            return
+            return target
     raise JournalError(
         "the journal is written too fast to be copied",
         hint="ask the daemon itself (`s3d audit`), or stop it for the inspection",

@@ -1,18 +1,20 @@
-"""How a journal file is opened: look first, change nothing until it is certain that nothing is missing.
+"""How a journal is opened: look first, change nothing until it is certain that nothing is missing.
 
 The order is the point, and DESIGN.md argues it step by step:
 
 1. Refuse what is not ours. Never checkpoint on close: a flipped bit in the WAL hides every later frame, and a
    checkpoint would then delete the evidence.
 2. Compare the mark with the last record; refuse when the database has less than was acknowledged.
-3. Check pages and chain. Until here nothing was written.
+3. Check pages and chain of the active file, and that every file before it is there. Until here nothing was written.
 4. Give the log a new file: copy it, sync the copy, put it in its place. After a failed fsync the kernel may show bytes
    that are not on the disk and that no later fsync puts there; a power cut would take them back from under the records
    that follow them, or leave half of a checkpoint that copied them. (In place, a cut would meet the only copy.)
-5. Checkpoint it away; sync the directory; only then write the mark, to a new file for the same reason.
+5. Checkpoint it away; sync the directory; only then write the mark, to a new file for the same reason. What an
+   interrupted rotation, sealing or drop has left behind goes last of all.
 """
 
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,59 +22,57 @@ import apsw
 
 from journal.backend import Identity
 from journal.ballast import Ballast
+from journal.catalogue import Catalogue
 from journal.database import (
+    SCHEMA_VERSION,
+    catalogue_of,
     check_pages,
     check_sqlite,
     checkpoint_all,
-    connect_reader,
     connect_writer,
     create_schema,
-    has_our_schema,
+    first_catalogue,
+    migrate,
     read_all,
     read_head,
     read_identity,
     refuse_foreign_file,
+    schema_of,
     set_pragmas,
     sqlite_version,
 )
 from journal.disk import Disk, DiskFile, is_full
 from journal.errors import DiskFull, JournalDamaged, JournalError, JournalForeign, JournalLocked, JournalShortened
+from journal.files import file_name
 from journal.mark import MARK_NAME, Mark, MarkFile
-from journal.record import Head, genesis
+from journal.record import Head
 from journal.set_aside import set_aside, write_copy
+from journal.survey import check_present, find_active, leftovers
 from journal.verify import ADVICE, verify_chain
 
-__all__ = [
-    "DATABASE_NAME",
-    "FILE_NUMBER",
-    "LOCK_NAME",
-    "Opened",
-    "check_sqlite",
-    "close_quietly",
-    "compare",
-    "connect_reader",
-    "explain",
-    "open_or_create",
-    "renew_log",
-    "sqlite_version",
-    "take_lock",
-]
-
-DATABASE_NAME = "journal-000001.db"
-FILE_NUMBER = 1
 LOCK_NAME = "lock"
 _ROOM_BYTES = 8 * 1024 * 1024  # what opening needs besides the log's own size: the WAL index, a new mark
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Opened:
-    """An open journal file: its writing connection, its mark, who it is and where it ends."""
+    """An open journal: the active file's writing connection, the mark, who it is, its files and where it ends."""
 
     connection: apsw.Connection
     mark: MarkFile
     identity: Identity
+    catalogue: Catalogue
     head: Head
     checkpoint_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was found in the active file before anything was changed."""
+
+    schema: int
+    head: Head
 
 
 def open_or_create(
@@ -91,23 +91,29 @@ def open_or_create(
     program holds the database; DiskFull or JournalError when the disk does not let it open.
     """
     check_sqlite(sqlite_version(), apsw.sqlite3_sourceid())
-    path = f"{directory}/{DATABASE_NAME}"
     has_mark = disk.exists(f"{directory}/{MARK_NAME}")
-    if has_mark and (not disk.exists(path) or disk.size_bytes(path) == 0):
-        raise JournalShortened(f"{path} is missing or empty, but its mark is there", hint=ADVICE)
-    if not has_mark:
-        refuse_foreign_file(disk, path)
-    _make_room(disk, directory, ballast)
-    connection = None
+    connection, path = None, directory
     try:
-        head = _look(disk, directory, vfs, has_mark=has_mark)
-        if head is not None:
-            renew_log(disk, directory)
+        number = find_active(disk, directory, vfs, has_mark=has_mark)
+        path = f"{directory}/{file_name(number)}"
+        if has_mark and disk.size_bytes(path) == 0:
+            raise JournalShortened(f"{path} is empty, but its mark is there", hint=ADVICE)
+        if not has_mark:
+            refuse_foreign_file(disk, path)
+        _make_room(disk, path, ballast)
+        looked = _look(disk, path, number, vfs, has_mark=has_mark)
+        if looked is not None:
+            renew_log(disk, path)
         connection = connect_writer(path, vfs, exclusive=exclusive)
-        set_pragmas(connection, synchronous, exclusive=exclusive, new=head is None)
-        if head is None:
-            create_schema(connection, make_instance(), FILE_NUMBER)
-        return _begin(disk, directory, connection, head)
+        set_pragmas(connection, synchronous, exclusive=exclusive, new=looked is None)
+        if looked is None:
+            identity = Identity(make_instance(), epoch=1)
+            create_schema(connection, identity, first_catalogue(identity), {})
+        elif looked.schema < SCHEMA_VERSION:
+            migrate(connection)
+        opened = _begin(disk, directory, connection, looked.head if looked is not None else None)
+        _tidy(disk, directory, opened.catalogue)
+        return opened
     except apsw.Error as error:
         close_quietly(connection)
         raise explain(error, path, has_mark=has_mark) from error
@@ -127,26 +133,19 @@ def take_lock(disk: Disk, directory: str) -> DiskFile:
     return lock
 
 
-def compare(connection: apsw.Connection, identity: Identity, mark: Mark, head: Head) -> None:
-    """Hold the database against the mark; both are only read.
+def compare(catalogue: Catalogue, mark: Mark, head: Head, hash_at: Callable[[int], bytes | None]) -> None:
+    """Hold the database against the mark; both are only read. `hash_at` knows the chain's hash at a sequence.
 
-    Raises JournalShortened, JournalDamaged or JournalForeign.
+    Raises JournalShortened or JournalDamaged.
     """
-    if mark.file_number != FILE_NUMBER:
-        raise JournalForeign(
-            f"the mark speaks of journal file {mark.file_number}, which this version does not know",
-            hint="run the newer version; nothing was changed",
-        )
-    if head.sequence < mark.head.sequence:
+    if mark.file_number > catalogue.number or head.sequence < mark.head.sequence:
         raise JournalShortened(
             f"records {head.sequence + 1} to {mark.head.sequence} were acknowledged and are missing: "
             "the write-ahead log is damaged, or an older copy of the database was put in place",
             sequence=head.sequence + 1,
             hint=ADVICE,
         )
-    found = connection.execute("SELECT hash FROM record WHERE sequence = ?", (mark.head.sequence,)).fetchone()
-    expected = found[0] if found else genesis(identity.instance)
-    if expected != mark.head.hash:
+    if hash_at(mark.head.sequence) != mark.head.hash:
         raise JournalDamaged(
             f"record {mark.head.sequence} is not the one that was acknowledged under this number",
             sequence=mark.head.sequence,
@@ -154,13 +153,31 @@ def compare(connection: apsw.Connection, identity: Identity, mark: Mark, head: H
         )
 
 
-def renew_log(disk: Disk, directory: str) -> None:
-    """Replace the log by a copy of itself that is on the disk for certain. Nobody may have the database open.
+def find_hash(
+    connection: apsw.Connection, catalogue: Catalogue, sequence: int, connect: Callable[[str], apsw.Connection]
+) -> bytes | None:
+    """The chain's hash at a record, from the active file (`connection`) or one before it; None: not there."""
+    if sequence == catalogue.oldest.sequence:
+        return catalogue.oldest.hash
+    row = catalogue.holding(sequence)
+    if row is None:
+        return _hash(connection, sequence)
+    if sequence == row.last:
+        return row.head
+    older = connect(row.name)
+    try:
+        return _hash(older, sequence)
+    finally:
+        older.close()
+
+
+def renew_log(disk: Disk, path: str) -> None:
+    """Replace a database's log by a copy of itself that is on the disk for certain. Nobody may have it open.
 
     Without space for the copy the log stays as it is: then only a power cut before the checkpoint is done, after a
     failed fsync before this start, could still do harm.
     """
-    log = f"{directory}/{DATABASE_NAME}-wal"
+    log = f"{path}-wal"
     if not disk.exists(log) or disk.size_bytes(log) == 0:
         return
     copy = f"{log}.new"
@@ -172,7 +189,7 @@ def renew_log(disk: Disk, directory: str) -> None:
         disk.unlink(copy)
         return
     disk.rename(copy, log)
-    disk.sync_directory(directory)
+    disk.sync_directory(path.rpartition("/")[0])
 
 
 def explain(error: apsw.Error, path: str, *, has_mark: bool) -> JournalError:
@@ -197,30 +214,34 @@ def close_quietly(connection: apsw.Connection | None) -> None:
             connection.close()
 
 
-def _look(disk: Disk, directory: str, vfs: str | None, *, has_mark: bool) -> Head | None:
-    """Read everything and believe nothing; the last record, or None where there is no journal yet.
+def _look(disk: Disk, path: str, number: int, vfs: str | None, *, has_mark: bool) -> Looked | None:
+    """Read everything and believe nothing; None where there is no journal yet.
 
     The connection is exclusive, so that whoever has the database open is found before its log is exchanged.
     """
-    path = f"{directory}/{DATABASE_NAME}"
+    directory = path.rpartition("/")[0]
     connection = connect_writer(path, vfs, exclusive=True)
     try:
-        if not has_our_schema(connection, path):
+        schema = schema_of(connection, path)
+        if schema == 0:
             if has_mark:
                 raise JournalShortened(f"{path} has lost its tables, but its mark is there", hint=ADVICE)
             return None
-        identity = read_identity(connection)
-        head = read_head(connection, identity)
+        catalogue = catalogue_of(connection, schema)
+        if catalogue.number != number:
+            raise JournalDamaged(f"{path} is journal file {catalogue.number} under another name", hint=ADVICE)
+        head = read_head(connection, catalogue.origin)
         if has_mark:
-            _hold_against_mark(disk, directory, connection, identity, head)
+            _hold_against_mark(disk, directory, connection, catalogue, head, vfs)
         elif head.sequence > 0:
             raise JournalDamaged(
                 "the journal's mark is missing, so missing records could not be noticed",
                 hint="restore the file `mark`; if the journal verifies, `s3d journal adopt` writes a new one",
             )
         check_pages(connection)
-        verify_chain(Head(0, genesis(identity.instance)), read_all(connection), head)
-        return head
+        verify_chain(catalogue.origin, read_all(connection), head)
+        check_present(disk, directory, catalogue)
+        return Looked(schema, head)
     finally:
         connection.close()
 
@@ -228,25 +249,48 @@ def _look(disk: Disk, directory: str, vfs: str | None, *, has_mark: bool) -> Hea
 def _begin(disk: Disk, directory: str, connection: apsw.Connection, seen: Head | None) -> Opened:
     """What was looked at is whole: put it on the disk, and only then say so in the mark."""
     identity = read_identity(connection)
-    head = read_head(connection, identity)
+    catalogue = catalogue_of(connection, SCHEMA_VERSION)
+    head = read_head(connection, catalogue.origin)
     if seen is not None and head != seen:
         raise JournalDamaged("the journal changed while it was opened", hint="is another program writing to it?")
     checkpointed = checkpoint_all(connection)
     # SQLite ignores an error of its own directory sync, and a start that was killed may have left names unsynced.
     disk.sync_directory(directory)
-    mark = _new_mark(disk, directory, Mark(FILE_NUMBER, head))
-    return Opened(connection, mark, identity, head, checkpoint_failed=not checkpointed)
+    mark = _new_mark(disk, directory, Mark(catalogue.number, head))
+    return Opened(connection, mark, identity, catalogue, head, checkpoint_failed=not checkpointed)
 
 
-def _hold_against_mark(disk: Disk, directory: str, connection: apsw.Connection, identity: Identity, head: Head) -> None:
+def _tidy(disk: Disk, directory: str, catalogue: Catalogue) -> None:
+    """Remove what nothing names any more; what cannot be removed waits for the next start."""
+    for name in leftovers(disk, directory, catalogue):
+        try:
+            disk.unlink(f"{directory}/{name}")
+        except OSError:
+            _log.warning("%s is left over and could not be removed", name, exc_info=True)
+
+
+def _hold_against_mark(
+    disk: Disk, directory: str, connection: apsw.Connection, catalogue: Catalogue, head: Head, vfs: str | None
+) -> None:
     mark_file, mark = MarkFile.open(disk, directory)
     mark_file.close()
+
+    def hash_at(sequence: int) -> bytes | None:
+        return find_hash(
+            connection, catalogue, sequence, lambda name: connect_writer(f"{directory}/{name}", vfs, exclusive=True)
+        )
+
     try:
-        compare(connection, identity, mark, head)
+        compare(catalogue, mark, head, hash_at)
     except JournalDamaged as error:
-        copy = set_aside(disk, directory, (f"{DATABASE_NAME}-wal", MARK_NAME))
+        copy = set_aside(disk, directory, (f"{catalogue.name}-wal", MARK_NAME))
         error.hint = f"{copy}; {error.hint}"
         raise
+
+
+def _hash(connection: apsw.Connection, sequence: int) -> bytes | None:
+    found = connection.execute("SELECT hash FROM record WHERE sequence = ?", (sequence,)).fetchone()
+    return found[0] if found else None
 
 
 def _new_mark(disk: Disk, directory: str, mark: Mark) -> MarkFile:
@@ -262,9 +306,9 @@ def _new_mark(disk: Disk, directory: str, mark: Mark) -> MarkFile:
     return old
 
 
-def _make_room(disk: Disk, directory: str, ballast: Ballast) -> None:
+def _make_room(disk: Disk, path: str, ballast: Ballast) -> None:
     """Give up the ballast when the checkpoint, or even SQLite's index of the log, might not fit without it."""
-    log = f"{directory}/{DATABASE_NAME}-wal"
+    log = f"{path}-wal"
     log_bytes = disk.size_bytes(log) if disk.exists(log) else 0
-    if disk.free_bytes(directory) < log_bytes + _ROOM_BYTES:
+    if disk.free_bytes(path.rpartition("/")[0]) < log_bytes + _ROOM_BYTES:
         ballast.release()

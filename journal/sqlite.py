@@ -1,45 +1,56 @@
-"""The journal on SQLite: one file in WAL mode with `synchronous=FULL`, one connection that writes and checkpoints.
+"""The journal on SQLite: files in WAL mode with `synchronous=FULL`, one connection that writes and checkpoints.
 
 COMMIT is the moment of durability. Around it stand the mark (which notices a silently shortened WAL), the ballast
-(which keeps a full disk usable) and our own checkpoints (bounded, off the acknowledgement path). How a journal is
-opened, and why in that order, is in opening.py; readers have connections of their own, one a thread.
+(which keeps a full disk usable), our own checkpoints (bounded, off the acknowledgement path) and the change to the
+next file when the active one is large enough. How a journal is opened, and why in that order, is in opening.py; what
+happens to a file after it was closed begins with the catalogue (catalogue.py). Readers borrow connections of their own.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
 from uuid import uuid4
 
 import apsw
+import msgspec
 
 from journal.backend import Identity
 from journal.ballast import Ballast
-from journal.database import PAGE_SIZE_BYTES, checkpoint_all
-from journal.disk import Disk, DiskFile, RealDisk
+from journal.catalogue import Catalogue, FileRow, delete_row, write_base, write_row
+from journal.database import BUSY_TIMEOUT_MS, PAGE_SIZE_BYTES, checkpoint_all, connect_immutable, connect_reader
+from journal.disk import Disk, DiskFile, RealDisk, is_full
 from journal.errors import CommitAmbiguous, DiskFull, JournalClosed, JournalDamaged, JournalError
-from journal.files import ACTIVE, BaseInfo, FileInfo
+from journal.files import BASE_PREFIX, SEALED, BaseInfo, FileInfo, sealed_name
 from journal.mark import Mark
-from journal.opening import DATABASE_NAME, FILE_NUMBER, Opened, open_or_create, take_lock
-from journal.readers import Readers, checked_body, rows
-from journal.record import Head, Record, genesis
+from journal.opening import Opened, open_or_create, take_lock
+from journal.readers import Readers
+from journal.reading import Reading, file_infos
+from journal.record import Head, Record
+from journal.rotation import closing_row, empty_log, make_file
+from journal.sealing import make_sealed_copy
+from journal.transaction import transact
+from journal.verify import ADVICE
 
 FILE_BYTES_MAX = 64 * 1024 * 1024
 CHECKPOINT_WAL_BYTES = 4 * 1024 * 1024  # a checkpoint of so much holds the writer about 10 ms
 CHECKPOINT_IDLE_BYTES = 256 * 1024
 MARK_SYNC_SECONDS = 0.05  # with the writer's longest wait of 50 ms, the 100 ms that docs/semantics.md states
+ROTATION_RETRY_SECONDS = 0.5
+REST_SECONDS = 0.002
 _APPEND = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_COLUMNS = "sequence, written_at, stream, kind, payload, body_digest, body_size, hash"
-_READ = f"SELECT {_COLUMNS} FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608 - our own constant
-_PICK = f"SELECT {_COLUMNS} FROM record WHERE sequence = ?"  # noqa: S608 - our own constant
-_POSITIONS = "SELECT name, position FROM follower"
 _ADVANCE = """
   INSERT INTO follower VALUES (?, ?)
   ON CONFLICT (name) DO UPDATE SET position = max(position, excluded.position)
 """
-_REFUSALS = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, apsw.RangeError)
+_DIGEST_PIECE_BYTES = 1024 * 1024
 _BUSY = (apsw.BusyError, apsw.LockedError)
 _log = logging.getLogger(__name__)
+
+
+def rest() -> None:
+    """Let others have the processor for a moment."""
+    time.sleep(REST_SECONDS)
 
 
 def random_instance() -> str:
@@ -68,6 +79,7 @@ class SqliteBackend:
         checkpoint_wal_bytes: int = CHECKPOINT_WAL_BYTES,
         checkpoint_idle_bytes: int = CHECKPOINT_IDLE_BYTES,
         monotonic: Callable[[], float] = time.monotonic,
+        rest: Callable[[], None] = rest,
         make_instance: Callable[[], str] = random_instance,
     ) -> None:
         self._directory = directory
@@ -82,12 +94,19 @@ class SqliteBackend:
         self._checkpoint_idle_bytes = checkpoint_idle_bytes
         self._monotonic = monotonic
         self._make_instance = make_instance
-        self._path = f"{directory}/{DATABASE_NAME}"
+        self._rest = rest
         self._lock: DiskFile | None = None
         self._opened: Opened | None = None
-        self._readers = Readers(self._path)
+        self._readers = Readers(self._connect_reader)
+        self._reading = Reading(self._readers, lambda: self._state.catalogue, self._active_reader)
         self._mark_due = 0.0
         self._wal_bytes = 0
+        self._appended = False  # since the active file's size was looked at
+        self._size_bytes = 0
+        self._last_written_at_ms = 0
+        self._rotate_not_before = 0.0
+        self._copied: dict[int, int] = {}  # the sealed copies that wait for their switch: number to size in bytes
+        self._discarded: list[str] = []  # databases to be unlinked when their last reader has gone
 
     # opening and closing
 
@@ -113,8 +132,17 @@ class SqliteBackend:
         except BaseException:
             self._unlock()
             raise
-        self._opened.connection.set_wal_hook(self._wal_grew)
+        self._readers = Readers(self._connect_reader)
+        self._reading = Reading(self._readers, lambda: self._state.catalogue, self._active_reader)
+        self._begin_file(self._opened)
         return self._opened.head
+
+    def _begin_file(self, opened: Opened) -> None:
+        opened.connection.set_wal_hook(self._wal_grew)
+        self._wal_bytes = 0
+        self._size_bytes = _size_bytes(opened.connection)
+        last = self.pick([opened.head.sequence])
+        self._last_written_at_ms = last[0].written_at if last else 0
 
     @property
     def identity(self) -> Identity:
@@ -130,6 +158,7 @@ class SqliteBackend:
         try:
             if opened is not None:
                 self._readers.close()
+                self._unlink_discarded()
                 try:
                     opened.mark.sync()
                 except OSError:
@@ -153,57 +182,22 @@ class SqliteBackend:
             self._write_mark(Head(last.sequence, last.hash))
 
     def _commit(self, records: Sequence[Record], bodies: Mapping[int, bytes], positions: Mapping[str, int]) -> None:
-        connection = self._state.connection
-        try:
-            connection.execute("BEGIN IMMEDIATE")
+        def insert(connection: apsw.Connection) -> None:
             connection.executemany(_APPEND, ((*_row(record), bodies.get(record.sequence)) for record in records))
             for name, position in positions.items():
                 connection.execute(_ADVANCE, (name, position))
-        except apsw.Error as error:
-            self._give_up(error, "append")
-        except Exception as error:  # a value that SQLite cannot hold: a bug of the caller's
-            if not self._rolled_back():
-                raise CommitAmbiguous(f"append failed: {error}", hint="the daemon ends; check the disk") from error
-            raise
-        try:
-            connection.execute("COMMIT")
-        except apsw.Error as error:
-            self._give_up(error, "COMMIT")
 
-    def _give_up(self, error: apsw.Error, moment: str) -> NoReturn:
-        """Nothing of the batch may stay. Says DiskFull or JournalError only where that is certain."""
-        if self._rolled_back():
-            if isinstance(error, apsw.FullError):
-                self.make_room()
-                raise DiskFull(
-                    "no space for the journal", hint="free space on the volume; reads and draining go on"
-                ) from error
-            if moment == "append" and isinstance(error, _REFUSALS):
-                raise JournalError(f"the database refuses the batch: {error}") from error
-            if moment == "append" and isinstance(error, _BUSY):
-                raise JournalError(
-                    f"another program holds the database: {error}", hint="close whatever has the journal open"
-                ) from error
-        raise CommitAmbiguous(
-            f"{moment} failed: {error}", hint="the daemon ends and reconciles at the next start; check the disk"
-        ) from error
-
-    def _rolled_back(self) -> bool:
-        """Roll back, unless SQLite has done so by itself; False when nothing is known any more."""
-        connection = self._state.connection
-        if connection.in_transaction:
-            try:
-                connection.execute("ROLLBACK")
-            except apsw.Error:
-                return False
-        return True
+        transact(self._state.connection, insert, self.make_room)
+        self._appended = True
+        if records:
+            self._last_written_at_ms = records[-1].written_at
 
     def _write_mark(self, head: Head) -> None:
         state = self._state
         try:
             if not state.mark.unsynced:
                 self._mark_due = self._monotonic() + MARK_SYNC_SECONDS
-            state.mark.write(Mark(FILE_NUMBER, head))
+            state.mark.write(Mark(state.catalogue.number, head))
             if self._mark_strict:
                 state.mark.sync()
         except OSError as error:
@@ -225,8 +219,15 @@ class SqliteBackend:
                 self._checkpoint()
             if idle and state.checkpoint_failed:
                 state.checkpoint_failed = not checkpoint_all(state.connection)
+            if self._appended:
+                self._appended = False
+                self._size_bytes = _size_bytes(state.connection)
+            if self._size_bytes >= self._file_bytes_max:
+                self._rotate()
         except (OSError, apsw.Error) as error:
             raise CommitAmbiguous(f"mark or checkpoint failed: {error}", hint="check the disk") from error
+        if self._discarded:
+            self._unlink_discarded()
         if idle:
             self._restore_ballast()
 
@@ -249,22 +250,65 @@ class SqliteBackend:
         self._wal_bytes = pages * PAGE_SIZE_BYTES
         return apsw.SQLITE_OK
 
+    def _rotate(self) -> None:
+        """Go on in a new file, unless there is no record in this one, or it is not the moment: then later.
+
+        Raises OSError or apsw.Error when it is not certain what is on the disk.
+        """
+        state = self._state
+        if state.head.sequence == state.catalogue.origin.sequence or self._monotonic() < self._rotate_not_before:
+            return
+        path = f"{self._directory}/{state.catalogue.name}"
+        row = closing_row(state.catalogue, state.head, self._size_bytes, self._last_written_at_ms)
+        catalogue = state.catalogue.rotated(row)
+        try:
+            if not empty_log(state.connection, self._disk, path, BUSY_TIMEOUT_MS):
+                self._rotate_not_before = self._monotonic() + ROTATION_RETRY_SECONDS
+                return
+            self._wal_bytes = 0
+            connection = make_file(
+                self._disk,
+                self._directory,
+                state.identity,
+                catalogue,
+                self.positions(),
+                vfs=self._vfs,
+                exclusive=self._exclusive,
+                synchronous=self._synchronous,
+            )
+        except (OSError, apsw.FullError) as error:
+            if isinstance(error, OSError) and not is_full(error):
+                raise
+            self._rotate_not_before = self._monotonic() + ROTATION_RETRY_SECONDS
+            return
+        self._switch(connection, catalogue)
+
+    def _switch(self, connection: apsw.Connection, catalogue: Catalogue) -> None:
+        """The new file is durable: say so in the mark, durably, and only then write to it."""
+        state = self._state
+        try:
+            state.mark.write(Mark(catalogue.number, state.head))
+            state.mark.sync()
+        except BaseException:
+            connection.close()
+            raise
+        old, state.connection, state.catalogue = state.connection, connection, catalogue
+        old.close()
+        self._begin_file(state)
+
     # reading, from any thread
 
     def read(self, after: int, limit: int) -> list[Record]:
-        return [Record(*row) for row in rows(self._reader(), _READ, (after, limit))]
+        return self._reading.read(after, limit)
 
     def pick(self, sequences: Sequence[int]) -> list[Record]:
-        reader = self._reader()
-        return [Record(*row) for sequence in sequences for row in rows(reader, _PICK, (sequence,))]
+        return self._reading.pick(sequences)
 
     def body(self, sequence: int) -> bytes | None:
-        return checked_body(self._reader(), sequence)
+        return self._reading.body(sequence)
 
     def positions(self) -> dict[str, int]:
-        return {str(name): int(position) for name, position in rows(self._reader(), _POSITIONS)}
-
-    # files: one, so far
+        return self._reading.positions()
 
     @property
     def directory(self) -> str:
@@ -272,47 +316,167 @@ class SqliteBackend:
 
     def files(self) -> list[FileInfo]:
         state = self._state
-        size_bytes = self._disk.size_bytes(self._path)
-        last = self.pick([state.head.sequence])
-        written = last[0].written_at if last else 0
-        return [FileInfo(FILE_NUMBER, DATABASE_NAME, ACTIVE, 1, state.head.sequence, size_bytes, 0, written)]
+        return file_infos(state.catalogue, state.head, self._size_bytes, self._last_written_at_ms)
 
     def origin(self) -> Head:
-        return Head(0, genesis(self.identity.instance))
+        return self._state.catalogue.oldest
 
     def base(self) -> BaseInfo | None:
-        return None
+        return self._state.catalogue.base
 
     def base_path(self) -> str:
-        raise JournalDamaged("there is no base")
+        base = self._state.catalogue.base
+        if base is None:
+            raise JournalDamaged("there is no base", hint=ADVICE)
+        try:
+            self.check_base(base)
+        except JournalError as error:
+            raise JournalDamaged(f"the base cannot be used: {error.message}", hint=ADVICE) from error
+        return f"{self._directory}/{base.name}"
 
     def check_file(self, number: int) -> None:
-        pass
-
-    def copy_sealed(self, number: int) -> None:
-        raise JournalError(f"file {number} is active")
-
-    def seal(self, number: int) -> None:
-        raise JournalError(f"file {number} is active")
+        self._reading.check_file(number)
 
     def check_base(self, base: BaseInfo) -> None:
-        raise JournalError("this journal has one file")
+        if not base.name.startswith(BASE_PREFIX) or "/" in base.name:
+            raise JournalError(f"{base.name!r} is no name for a base", hint=f"it begins with {BASE_PREFIX!r}")
+        if self._reading.hash_at(base.position) != base.hash:
+            raise JournalError(f"the base is not bound to record {base.position}")
+        try:
+            digest = self._digest(f"{self._directory}/{base.name}")
+        except OSError as error:
+            raise JournalError(f"the base {base.name} cannot be read: {error}") from error
+        if digest != base.sha256:
+            raise JournalError(f"the base {base.name} is not the file that was written")
+
+    def _digest(self, path: str) -> bytes:
+        digest, offset = hashlib.sha256(), 0
+        file = self._disk.open(path)
+        try:
+            while piece := file.pread(_DIGEST_PIECE_BYTES, offset):
+                digest.update(piece)
+                offset += len(piece)
+        finally:
+            file.close()
+        return digest.digest()
+
+    # closed files: copying on a thread of its own, the rest from the writer's
+
+    def copy_sealed(self, number: int) -> None:
+        row = self._closed_file(number)
+        if row.state == SEALED:
+            return
+        try:
+            self._copied[number] = make_sealed_copy(
+                self._disk,
+                self._directory,
+                self.identity,
+                row,
+                lambda: self._readers.borrow(row.name),
+                vfs=self._vfs,
+                rest=self._rest,
+            )
+        except (OSError, apsw.Error) as error:
+            if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and is_full(error)):
+                raise DiskFull(f"no space to seal file {number}", hint="free space on the volume") from error
+            raise JournalError(f"file {number} could not be sealed: {error}", hint="check the disk") from error
+
+    def seal(self, number: int) -> None:
+        row = self._closed_file(number)
+        if row.state == SEALED:
+            return
+        size_bytes = self._copied.pop(number, None)
+        if size_bytes is None:
+            raise JournalError(f"file {number} has no sealed copy yet")
+        sealed = sealed_row(row, size_bytes)
+        self._change(lambda connection: write_row(connection, sealed), self._state.catalogue.replacing(sealed))
+        self._discard(row.name)
 
     def record_base(self, base: BaseInfo) -> None:
-        raise JournalError("this journal has one file")
+        state, older = self._state, self._state.catalogue.base
+        if not state.catalogue.oldest.sequence <= base.position <= state.head.sequence:
+            raise JournalError(f"there is no record {base.position} for a base")
+        if older is not None and base.position < older.position:
+            raise JournalError(f"the base at {base.position} is older than the one at {older.position}")
+        self._change(lambda connection: write_base(connection, base), state.catalogue.with_base(base))
+        if older is not None and older.name != base.name:
+            self._unlink(older.name)
 
     def drop(self, number: int) -> None:
-        raise JournalError(f"file {number} is active")
+        row = self._closed_file(number)
+        catalogue = self._state.catalogue
+        if row is not catalogue.rows[0]:
+            raise JournalError(f"file {number} is not the oldest one", hint="files are dropped oldest first")
+        if not covers(catalogue.base, row):
+            raise JournalError(f"no base covers file {number}", hint="record a base first")
+        self._change(lambda connection: delete_row(connection, number), catalogue.without_oldest())
+        self._discard(row.name)
 
-    def _reader(self) -> apsw.Connection:
-        connection = self._state.connection
-        return connection if self._exclusive else self._readers.get()
+    def _closed_file(self, number: int) -> FileRow:
+        row = self._state.catalogue.row(number)
+        if row is None:
+            raise JournalError(f"file {number} is active, or not there", hint="only files before the active one")
+        return row
+
+    def _change(self, change: Callable[[apsw.Connection], None], catalogue: Catalogue) -> None:
+        """Change the catalogue durably, and only then for readers."""
+        state = self._state
+        transact(state.connection, change, self.make_room)
+        self._appended = True
+        state.catalogue = catalogue
+
+    def _discard(self, name: str) -> None:
+        self._readers.retire(name)
+        self._discarded.append(name)
+        self._unlink_discarded()
+
+    def _unlink_discarded(self) -> None:
+        waiting, self._discarded = self._discarded, []
+        for name in waiting:
+            if self._readers.in_use(name):
+                self._discarded.append(name)
+                continue
+            for beside in (name, f"{name}-wal", f"{name}-shm"):
+                self._unlink(beside)
+
+    def _unlink(self, name: str) -> None:
+        """Remove a file that the catalogue names no more; a failure costs space until the next start, nothing else."""
+        path = f"{self._directory}/{name}"
+        try:
+            if self._disk.exists(path):
+                self._disk.unlink(path)
+        except OSError:
+            _log.warning("%s could not be removed; the next start tries again", name, exc_info=True)
+
+    def _connect_reader(self, name: str) -> apsw.Connection:
+        path = f"{self._directory}/{name}"
+        if name == self._state.catalogue.name:
+            return connect_reader(path)
+        return connect_immutable(path, self._vfs)  # it was closed with nothing in its log
+
+    def _active_reader(self) -> apsw.Connection | None:
+        """With exclusive locking the writer's connection is the only one that the active file can have."""
+        return self._state.connection if self._exclusive else None
 
     @property
     def _state(self) -> Opened:
         if self._opened is None:
             raise JournalClosed("the journal is not open")
         return self._opened
+
+
+def sealed_row(row: FileRow, size_bytes: int) -> FileRow:
+    """A closed file's row after sealing: another name, another state."""
+    return msgspec.structs.replace(row, name=sealed_name(row.number), state=SEALED, size_bytes=size_bytes)
+
+
+def covers(base: BaseInfo | None, row: FileRow) -> bool:
+    """Whether the base stands for every record of this file."""
+    return base is not None and base.position >= row.last
+
+
+def _size_bytes(connection: apsw.Connection) -> int:
+    return int(connection.pragma("page_count")) * PAGE_SIZE_BYTES
 
 
 def _row(record: Record) -> tuple[int, int, str, str, bytes, bytes, int, bytes]:

@@ -51,7 +51,7 @@ def export(data_dir: str) -> None:
     from journal.inspection import inspect
 
     with inspect(_journal_directory(data_dir)) as inspection:
-        for line in export_lines(inspection.identity, inspection.records()):
+        for line in export_lines(inspection.identity, inspection.records(), inspection.origin):
             sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
@@ -86,10 +86,10 @@ def _summary(inspection: "Inspection") -> dict[str, object]:
 
 def _journal_directory(data_dir: str) -> str:
     """Where in a data directory the journal is; the directory of the journal itself is understood as well."""
-    from journal.opening import DATABASE_NAME
+    from journal.survey import unsealed_numbers
 
     for directory in (os.path.join(data_dir, "journal"), data_dir):
-        if os.path.exists(os.path.join(directory, DATABASE_NAME)):
+        if os.path.isdir(directory) and unsealed_numbers(os.listdir(directory)):
             return directory
     raise DataDirectoryError(
         f"there is no journal in {data_dir}", hint="DATA_DIR is what `s3d run --data-dir` or S3D_LOCAL_DIR names"

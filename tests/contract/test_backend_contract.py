@@ -50,6 +50,9 @@ class Nothing:
     def discard(self) -> None:
         self.position = 0
 
+    def restore(self, path: str, position: int) -> None:
+        self.position = position
+
 
 @pytest.fixture(params=BACKENDS)
 def reopen(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Callable[[], Backend]]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from journal import Decision, Entry, Journal, Record, SqliteBackend
@@ -49,6 +50,16 @@ class Keys:
     def discard(self) -> None:
         self._called("discard")
         self.values, self._staged, self.position = {}, {}, 0
+
+    def restore(self, path: str, position: int) -> None:
+        self._called("restore")
+        with open(path, "rb") as file:
+            self.values = msgspec.json.decode(file.read(), type=dict[str, bytes])
+        self.position = position
+
+    def snapshot(self) -> bytes:
+        """What `restore` takes."""
+        return msgspec.json.encode(self.values)
 
     def _called(self, method: str) -> None:
         self.calls.append(method)

@@ -12,7 +12,7 @@ import pytest
 from journal import Decision, DiskFull, Entry, Journal, SqliteBackend
 from journal.ballast import BALLAST_NAME, Ballast
 from journal.disk import RealDisk, is_full
-from journal.opening import DATABASE_NAME
+from journal.files import file_name
 
 MIB = 1024 * 1024
 
@@ -97,7 +97,7 @@ async def test_d7_decision_16_a_start_with_no_free_byte_and_a_large_log_reads_an
         await journal.submit(put(bytes(100_000)))
     head = journal.head
     await journal.close()
-    assert os.path.getsize(f"{directory}/{DATABASE_NAME}-wal") > 4 * MIB
+    assert os.path.getsize(f"{directory}/{file_name(1)}-wal") > 4 * MIB
     hog = fill_up(small_volume)
     backend = SqliteBackend(directory, ballast_bytes=0)
     reopened = await open_journal(backend=backend)

@@ -15,8 +15,10 @@ import pytest
 
 from journal import Entry, JournalDamaged, JournalError, JournalForeign, JournalShortened, SqliteBackend, inspect
 from journal.export import export_lines
-from journal.opening import DATABASE_NAME
+from journal.files import file_name
 from journal.record import Head, link
+
+DATABASE_NAME = file_name(1)
 
 
 def append(backend: SqliteBackend, head: Head, number: int, payload: bytes | None = None) -> Head:

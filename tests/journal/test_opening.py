@@ -23,11 +23,12 @@ from journal import (
     adopt,
 )
 from journal.database import APPLICATION_ID, check_sqlite, sqlite_version
+from journal.files import file_name
 from journal.mark import SLOT_BYTES, SLOT_SPACING_BYTES
-from journal.opening import DATABASE_NAME
 from journal.record import Head, chain_hash, genesis, link
 from journal.verify import verify_backend
 
+DATABASE_NAME = file_name(1)
 WAL = f"{DATABASE_NAME}-wal"
 
 
@@ -375,17 +376,17 @@ def test_somebody_elses_file_is_refused_untouched(directory: str, make: Callable
 
 def test_a_newer_schema_is_refused(filled: str) -> None:
     """A downgrade does not guess."""
-    edit(filled, "PRAGMA user_version=2")
+    edit(filled, "PRAGMA user_version=3")
     assert "newer version" in refused(filled, JournalForeign).message
 
 
-def test_a_newer_row_of_files_is_refused(filled: str) -> None:
-    """A mark that speaks of a second journal file comes from a version that rotates."""
+def test_a_mark_that_names_a_file_that_is_not_there_is_refused(filled: str) -> None:
+    """It was the active one."""
     from journal.mark import Mark, pack_slot
 
     with open(f"{filled}/mark", "r+b") as file:
         file.write(pack_slot(999, Mark(2, Head(1, bytes(32)))))
-    refused(filled, JournalForeign)
+    refused(filled, JournalShortened)
 
 
 def test_garbage_where_the_database_was_is_damage_not_somebody_elses(filled: str) -> None:
@@ -413,7 +414,7 @@ def test_every_pragma_that_durability_rests_on_is_set_and_read_back(directory: s
         "mmap_size": 0,
         "page_size": 4096,
         "application_id": APPLICATION_ID,
-        "user_version": 1,
+        "user_version": 2,
     }
     assert {name: connection.pragma(name) for name in wanted} == wanted
     assert connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1) == 1
