@@ -47,6 +47,26 @@ def test_a_connection_cut_in_the_middle_of_a_body(edge: Edge, remote: Remote, pr
     model.compare(remote.client())
 
 
+def test_lost_answers_to_an_upload_in_parts(edge: Edge, remote: Remote, proxy: FaultProxy, model: Model):
+    """Whether begin, parts or completion is answered or not: one object, one version, no upload left open."""
+    edge.drain()
+    there = remote.client()
+    there.put_bucket_versioning(Bucket=model.bucket, VersioningConfiguration={"Status": "Enabled"})
+    it = Object(random.Random(2).randbytes(11 * MIB), part_bytes=5 * MIB)
+    proxy.lose_answers("PUT", times=2)
+    upload = model.begin("large", it)
+    for number in (1, 2, 3):
+        model.upload_part("large", it, upload, number)
+    edge.drain()
+    proxy.lose_answers("POST", times=1)
+    model.complete("large", it, upload)
+    edge.drain()
+    assert proxy.lost_answers == 3
+    assert [one["Key"] for one in there.list_object_versions(Bucket=model.bucket)["Versions"]] == ["large"]
+    assert "Uploads" not in there.list_multipart_uploads(Bucket=model.bucket)
+    model.compare(there)
+
+
 def test_a_remote_that_accepts_and_never_answers(edge: Edge, remote: Remote, proxy: FaultProxy, model: Model):
     """Silence is a failure after remote.read_timeout_seconds; when the link is well again, all arrives."""
     edge.drain()
