@@ -79,7 +79,11 @@ class Edge:
 
     def wait(self, *arguments: str) -> int:
         """`s3d wait`; its exit code."""
-        command = [*S3D, "wait", "--admin", self.admin, *arguments]
+        return self.run("wait", *arguments)
+
+    def run(self, *arguments: str) -> int:
+        """Any command that asks the daemon; its exit code."""
+        command = [*S3D, *arguments, "--admin", self.admin]
         return subprocess.run(command, env=_environment(), capture_output=True, check=False).returncode
 
     def drain(self) -> None:

@@ -7,7 +7,7 @@ from peers.fault_proxy import FaultProxy
 from peers.model import Model, Object, sequence_of
 
 pytestmark = pytest.mark.timeout(180)
-CONFIRMED, PENDING, TIMED_OUT, NO_REMOTE = 0, 3, 5, 6
+CONFIRMED, PENDING, PARKED, TIMED_OUT, NO_REMOTE = 0, 3, 4, 5, 6
 
 
 @pytest.fixture
@@ -33,6 +33,31 @@ def test_wait_says_whether_the_remote_has_it(edge: Edge, proxy: FaultProxy, mode
     proxy.restore()
     assert edge.wait("--seq", second, "--timeout", "20") == CONFIRMED
     assert edge.wait("--all", "--timeout", "20") == CONFIRMED
+
+
+def test_what_the_remote_refuses_waits_for_a_person(edge: Edge, remote: Remote, model: Model):
+    """A bucket that somebody removed over there: its records park, 4 says so, all others arrive; once the bucket is
+    back, a retry sends them."""
+    other = Model(edge.client, "goes-on")
+    other.create()
+    edge.drain()
+    there = remote.client()
+    there.delete_bucket(Bucket=model.bucket)
+    refused = model.put("a", Object(b"1"))
+    assert edge.wait("--seq", refused, "--timeout", "20") == PARKED
+    assert edge.client.head_object(Bucket=model.bucket, Key="a")["ReplicationStatus"] == "FAILED"
+    later = model.put("a", Object(b"2"))
+    assert edge.wait("--all", "--timeout", "20") == PARKED
+    assert edge.wait("--seq", other.put("b", Object(b"3")), "--timeout", "20") == CONFIRMED
+    assert edge.terminate() == PENDING
+    edge.start()
+
+    there.create_bucket(Bucket=model.bucket)
+    assert edge.run("parked", "retry", "--all") == CONFIRMED
+    assert edge.wait("--seq", later, "--timeout", "20") == CONFIRMED
+    edge.drain()
+    model.compare(there)
+    other.compare(there)
 
 
 def test_wait_without_a_remote_ends_at_once(tmp_path):
