@@ -1,6 +1,6 @@
 """The composition root: everything is built here, from the settings, in the order in which data flows.
 
-    disk → blobs → view → journal → link, remote, replicator → queries → operations → HTTP → admin
+    disk → view → journal → blobs → upkeep → link, remote, replicator → queries → operations → HTTP → admin
 
 Stopping goes the other way: no new requests, what is in flight finishes, the replicator drains until its deadline, and
 the journal closes last.
@@ -59,6 +59,8 @@ from s3d.replication import Replication
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.report import PendingSummary
 from s3d.telemetry.timed import timed
+from s3d.upkeep.decide import Limits
+from s3d.upkeep.upkeep import Upkeep
 from s3d.view.questions import Questions
 from s3d.view.trust import ViewTrust, this_boot
 from s3d.view.view import View
@@ -111,11 +113,14 @@ class Daemon:
         questions = Questions(view.reader())
         self._bodies = BodyCache(self._settings.cache.body_memory_bytes)
         self._rows = RowBodies(self._journal.body, questions.relocated, self._pool, self._bodies)
+        self._upkeep = self._build_upkeep(view)
         self._build_replication(questions)
         operations = self._build_operations(questions)
         await self._listen(operations)
         await self._listen_admin(view)
         self._tasks.append(asyncio.create_task(self._collect_for_ever(questions)))
+        self._tasks.append(asyncio.create_task(self._upkeep.run_for_ever()))
+        self._tasks[-1].add_done_callback(self._upkeep_ended)
         if self._replication is not None:
             await self._replication.start()
         _log.info(
@@ -141,6 +146,7 @@ class Daemon:
             await self._replication.stop()
         await self._admin.cleanup()
         self._standing.close()
+        await self._upkeep.close()
         self._pool.close()
         await self._journal.close()
         self._view.close(sync=not self._failed)
@@ -184,10 +190,11 @@ class Daemon:
             disk=self._disk,
             mark_strict=settings.journal.mark == "strict",
             ballast_bytes=settings.journal.ballast_bytes,
+            file_bytes_max=settings.journal.file_bytes_max,
         )
         self._journal = await Journal.open(
             timed(backend, self._clock.monotonic, self._metrics.commit),
-            StateMachine(self._view, has_remote=settings.remote.configured),
+            StateMachine(self._view, has_remote=settings.remote.configured, origin=backend),
             now_ms=lambda: milliseconds(self._clock.now()),
             failed=self._journal_failed,
         )
@@ -195,6 +202,17 @@ class Daemon:
         files.prepare()
         self._pool = BlobPool(files, settings.http.body_threads)
         return self._view
+
+    def _build_upkeep(self, view: View) -> Upkeep:
+        settings = self._settings.journal
+        limits = Limits(
+            keep_unsealed_bytes=settings.keep_unsealed_bytes,
+            retain_files=settings.retain_files,
+            retain_bytes=settings.retain_bytes,
+            retain_days=settings.retain_days,
+            has_remote=self._settings.remote.configured,
+        )
+        return Upkeep(self._journal, view.reader, self._pool, self._rows, self._disk, self._clock, limits)
 
     def _build_replication(self, questions: Questions) -> None:
         self._asking: Asking | None = None
@@ -278,6 +296,7 @@ class Daemon:
             metrics=self._metrics,
             clock=self._clock,
             listen=self._listen_url(),
+            files=self._upkeep.standing,
         )
         self._admin = web.AppRunner(build_admin(self._standing, self._clock), access_log=None)
         await self._admin.setup()
@@ -304,6 +323,13 @@ class Daemon:
         _log.error("the replicator has ended by a bug; the daemon ends", error=repr(error))
         self._failed = True
         self._give_up()
+
+    def _upkeep_ended(self, task: asyncio.Task[None]) -> None:
+        """Never half alive: without it the disk fills up, in weeks."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("upkeep has ended by a bug; the daemon ends", error=repr(error))
+            self._failed = True
+            self._give_up()
 
     async def _collect_for_ever(self, questions: Questions) -> None:
         while True:

@@ -19,7 +19,7 @@ FLOORS = (
     {"cli"},  # what a person types
     {"app"},  # builds everything, and is used by nobody but `cli run`
     {"http", "replication"},  # surfaces (FUSE and a console will stand here), and the replicator's assembly
-    {"operations", "replicator"},  # what can be asked for; journal -> remote
+    {"operations", "replicator", "upkeep"},  # what can be asked for; journal -> remote; the journal's files
     {"commands", "queries"},  # mutations; reads
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
     {"auth", "protocol"},  # pure siblings: who is asking; words and bytes
@@ -42,7 +42,18 @@ OWNERS = {
     "rich": {"cli"},
     "prometheus_client": {"telemetry"},
     "tenacity": {"replicator"},
-    "structlog": {"app", "cli", "http", "queries", "replication", "replicator", "remote", "telemetry", "operations"},
+    "structlog": {
+        "app",
+        "cli",
+        "http",
+        "queries",
+        "replication",
+        "replicator",
+        "remote",
+        "telemetry",
+        "operations",
+        "upkeep",
+    },
     "msgspec": None,  # values are everywhere
 }
 CLIENT_MODULES = ("botocore.loaders", "botocore.model")

@@ -1,5 +1,6 @@
 """`s3d status`: where the daemon stands."""
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -37,10 +38,28 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         ("listens", f"{found.listen} ({who})", ""),
         ("data", found.data_dir, ""),
         ("journal", f"at {found.head}, instance {found.instance}", ""),
+        *_files(found),
         _remote(found),
         _pending(found),
         ("cache", cache, ""),
     ]
+
+
+def _files(found: "Status") -> list[tuple[str, str, str]]:
+    """All of them in a line, then neighbours that are kept for the same reason in a line each."""
+    if not found.files:
+        return []
+    size = size_text(sum(file.bytes for file in found.files))
+    base = f"; a snapshot stands for all up to {found.base}" if found.base else ""
+    oldest = age_text(max(file.age_seconds for file in found.files))
+    lines = [("files", f"{count_text(len(found.files), 'file')}, {size}, oldest {oldest}{base}", "")]
+    for (state, why), alike in groupby(found.files, key=lambda file: (file.state, file.why)):
+        group = list(alike)
+        first, last = group[0].number, group[-1].number
+        numbers = f"{first}" if first == last else f"{first} to {last}"
+        size, records = size_text(sum(one.bytes for one in group)), sum(one.records for one in group)
+        lines.append(("", f"{numbers}: {state}, {count_text(records, 'record')}, {size}: {why}", ""))
+    return lines
 
 
 def _remote(found: "Status") -> tuple[str, str, str]:

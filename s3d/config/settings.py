@@ -108,6 +108,32 @@ class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         int,
         Meta(description="Space held in reserve for deletes and draining on a full disk; 0: none.", ge=0, le=TIB),
     ] = 32 * MIB
+    file_bytes_max: Annotated[
+        int, Meta(description="The journal goes on in a new file when this one is so large.", ge=64 * KIB, le=TIB)
+    ] = 64 * MIB
+    keep_unsealed_bytes: Annotated[
+        int,
+        Meta(
+            description="So much of the newest files keeps the bodies that the remote has too, for reads without the "
+            "link. Older files are sealed: they lose them.",
+            ge=0,
+        ),
+    ] = GIB
+    retain_files: Annotated[
+        int, Meta(description="How many sealed files are retained, for audits; 0: no limit by number.", ge=0)
+    ] = 0
+    retain_bytes: Annotated[
+        int, Meta(description="How many bytes of sealed files are retained; 0: no limit by size.", ge=0)
+    ] = 10 * GIB
+    retain_days: Annotated[
+        int,
+        Meta(
+            description="How long sealed files are retained; 0: no limit by age. Whichever limit is reached first "
+            "counts. By age at most one file goes in an hour, and none while the clock cannot be believed.",
+            ge=0,
+            le=36500,
+        ),
+    ] = 400
 
 
 class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from s3d.clock import Clock
 from s3d.commands.outcomes import ResumeRecords
 from s3d.config.settings import Settings
 from s3d.telemetry.metrics import Metrics, Moment
-from s3d.telemetry.report import LinkReport, PendingSummary, Status, format_sequence, iso_time
+from s3d.telemetry.report import FileReport, LinkReport, PendingSummary, Status, format_sequence, iso_time
 from s3d.view.questions import Connection, Questions
 from s3d.view.rows import PendingRow, PendingTotals
 
@@ -46,6 +46,7 @@ class Standing:
         metrics: Metrics,
         clock: Clock,
         listen: str,
+        files: Callable[[], tuple[FileReport, ...]],
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -54,6 +55,7 @@ class Standing:
         self._metrics = metrics
         self._clock = clock
         self._listen = listen
+        self._files = files
         self._started = clock.now()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="standing")
         self._connect = connect
@@ -99,6 +101,8 @@ class Standing:
             cache_capacity_bytes=self._settings.cache.capacity_bytes,
             ready=not reason,
             reason=reason,
+            files=self._files(),
+            base=format_sequence(self.epoch, base.position) if (base := self._journal.base()) is not None else "",
         )
 
     async def pending(self, prefix: str, after: int, limit: int) -> Sequence[PendingRow]:
@@ -130,6 +134,7 @@ class Standing:
         totals = await self._ask(lambda questions: questions.pending_totals())
         cache_bytes = await self._ask(lambda questions: questions.cached_bytes())
         summary = self._summary(totals)
+        files = self._journal.files()
         state = self._link.state if self._link is not None else "unknown"
         return self._metrics.render(
             Moment(
@@ -140,6 +145,8 @@ class Standing:
                 link_up={"up": True, "down": False}.get(state),
                 head=self.head,
                 cache_bytes=cache_bytes,
+                journal_files=len(files),
+                journal_bytes=sum(file.size_bytes for file in files),
             )
         )
 

@@ -98,6 +98,8 @@ LINK_UP = Metric(
 )
 HEAD = Metric("s3d_journal_head", "gauge", "records", "Sequence number of the last record.")
 CACHE_BYTES = Metric("s3d_cache_bytes", "gauge", "bytes", "Cached bodies on disk.")
+JOURNAL_FILES = Metric("s3d_journal_files", "gauge", "files", "Files of the journal; `s3d status` says why of each.")
+JOURNAL_BYTES = Metric("s3d_journal_bytes", "gauge", "bytes", "Their size on disk.")
 
 METRICS = (
     BUILD,
@@ -119,4 +121,6 @@ METRICS = (
     LINK_UP,
     HEAD,
     CACHE_BYTES,
+    JOURNAL_FILES,
+    JOURNAL_BYTES,
 )

@@ -40,6 +40,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     link_up: bool | None
     head: int
     cache_bytes: int
+    journal_files: int = 0
+    journal_bytes: int = 0
 
 
 class Metrics:
@@ -182,6 +184,8 @@ class _Moments(Collector):
             (catalogue.LINK_UP, self.now.link_up),
             (catalogue.HEAD, self.now.head),
             (catalogue.CACHE_BYTES, self.now.cache_bytes),
+            (catalogue.JOURNAL_FILES, self.now.journal_files),
+            (catalogue.JOURNAL_BYTES, self.now.journal_bytes),
         ):
             if value is not None:
                 yield GaugeMetricFamily(metric.name, metric.meaning, value=float(value))

@@ -35,8 +35,26 @@ class PendingSummary(msgspec.Struct, frozen=True):
     parked: int
 
 
+class FileReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the journal: `active`, `closed` or `sealed` (without bodies); `why` says what keeps it.
+
+    `age_seconds` is since its last record was written.
+    """
+
+    number: int
+    state: str
+    records: int
+    bytes: int
+    age_seconds: float
+    why: str
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the daemon stands. `remote` is None when none is configured; `head` is the last record as `EPOCH-SEQ`."""
+    """Where the daemon stands. `remote` is None when none is configured; `head` is the last record as `EPOCH-SEQ`.
+
+    `files` are those of the journal, oldest first; `base` is the record up to which a snapshot can take their place,
+    empty when there is none.
+    """
 
     version: str
     instance: str
@@ -52,6 +70,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     cache_capacity_bytes: int
     ready: bool
     reason: str = ""
+    files: tuple[FileReport, ...] = ()
+    base: str = ""
 
 
 class PendingRecord(msgspec.Struct, frozen=True):

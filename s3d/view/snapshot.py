@@ -5,30 +5,32 @@ the position is read from the snapshot itself.
 """
 
 import hashlib
-from collections.abc import Callable
 
 import apsw
 
-from journal import DiskFull
+from journal import DiskFull, JournalError
 from journal.disk import Disk, is_full
 
 _PIECE_BYTES = 1024 * 1024
 
 
-def take_snapshot(connect: Callable[[], apsw.Connection], disk: Disk, directory: str, name: str) -> tuple[int, bytes]:
-    """Write the view to a new file, durably; its position and the file's SHA-256. Blocks: seconds for a large view.
+def take_snapshot(connection: apsw.Connection, disk: Disk, directory: str, name: str) -> tuple[int, bytes]:
+    """Write the view to a file, durably; its position and the file's SHA-256. Blocks: seconds for a large view.
 
-    Raises DiskFull, OSError or apsw.Error, having left nothing.
+    The connection is closed. Raises JournalError (DiskFull where that is why) or OSError, having left nothing.
     """
     path = f"{directory}/{name}"
     try:
-        position = _copy(connect(), path)
+        _remove(disk, path)
+        position = _copy(connection, path)
         digest = _sync_and_digest(disk, path)
         disk.sync_directory(directory)
     except BaseException as error:
         _remove(disk, path)
         if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and is_full(error)):
             raise DiskFull("no space for a base") from error
+        if isinstance(error, apsw.Error):
+            raise JournalError(f"the view could not be copied: {error}") from error
         raise
     return position, digest
 
