@@ -6,6 +6,7 @@ perhaps a body. Start at `Journal` (journal/journal.py); `DESIGN.md` beside this
 
 from journal.adoption import adopt, new_epoch
 from journal.backend import Backend, Identity
+from journal.behind import Verified
 from journal.errors import (
     CommitAmbiguous,
     DiskFull,
@@ -53,6 +54,7 @@ __all__ = [
     "State",
     "StateBehind",
     "StreamChanged",
+    "Verified",
     "adopt",
     "inspect",
     "new_epoch",

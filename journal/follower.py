@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from journal.errors import JournalError
 from journal.record import Record
 
 if TYPE_CHECKING:
@@ -20,9 +21,18 @@ class Follower:
         self.position = position
 
     async def next(self, limit: int = 1000) -> list[Record]:
-        """Wait until there are records after the position, and return up to `limit` of them."""
+        """Wait until there are records after the position, and return up to `limit` of them.
+
+        Raises JournalError when records that the follower has not seen were dropped.
+        """
         await self._journal.wait(self.position + 1)
-        return self._journal.read(self.position, limit)
+        records = self._journal.read(self.position, limit)
+        if records and records[0].sequence != self.position + 1:
+            raise JournalError(
+                f"records {self.position + 1} to {records[0].sequence - 1} were dropped before {self.name!r} saw them",
+                hint="drop a file only when every follower has passed it",
+            )
+        return records
 
     async def advance(self, position: int) -> None:
         """Remember durably that everything up to `position` is done; never goes back."""

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from journal.backend import Backend, Identity
+from journal.behind import PAGE_RECORDS, Verified, verify_older
 from journal.errors import CommitAmbiguous, JournalClosed, JournalDamaged
 from journal.files import BaseInfo, FileInfo
 from journal.follower import Follower
@@ -259,6 +260,15 @@ class Journal:
         """
         head = self._head
         return await self._loop.run_in_executor(None, verify_backend, self._backend, head)
+
+    async def verify_older(self, page_records: int = PAGE_RECORDS) -> AsyncIterator[Verified]:
+        """Verify the files before the active one, a page at a time, off the loop; rest between two steps as you like.
+
+        Raises JournalDamaged naming the first record that does not follow.
+        """
+        steps = verify_older(self._backend, page_records)
+        while (step := await self._loop.run_in_executor(self._beside_thread, next, steps, None)) is not None:
+            yield step
 
     async def records(self, after: int = 0, page: int = 1000) -> AsyncIterator[Record]:
         """Every record after `after` that is durable now and still there, read in pages off the loop."""

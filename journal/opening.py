@@ -22,13 +22,14 @@ import apsw
 
 from journal.backend import Identity
 from journal.ballast import Ballast
-from journal.catalogue import Catalogue
+from journal.catalogue import Catalogue, FileRow
 from journal.database import (
     SCHEMA_VERSION,
     catalogue_of,
     check_pages,
     check_sqlite,
     checkpoint_all,
+    connect_immutable,
     connect_writer,
     create_schema,
     first_catalogue,
@@ -275,17 +276,30 @@ def _hold_against_mark(
     mark_file, mark = MarkFile.open(disk, directory)
     mark_file.close()
 
-    def hash_at(sequence: int) -> bytes | None:
-        return find_hash(
-            connection, catalogue, sequence, lambda name: connect_writer(f"{directory}/{name}", vfs, exclusive=True)
-        )
+    def connect(name: str) -> apsw.Connection:
+        return connect_immutable(f"{directory}/{name}", vfs)
 
     try:
-        compare(catalogue, mark, head, hash_at)
+        compare(catalogue, mark, head, lambda sequence: find_hash(connection, catalogue, sequence, connect))
+        if mark.file_number < catalogue.number and catalogue.rows:
+            _check_end(catalogue.rows[-1], connect)
     except JournalDamaged as error:
         copy = set_aside(disk, directory, (f"{catalogue.name}-wal", MARK_NAME))
         error.hint = f"{copy}; {error.hint}"
         raise
+
+
+def _check_end(row: FileRow, connect: Callable[[str], apsw.Connection]) -> None:
+    """A rotation was cut short before the mark could name the new file: the old one must end where that one begins."""
+    older = connect(row.name)
+    try:
+        end = read_head(older, Head(row.first - 1, row.previous))
+    finally:
+        older.close()
+    if end != Head(row.last, row.head):
+        raise JournalDamaged(
+            f"file {row.number} ends at record {end.sequence}, not {row.last}", sequence=end.sequence + 1, hint=ADVICE
+        )
 
 
 def _hash(connection: apsw.Connection, sequence: int) -> bytes | None:

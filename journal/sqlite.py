@@ -6,31 +6,28 @@ next file when the active one is large enough. How a journal is opened, and why 
 happens to a file after it was closed begins with the catalogue (catalogue.py). Readers borrow connections of their own.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from uuid import uuid4
 
 import apsw
-import msgspec
 
+from journal.archive import Archive
 from journal.backend import Identity
 from journal.ballast import Ballast
-from journal.catalogue import Catalogue, FileRow, delete_row, write_base, write_row
+from journal.catalogue import Catalogue
 from journal.database import BUSY_TIMEOUT_MS, PAGE_SIZE_BYTES, checkpoint_all, connect_immutable, connect_reader
 from journal.disk import Disk, DiskFile, RealDisk, is_full
-from journal.errors import CommitAmbiguous, DiskFull, JournalClosed, JournalDamaged, JournalError
-from journal.files import BASE_PREFIX, SEALED, BaseInfo, FileInfo, sealed_name
+from journal.errors import CommitAmbiguous, JournalClosed, JournalError
+from journal.files import BaseInfo, FileInfo
 from journal.mark import Mark
 from journal.opening import Opened, open_or_create, take_lock
 from journal.readers import Readers
 from journal.reading import Reading, file_infos
 from journal.record import Head, Record
 from journal.rotation import closing_row, empty_log, make_file
-from journal.sealing import make_sealed_copy
 from journal.transaction import transact
-from journal.verify import ADVICE
 
 FILE_BYTES_MAX = 64 * 1024 * 1024
 CHECKPOINT_WAL_BYTES = 4 * 1024 * 1024  # a checkpoint of so much holds the writer about 10 ms
@@ -43,7 +40,6 @@ _ADVANCE = """
   INSERT INTO follower VALUES (?, ?)
   ON CONFLICT (name) DO UPDATE SET position = max(position, excluded.position)
 """
-_DIGEST_PIECE_BYTES = 1024 * 1024
 _BUSY = (apsw.BusyError, apsw.LockedError)
 _log = logging.getLogger(__name__)
 
@@ -97,16 +93,13 @@ class SqliteBackend:
         self._rest = rest
         self._lock: DiskFile | None = None
         self._opened: Opened | None = None
-        self._readers = Readers(self._connect_reader)
-        self._reading = Reading(self._readers, lambda: self._state.catalogue, self._active_reader)
+        self._prepare_reading()
         self._mark_due = 0.0
         self._wal_bytes = 0
         self._appended = False  # since the active file's size was looked at
         self._size_bytes = 0
         self._last_written_at_ms = 0
         self._rotate_not_before = 0.0
-        self._copied: dict[int, int] = {}  # the sealed copies that wait for their switch: number to size in bytes
-        self._discarded: list[str] = []  # databases to be unlinked when their last reader has gone
 
     # opening and closing
 
@@ -132,10 +125,23 @@ class SqliteBackend:
         except BaseException:
             self._unlock()
             raise
-        self._readers = Readers(self._connect_reader)
-        self._reading = Reading(self._readers, lambda: self._state.catalogue, self._active_reader)
+        self._prepare_reading()
         self._begin_file(self._opened)
         return self._opened.head
+
+    def _prepare_reading(self) -> None:
+        self._readers = Readers(self._connect_reader)
+        self._reading = Reading(self._readers, lambda: self._state.catalogue, self._active_reader)
+        self._archive = Archive(
+            self._disk,
+            self._directory,
+            self._vfs,
+            self._readers,
+            self._reading,
+            lambda: self._state,
+            self._change,
+            self._rest,
+        )
 
     def _begin_file(self, opened: Opened) -> None:
         opened.connection.set_wal_hook(self._wal_grew)
@@ -158,7 +164,7 @@ class SqliteBackend:
         try:
             if opened is not None:
                 self._readers.close()
-                self._unlink_discarded()
+                self._archive.unlink_discarded()
                 try:
                     opened.mark.sync()
                 except OSError:
@@ -226,8 +232,7 @@ class SqliteBackend:
                 self._rotate()
         except (OSError, apsw.Error) as error:
             raise CommitAmbiguous(f"mark or checkpoint failed: {error}", hint="check the disk") from error
-        if self._discarded:
-            self._unlink_discarded()
+        self._archive.unlink_discarded()
         if idle:
             self._restore_ballast()
 
@@ -325,98 +330,27 @@ class SqliteBackend:
         return self._state.catalogue.base
 
     def base_path(self) -> str:
-        base = self._state.catalogue.base
-        if base is None:
-            raise JournalDamaged("there is no base", hint=ADVICE)
-        try:
-            self.check_base(base)
-        except JournalError as error:
-            raise JournalDamaged(f"the base cannot be used: {error.message}", hint=ADVICE) from error
-        return f"{self._directory}/{base.name}"
+        return self._archive.base_path()
 
     def check_file(self, number: int) -> None:
         self._reading.check_file(number)
 
     def check_base(self, base: BaseInfo) -> None:
-        if not base.name.startswith(BASE_PREFIX) or "/" in base.name:
-            raise JournalError(f"{base.name!r} is no name for a base", hint=f"it begins with {BASE_PREFIX!r}")
-        if self._reading.hash_at(base.position) != base.hash:
-            raise JournalError(f"the base is not bound to record {base.position}")
-        try:
-            digest = self._digest(f"{self._directory}/{base.name}")
-        except OSError as error:
-            raise JournalError(f"the base {base.name} cannot be read: {error}") from error
-        if digest != base.sha256:
-            raise JournalError(f"the base {base.name} is not the file that was written")
-
-    def _digest(self, path: str) -> bytes:
-        digest, offset = hashlib.sha256(), 0
-        file = self._disk.open(path)
-        try:
-            while piece := file.pread(_DIGEST_PIECE_BYTES, offset):
-                digest.update(piece)
-                offset += len(piece)
-        finally:
-            file.close()
-        return digest.digest()
-
-    # closed files: copying on a thread of its own, the rest from the writer's
+        self._archive.check_base(base)
 
     def copy_sealed(self, number: int) -> None:
-        row = self._closed_file(number)
-        if row.state == SEALED:
-            return
-        try:
-            self._copied[number] = make_sealed_copy(
-                self._disk,
-                self._directory,
-                self.identity,
-                row,
-                lambda: self._readers.borrow(row.name),
-                vfs=self._vfs,
-                rest=self._rest,
-            )
-        except (OSError, apsw.Error) as error:
-            if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and is_full(error)):
-                raise DiskFull(f"no space to seal file {number}", hint="free space on the volume") from error
-            raise JournalError(f"file {number} could not be sealed: {error}", hint="check the disk") from error
+        self._archive.copy_sealed(number)
+
+    # closed files, from the writer's thread
 
     def seal(self, number: int) -> None:
-        row = self._closed_file(number)
-        if row.state == SEALED:
-            return
-        size_bytes = self._copied.pop(number, None)
-        if size_bytes is None:
-            raise JournalError(f"file {number} has no sealed copy yet")
-        sealed = sealed_row(row, size_bytes)
-        self._change(lambda connection: write_row(connection, sealed), self._state.catalogue.replacing(sealed))
-        self._discard(row.name)
+        self._archive.seal(number)
 
     def record_base(self, base: BaseInfo) -> None:
-        state, older = self._state, self._state.catalogue.base
-        if not state.catalogue.oldest.sequence <= base.position <= state.head.sequence:
-            raise JournalError(f"there is no record {base.position} for a base")
-        if older is not None and base.position < older.position:
-            raise JournalError(f"the base at {base.position} is older than the one at {older.position}")
-        self._change(lambda connection: write_base(connection, base), state.catalogue.with_base(base))
-        if older is not None and older.name != base.name:
-            self._unlink(older.name)
+        self._archive.record_base(base)
 
     def drop(self, number: int) -> None:
-        row = self._closed_file(number)
-        catalogue = self._state.catalogue
-        if row is not catalogue.rows[0]:
-            raise JournalError(f"file {number} is not the oldest one", hint="files are dropped oldest first")
-        if not covers(catalogue.base, row):
-            raise JournalError(f"no base covers file {number}", hint="record a base first")
-        self._change(lambda connection: delete_row(connection, number), catalogue.without_oldest())
-        self._discard(row.name)
-
-    def _closed_file(self, number: int) -> FileRow:
-        row = self._state.catalogue.row(number)
-        if row is None:
-            raise JournalError(f"file {number} is active, or not there", hint="only files before the active one")
-        return row
+        self._archive.drop(number)
 
     def _change(self, change: Callable[[apsw.Connection], None], catalogue: Catalogue) -> None:
         """Change the catalogue durably, and only then for readers."""
@@ -424,29 +358,6 @@ class SqliteBackend:
         transact(state.connection, change, self.make_room)
         self._appended = True
         state.catalogue = catalogue
-
-    def _discard(self, name: str) -> None:
-        self._readers.retire(name)
-        self._discarded.append(name)
-        self._unlink_discarded()
-
-    def _unlink_discarded(self) -> None:
-        waiting, self._discarded = self._discarded, []
-        for name in waiting:
-            if self._readers.in_use(name):
-                self._discarded.append(name)
-                continue
-            for beside in (name, f"{name}-wal", f"{name}-shm"):
-                self._unlink(beside)
-
-    def _unlink(self, name: str) -> None:
-        """Remove a file that the catalogue names no more; a failure costs space until the next start, nothing else."""
-        path = f"{self._directory}/{name}"
-        try:
-            if self._disk.exists(path):
-                self._disk.unlink(path)
-        except OSError:
-            _log.warning("%s could not be removed; the next start tries again", name, exc_info=True)
 
     def _connect_reader(self, name: str) -> apsw.Connection:
         path = f"{self._directory}/{name}"
@@ -463,16 +374,6 @@ class SqliteBackend:
         if self._opened is None:
             raise JournalClosed("the journal is not open")
         return self._opened
-
-
-def sealed_row(row: FileRow, size_bytes: int) -> FileRow:
-    """A closed file's row after sealing: another name, another state."""
-    return msgspec.structs.replace(row, name=sealed_name(row.number), state=SEALED, size_bytes=size_bytes)
-
-
-def covers(base: BaseInfo | None, row: FileRow) -> bool:
-    """Whether the base stands for every record of this file."""
-    return base is not None and base.position >= row.last
 
 
 def _size_bytes(connection: apsw.Connection) -> int:

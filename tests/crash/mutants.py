@@ -13,10 +13,10 @@ import apsw
 
 import journal.opening
 from journal import CommitAmbiguous, Head, Record, SqliteBackend
-from journal.database import checkpoint_all, read_head, read_identity
+from journal.database import SCHEMA_VERSION, catalogue_of, checkpoint_all, read_head, read_identity
 from journal.disk import Disk
 from journal.mark import MARK_NAME, SLOT_SPACING_BYTES, Mark, MarkFile, pack_slot
-from journal.opening import DATABASE_NAME, FILE_NUMBER, Opened
+from journal.opening import Opened
 
 from .simulated_disk import SimulatedDisk
 from .storage import MakeDirectory
@@ -135,9 +135,9 @@ def write_either_slot(self: MarkFile, mark: Mark) -> None:
     self.unsynced = True
 
 
-def renew_in_place(disk: Disk, directory: str) -> None:
+def renew_in_place(disk: Disk, path: str) -> None:
     """Write the log over itself: a power cut meets the only copy."""
-    log = f"{directory}/{DATABASE_NAME}-wal"
+    log = f"{path}-wal"
     if disk.exists(log) and disk.size_bytes(log):
         file = disk.open(log)
         file.pwrite(file.pread(disk.size_bytes(log), 0), 0)
@@ -148,11 +148,12 @@ def renew_in_place(disk: Disk, directory: str) -> None:
 def begin_with_the_mark(disk: Disk, directory: str, connection: apsw.Connection, seen: Head | None) -> Opened:
     """Sync the mark before it is certain that the log is on the disk."""
     identity = read_identity(connection)
-    head = read_head(connection, identity)
-    mark = MarkFile.create(disk, directory, Mark(FILE_NUMBER, head))
+    catalogue = catalogue_of(connection, SCHEMA_VERSION)
+    head = read_head(connection, catalogue.origin)
+    mark = MarkFile.create(disk, directory, Mark(catalogue.number, head))
     checkpointed = checkpoint_all(connection)
     disk.sync_directory(directory)
-    return Opened(connection, mark, identity, head, checkpoint_failed=not checkpointed)
+    return Opened(connection, mark, identity, catalogue, head, checkpoint_failed=not checkpointed)
 
 
 def create_mark_in_place(disk: Disk, directory: str, mark: Mark) -> MarkFile:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from journal import JournalDamaged, JournalError
-from journal.opening import DATABASE_NAME
+from journal.files import file_name
+from journal.survey import unsealed_numbers
 
 from .oracle import Violation, check
 from .simulated_disk import Volume
@@ -110,7 +111,7 @@ class Sweep:
         _, second = self._two_lives(draw)
         for _ in range(20):
             storage = second.volume.storage.copy()
-            inode = storage.shown_names.get(f"{DIRECTORY}/{DATABASE_NAME}-wal")
+            inode = storage.shown_names.get(f"{_active(storage)}-wal")
             if inode is None or not storage.shown_files[inode]:
                 return
             at = draw.randrange(len(storage.shown_files[inode]))
@@ -144,7 +145,7 @@ class Sweep:
         life = Life(self._vfs, Volume(case.storage), case.ledger, case.seed, self._setting)
         try:
             life.open()
-            life.found(check(life, case.ledger))
+            life.found(*check(life, case.ledger))
             if work and not (life.work(work) and life.stop()):
                 raise Violation("an open journal does not take new records")
         except Violation as violation:
@@ -162,7 +163,7 @@ class Sweep:
         life = Life(self._vfs, volume, ledger, seed, self._setting)
         try:
             life.open()
-            life.found(check(life, ledger))
+            life.found(*check(life, ledger))
             if life.work(6):
                 life.stop()
         except JournalError:
@@ -204,7 +205,12 @@ def _covered_by_the_mark(ledger: Ledger) -> Ledger:
     confirmed, possible = list(ledger.confirmed), list(ledger.possible)
     while confirmed and not confirmed[-1].records:
         possible.insert(0, confirmed.pop())
-    return Ledger(confirmed, possible)
+    return Ledger(confirmed, possible, ledger.given_up, ledger.giving_up)
+
+
+def _active(storage: Storage) -> str:
+    names = [path.removeprefix(f"{DIRECTORY}/") for path in storage.shown_names]
+    return f"{DIRECTORY}/{file_name(unsealed_numbers(names)[-1])}"
 
 
 def _sample(draw: random.Random, log: Sequence[object], count: int) -> list[int]:

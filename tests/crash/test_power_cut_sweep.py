@@ -117,7 +117,7 @@ def test_i3_a_failed_fsync_stops_the_journal_and_loses_nothing_later(vfs: Simula
         ledger = failed.ledger_at(failed.volume.index)
         successor = Life(vfs, Volume(failed.volume.storage.copy()), ledger, seed=at)
         successor.open()
-        successor.found(check(successor, ledger))
+        successor.found(*check(successor, ledger))
         assert successor.work(3)
         successor.kill()
         ledger = successor.ledger_at(successor.volume.index)

@@ -5,12 +5,26 @@ tells, for a power cut at any index, what must be there afterwards and what may 
 """
 
 import hashlib
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from journal import Backend, CommitAmbiguous, Decision, Entry, Head, Identity, JournalError, Record, SqliteBackend
+from journal import (
+    Backend,
+    BaseInfo,
+    CommitAmbiguous,
+    Decision,
+    Entry,
+    Head,
+    Identity,
+    JournalError,
+    Record,
+    SqliteBackend,
+)
+from journal.disk import Disk
+from journal.files import CLOSED
 from journal.writer import AdvanceFollower, Appended, Committer, Submission
 from s3d.blobs.files import BlobFiles, BlobWriter
 
@@ -21,6 +35,7 @@ from .storage import MakeDirectory, Storage, SyncDirectory
 DIRECTORY = "/data/journal"
 BLOBS = "/data/blobs"
 BLOB_SUBDIRECTORIES = ("00", "01")
+FILE_BYTES_MAX = 60_000  # a new file has 32 KiB: a life goes through three or four files
 
 
 @dataclass(slots=True)
@@ -32,12 +47,26 @@ class Batch:
     positions: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """How far old files have been given up: all up to a sequence, because lives do it oldest first."""
+
+    sealed: int = 0
+    based: int = 0
+    dropped: int = 0
+
+
 @dataclass(slots=True)
 class Ledger:
-    """What a power cut must leave (`confirmed`), and what it may leave, in this order (`possible`)."""
+    """What a power cut must leave (`confirmed`), and what it may leave, in this order (`possible`).
+
+    Of the old files, as much must be given up as `given_up` says, and as much may be as `giving_up` says.
+    """
 
     confirmed: list[Batch] = field(default_factory=list)
     possible: list[Batch] = field(default_factory=list)
+    given_up: Files = Files()
+    giving_up: Files = Files()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +74,11 @@ class Event:
     """Something that changes the ledger, after the first `index` I/Os."""
 
     index: int
-    kind: str  # attempt, refused (nothing was kept), acknowledged, or found (`count` of the possible were there)
+    kind: str  # attempt, refused (nothing was kept), acknowledged, found (`count` of the possible were there), files
     batch: Batch | None = None
     count: int = 0
+    given_up: Files = Files()
+    giving_up: Files = Files()
 
 
 class Refused(Exception):
@@ -61,9 +92,10 @@ class Put:
 
 
 class Keys:
-    """The last payload of every stream."""
+    """The last payload of every stream. It is in memory only: every life has it from the base, or from the records."""
 
-    def __init__(self) -> None:
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
         self.position = 0
         self.values: dict[str, bytes] = {}
         self._staged: dict[str, bytes] = {}
@@ -90,7 +122,20 @@ class Keys:
         self._staged = {}
 
     def discard(self) -> None:
-        self.__init__()  # type: ignore[misc]
+        self.position, self.values, self._staged = 0, {}, {}
+
+    def restore(self, path: str, position: int) -> None:
+        file = self._disk.open(path)
+        try:
+            values = json.loads(file.pread(self._disk.size_bytes(path), 0))
+        finally:
+            file.close()
+        self.values = {stream: bytes.fromhex(value) for stream, value in values.items()}
+        self.position = position
+
+    def snapshot(self) -> bytes:
+        """What `restore` takes."""
+        return json.dumps({stream: value.hex() for stream, value in self.values.items()}).encode()
 
 
 class Witness:
@@ -128,6 +173,8 @@ class Setting:
     synchronous: str = "FULL"
     blob_before_record: bool = True
     sync_blobs: bool = True
+    sync_base: bool = True
+    base_before_row: bool = True
     backend: type[SqliteBackend] = SqliteBackend
     disk: type[SimulatedDisk] = SimulatedDisk
 
@@ -147,7 +194,8 @@ class Life:
         self.seed = seed
         self._setting = setting
         self._clock = 0.0
-        disk = setting.disk(volume)
+        disk = self._disk = setting.disk(volume)
+        self._files = [ledger.given_up, ledger.giving_up]
         self.blobs = BlobFiles(disk, BLOBS, self._blob_id)
         self._backend = setting.backend(
             DIRECTORY,
@@ -156,12 +204,14 @@ class Life:
             exclusive=True,
             synchronous=setting.synchronous,
             ballast_bytes=0,
+            file_bytes_max=FILE_BYTES_MAX,
+            rest=lambda: None,
             checkpoint_wal_bytes=60_000,
             checkpoint_idle_bytes=20_000,
             monotonic=self._monotonic,
             make_instance=lambda: f"{seed:032x}",
         )
-        self.state = Keys()
+        self.state = Keys(disk)
         self.backend = Witness(self._backend, self._note)
         self.committer = Committer(self.backend, self.state, lambda: 1000 + volume.index)
 
@@ -169,9 +219,11 @@ class Life:
         """Recover. Raises JournalError."""
         self.committer.open()
 
-    def found(self, count: int) -> None:
-        """Of the possible batches, the first `count` were there: from now on they must stay."""
+    def found(self, count: int, files: Files) -> None:
+        """Of the possible batches, the first `count` were there, and so many files given up: it must stay like that."""
         self.events.append(Event(self.volume.index, "found", count=count))
+        self._files = [files, files]
+        self._note_files()
 
     def work(self, batches: int) -> bool:
         """Commit batches and settle in between; False when the life ended in a failure before that."""
@@ -187,6 +239,8 @@ class Life:
                 self._write_blobs(blobs)
             if self.committer.failure is not None or not self._settled(idle=self.draw.random() < 0.3):
                 return False
+            if self.draw.random() < 0.6 and not self._gave_up_files():
+                return False
         return True
 
     def stop(self) -> bool:
@@ -197,13 +251,15 @@ class Life:
 
     def kill(self) -> None:
         """End as a killed process does: the volume sees nothing of it."""
-        connection, self._backend._opened = self._backend._opened, None
-        if connection is not None:
-            connection.connection.close()
+        opened, self._backend._opened = self._backend._opened, None
+        self._backend._readers.close()
+        if opened is not None:
+            opened.connection.close()
 
     def ledger_at(self, index: int) -> Ledger:
         """What a cut after `index` I/Os must and may leave."""
         confirmed, possible = list(self.before.confirmed), list(self.before.possible)
+        files = (self.before.given_up, self.before.giving_up)
         for event in self.events:
             if event.index > index:
                 break
@@ -217,7 +273,74 @@ class Life:
                     confirmed, possible = confirmed + possible, []
                 case "found":
                     confirmed, possible = confirmed + possible[: event.count], []
-        return Ledger(confirmed, possible)
+                case "files":
+                    files = (event.given_up, event.giving_up)
+        return Ledger(confirmed, possible, *files)
+
+    # old files
+
+    def _gave_up_files(self) -> bool:
+        """Seal, cover or drop the oldest file that can be; False when the life ended in that."""
+        try:
+            closed = self.backend.files()[:-1]
+            unsealed = [file for file in closed if file.state == CLOSED]
+            if closed and self.draw.random() < 0.5:
+                base = self.backend.base()
+                if base is None or base.position < closed[0].last:
+                    self._make_base()
+                else:
+                    self._giving_up("dropped", closed[0].last, lambda: self.backend.drop(closed[0].number))
+            elif unsealed:
+                self.backend.copy_sealed(unsealed[0].number)
+                self._giving_up("sealed", unsealed[0].last, lambda: self.backend.seal(unsealed[0].number))
+        except CommitAmbiguous:
+            return False
+        except (JournalError, OSError):
+            pass  # refused for now: a full disk, an I/O error while copying
+        return True
+
+    def _make_base(self) -> None:
+        """Write the state down, durably, and only then say so."""
+        content, position = self.state.snapshot(), self.state.position
+        base = BaseInfo(
+            position, self.committer.head.hash, f"base-{position}-{self.seed}", hashlib.sha256(content).digest()
+        )
+        if self._setting.base_before_row:
+            self._write_base(base.name, content)
+            self.backend.check_base(base)
+        self._giving_up("based", position, lambda: self.backend.record_base(base))
+        if not self._setting.base_before_row:
+            self._write_base(base.name, content)
+
+    def _write_base(self, name: str, content: bytes) -> None:
+        path = f"{DIRECTORY}/{name}"
+        if self._disk.exists(path):
+            self._disk.unlink(path)
+        file = self._disk.create(path)
+        file.pwrite(content, 0)
+        if self._setting.sync_base:
+            file.sync()
+            self._disk.sync_directory(DIRECTORY)
+        file.close()
+
+    def _giving_up(self, what: str, sequence: int, action: Callable[[], None]) -> None:
+        before, after = self._files[0], replace(self._files[0], **{what: sequence})
+        self._files[1] = after
+        self._note_files()
+        try:
+            action()
+        except CommitAmbiguous:
+            raise
+        except JournalError:
+            self._files[1] = before  # certainly nothing was changed
+            self._note_files()
+            raise
+        self._files[0] = after
+        self._note_files()
+
+    def _note_files(self) -> None:
+        given_up, giving_up = self._files
+        self.events.append(Event(self.volume.index, "files", given_up=given_up, giving_up=giving_up))
 
     def _settled(self, *, idle: bool) -> bool:
         try:
