@@ -45,11 +45,11 @@ from s3d.view.needs import FileNeeds, Needs
 from s3d.view.questions import Connection
 from s3d.view.snapshot import take_snapshot
 
-IDLE_SECONDS = 5.0
+IDLE_SECONDS = 1.0
 BUSY_SECONDS = 0.05  # between two pieces of work: requests come first
 TROUBLE_SECONDS = 60.0
 EXAMINED_AT_ONCE = 8
-EXAMINED_AGAIN_SECONDS = 30.0
+EXAMINED_AGAIN_SECONDS = 5.0
 PINNED_SECONDS = 30.0  # how long a file waits for those who read or copy from it
 AGE_DROP_SECONDS = 3600.0  # one file by age at most (decision 20): a clock that is wrong does little harm until noticed
 DISK_LOW_BYTES = 256 * 1024 * 1024
