@@ -148,7 +148,9 @@ def set_pragmas(connection: apsw.Connection, synchronous: str, *, exclusive: boo
     if new:
         connection.execute(f"PRAGMA page_size={PAGE_SIZE_BYTES}")
     for name, (value, expected) in wanted.items():
-        connection.execute(f"PRAGMA {name}={value}")
+        # To the end of its rows: the switch to WAL commits there, and an error of that would go unnoticed (and the
+        # read-back would say "wal" of a connection that goes on with a rollback journal).
+        connection.execute(f"PRAGMA {name}={value}").fetchall()
         _expect(connection, name, expected)
 
 

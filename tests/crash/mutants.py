@@ -10,13 +10,22 @@ from typing import Any
 from unittest import mock
 
 import apsw
+from msgspec.structs import replace
 
+import journal.archive
 import journal.opening
+import journal.sqlite
+import journal.survey
 from journal import CommitAmbiguous, Head, Record, SqliteBackend
-from journal.database import SCHEMA_VERSION, catalogue_of, checkpoint_all, read_head, read_identity
+from journal.archive import Archive, sealed_row
+from journal.catalogue import delete_row, write_row
+from journal.database import SCHEMA_VERSION, catalogue_of, checkpoint_all, connect_writer, read_head, read_identity
 from journal.disk import Disk
+from journal.files import CLOSED, sealed_name
 from journal.mark import MARK_NAME, SLOT_SPACING_BYTES, Mark, MarkFile, pack_slot
 from journal.opening import Opened
+from journal.rotation import make_file
+from journal.sealing import make_sealed_copy
 
 from .simulated_disk import SimulatedDisk
 from .storage import MakeDirectory
@@ -96,6 +105,31 @@ class CommitsInTwoSteps(SqliteBackend):
             super().append([], {}, positions)
 
 
+class MarksTheNextFileFirst(SqliteBackend):
+    """Says in the mark that the next file is the one, and makes it then."""
+
+    def _rotate(self) -> None:
+        state = self._state
+        if state.head.sequence > state.catalogue.origin.sequence:
+            state.mark.write(Mark(state.catalogue.number + 1, state.head))
+            state.mark.sync()
+        super()._rotate()
+
+
+class Careless:
+    """A disk, or a file, that leaves some syncs out."""
+
+    def __init__(self, inner: Any, *leaves_out: str) -> None:
+        self._inner = inner
+        self._leaves_out = leaves_out
+
+    def __getattr__(self, name: str) -> Any:
+        return (lambda *_: None) if name in self._leaves_out else getattr(self._inner, name)
+
+    def create(self, path: str) -> Any:
+        return Careless(self._inner.create(path), *self._leaves_out)
+
+
 class ForgetsBlobDirectories(SimulatedDisk):
     """Never syncs a directory of blobs."""
 
@@ -165,10 +199,63 @@ def create_mark_in_place(disk: Disk, directory: str, mark: Mark) -> MarkFile:
     return MarkFile(file, turn=2, durable_slot=1)
 
 
+def make_file_without_its_name(disk: Disk, *arguments: Any, **options: Any) -> apsw.Connection:
+    """Make the next file, and trust SQLite with its directory."""
+    return make_file(Careless(disk, "sync_directory"), *arguments, **options)
+
+
+def seal_unsynced(disk: Disk, *arguments: Any, **options: Any) -> int:
+    """Leave the bytes of the sealed copy to the kernel."""
+    return make_sealed_copy(Careless(disk, "sync"), *arguments, **options)
+
+
+def seal_unnamed(disk: Disk, *arguments: Any, **options: Any) -> int:
+    """Leave the name of the sealed copy to luck."""
+    return make_sealed_copy(Careless(disk, "sync_directory"), *arguments, **options)
+
+
+def seal_by_renaming(self: Archive, number: int) -> None:
+    """Decision 8: put the sealed copy where the database was, over its log."""
+    row = self._closed_file(number)
+    if row.state == CLOSED:
+        self._readers.retire(row.name)
+        self._readers._retired.discard(row.name)
+        self._disk.rename(f"{self._directory}/{sealed_name(number)}", f"{self._directory}/{row.name}")
+        self._disk.sync_directory(self._directory)
+        sealed = replace(sealed_row(row, self._copied.pop(number)), name=row.name)
+        self._change(lambda connection: write_row(connection, sealed), self._opened().catalogue.replacing(sealed))
+
+
+def drop_the_file_first(self: Archive, number: int) -> None:
+    """Unlink, then say so."""
+    row, catalogue = self._closed_file(number), self._opened().catalogue
+    self._discard(row.name)
+    self._change(lambda connection: delete_row(connection, number), catalogue.without_oldest())
+
+
+def seal_without_the_old_file(self: Archive, number: int) -> None:
+    """Unlink what the catalogue still names, then switch."""
+    row = self._closed_file(number)
+    if row.state == CLOSED:
+        sealed = sealed_row(row, self._copied.pop(number))
+        self._discard(row.name)
+        self._change(lambda connection: write_row(connection, sealed), self._opened().catalogue.replacing(sealed))
+
+
+def connect_with_log(path: str, vfs: str | None = None) -> apsw.Connection:
+    """Read a closed file together with the log beside it."""
+    return connect_writer(path, vfs, exclusive=True)
+
+
 def _patch(name: str, value: Callable[..., Any]) -> tuple[object, str, Any]:
     return (journal.opening, name, value)
 
 
+def _archive(name: str, value: Callable[..., Any]) -> tuple[object, str, Any]:
+    return (journal.archive, name, value)
+
+
+_LOG_LEFT = (journal.sqlite, "empty_log", lambda *_: True)
 _NO_RENEWAL = _patch("renew_log", lambda _disk, _directory: None)
 
 CUT, KILL, ERROR, FLIP = ("power cut",), ("kill",), ("I/O error",), ("flipped byte",)
@@ -193,5 +280,30 @@ MUTANTS = (
     Mutant("no_checkpoint_at_start", ERROR, patches=(_NO_RENEWAL, _patch("checkpoint_all", lambda _connection: True))),
     Mutant("log_not_renewed", ERROR, patches=(_NO_RENEWAL,)),
     Mutant("log_renewed_in_place", ERROR, patches=(_patch("renew_log", renew_in_place),)),
+    Mutant("log_left_behind_at_rotation", CUT, patches=(_LOG_LEFT,)),
+    Mutant("next_file_marked_before_it_is_durable", CUT, Setting(backend=MarksTheNextFileFirst)),
+    Mutant(
+        "next_file_not_named",
+        ERROR,
+        patches=((journal.sqlite, "make_file", make_file_without_its_name),),
+    ),
+    Mutant("half_a_file_is_taken", CUT, patches=((journal.survey, "is_whole", lambda *_: True),)),
+    Mutant("sealed_copy_not_synced", CUT, patches=(_archive("make_sealed_copy", seal_unsynced),)),
+    Mutant("sealed_name_not_synced", CUT, patches=(_archive("make_sealed_copy", seal_unnamed),)),
+    Mutant(
+        "sealed_by_renaming_over_a_log",
+        CUT,
+        patches=(
+            _LOG_LEFT,
+            (journal.sqlite, "connect_immutable", connect_with_log),
+            _patch("connect_immutable", connect_with_log),
+            (Archive, "seal", seal_by_renaming),
+        ),
+    ),
+    Mutant("old_file_unlinked_before_it_is_sealed", CUT, patches=((Archive, "seal", seal_without_the_old_file),)),
+    Mutant("file_unlinked_before_it_is_dropped", CUT, patches=((Archive, "drop", drop_the_file_first),)),
+    Mutant("dropped_without_base", CUT, Setting(base_before_drop=False), (_archive("covers", lambda *_: True),)),
+    Mutant("base_not_synced", CUT, Setting(sync_base=False)),
+    Mutant("base_recorded_before_it_is_written", CUT, Setting(base_before_row=False)),
     Mutant("mark_never_compared", FLIP, patches=(_patch("compare", lambda *_: None),)),
 )

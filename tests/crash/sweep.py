@@ -17,7 +17,7 @@ from .oracle import Violation, check
 from .simulated_disk import Volume
 from .simulated_vfs import SimulatedVfs
 from .storage import Storage
-from .workload import DIRECTORY, SOUND, Ledger, Life, Setting, empty_storage
+from .workload import DIRECTORY, SOUND, Files, Ledger, Life, Setting, empty_storage
 
 DAMAGES_PER_INDEX = 5
 DEPTH_MAX = 3
@@ -53,6 +53,7 @@ class Sweep:
         self._setting = setting
         self._kinds = kinds
         self.counts: Counter[str] = Counter()
+        self.seen: Counter[str] = Counter()  # in how many cases old files had been given up in some way
 
     def run(self, cases_max: int) -> Iterator[int]:
         """Run at least `cases_max` cases; yields how many there have been. Raises Violation."""
@@ -145,7 +146,9 @@ class Sweep:
         life = Life(self._vfs, Volume(case.storage), case.ledger, case.seed, self._setting)
         try:
             life.open()
-            life.found(*check(life, case.ledger))
+            count, files = check(life, case.ledger)
+            life.found(count, files)
+            self.seen.update(_given_up(files))
             if work and not (life.work(work) and life.stop()):
                 raise Violation("an open journal does not take new records")
         except Violation as violation:
@@ -206,6 +209,10 @@ def _covered_by_the_mark(ledger: Ledger) -> Ledger:
     while confirmed and not confirmed[-1].records:
         possible.insert(0, confirmed.pop())
     return Ledger(confirmed, possible, ledger.given_up, ledger.giving_up)
+
+
+def _given_up(files: Files) -> list[str]:
+    return [what for what in ("sealed", "based", "dropped") if getattr(files, what)]
 
 
 def _active(storage: Storage) -> str:

@@ -42,6 +42,7 @@ def test_decision_39_nothing_acknowledged_is_lost_at_any_power_cut(vfs: Simulate
     assert sweep.counts["cases"] >= CASES // SEEDS
     for kind in (*KINDS, DEEPER):
         assert sweep.counts[kind] > 0, f"no case of kind {kind}: {sweep.counts}"
+    assert all(sweep.seen[what] > 100 for what in ("sealed", "based", "dropped")), sweep.seen
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -175,6 +175,7 @@ class Setting:
     sync_blobs: bool = True
     sync_base: bool = True
     base_before_row: bool = True
+    base_before_drop: bool = True
     backend: type[SqliteBackend] = SqliteBackend
     disk: type[SimulatedDisk] = SimulatedDisk
 
@@ -286,7 +287,7 @@ class Life:
             unsealed = [file for file in closed if file.state == CLOSED]
             if closed and self.draw.random() < 0.5:
                 base = self.backend.base()
-                if base is None or base.position < closed[0].last:
+                if self._setting.base_before_drop and (base is None or base.position < closed[0].last):
                     self._make_base()
                 else:
                     self._giving_up("dropped", closed[0].last, lambda: self.backend.drop(closed[0].number))
