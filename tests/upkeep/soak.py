@@ -96,8 +96,11 @@ class Soak:
                 self._begin()
                 for number in range(rounds):
                     self._write(int(times * self.shape.limit_bytes / rounds))
+                    if number % 2 == 0:
+                        self._restart(kill=True)  # while upkeep is busy
                     self._sample()
-                    self._restart(kill=number % 2 == 0)
+                    if number % 2 == 1:
+                        self._restart(kill=False)
                 self._verify()
                 self._lose_the_view()
                 self._verify()
