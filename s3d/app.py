@@ -121,6 +121,8 @@ class Daemon:
         self._tasks.append(asyncio.create_task(self._collect_for_ever(questions)))
         self._tasks.append(asyncio.create_task(self._upkeep.run_for_ever()))
         self._tasks[-1].add_done_callback(self._upkeep_ended)
+        self._tasks.append(asyncio.create_task(self._upkeep.verify_older_files()))
+        self._tasks[-1].add_done_callback(self._upkeep_ended)
         if self._replication is not None:
             await self._replication.start()
         _log.info(

@@ -50,6 +50,7 @@ BUSY_SECONDS = 0.05  # between two pieces of work: requests come first
 TROUBLE_SECONDS = 60.0
 EXAMINED_AT_ONCE = 8
 EXAMINED_AGAIN_SECONDS = 5.0
+VERIFY_PAUSE_FACTOR = 9  # a tenth of the time is spent on it
 PINNED_SECONDS = 30.0  # how long a file waits for those who read or copy from it
 AGE_DROP_SECONDS = 3600.0  # one file by age at most (decision 20): a clock that is wrong does little harm until noticed
 DISK_LOW_BYTES = 256 * 1024 * 1024
@@ -94,6 +95,23 @@ class Upkeep:
         """Until it is cancelled, or the journal ends."""
         while True:
             await self._clock.sleep(await self._attempt())
+
+    async def verify_older_files(self) -> None:
+        """Follow the chain through the files that the start did not check (decision 18), slowly, once.
+
+        Damage is logged and shown by `standing`; a damaged file is neither sealed nor dropped.
+        """
+        began = self._clock.monotonic()
+        try:
+            async for _ in self._journal.verify_older():
+                await self._clock.sleep(VERIFY_PAUSE_FACTOR * (self._clock.monotonic() - began))
+                began = self._clock.monotonic()
+        except JournalDamaged as error:
+            damaged = [file for file in self._journal.files() if error.sequence is None or file.last >= error.sequence]
+            self._held[damaged[0].number] = f"damaged: {error.message}"
+            _log.error("a journal file is damaged", error=str(error), file=damaged[0].number)
+        except JournalClosed:
+            return
 
     async def step(self) -> Action | None:
         """Examine some files, and do what is due first. None: nothing was.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+import apsw
 import pytest
 from edge_state import confirm, copy, create, delete, park, put
 from hypothesis import HealthCheck, given, settings
@@ -233,6 +234,37 @@ async def test_a_damaged_body_is_not_sealed_away(site):
     assert (standing.number, standing.state) == (1, "closed")
     assert standing.why.startswith("damaged")
     assert site.ask.pending(record.sequence) is not None
+
+
+async def test_decision_18_damage_in_an_older_file_is_found_behind_and_kept(site):
+    """The start checks the active file only; what is found later is said, and stays as evidence."""
+    await site.run(create("left"))
+    await fill(site, 3)
+    await site.run(confirm(1))
+    path = site.directory / "journal" / site.journal.files()[1].name
+    await site.close()
+    damaged = apsw.Connection(str(path))
+    damaged.execute("UPDATE record SET payload = X'00' WHERE sequence = (SELECT min(sequence) FROM record)")
+    damaged.close()
+    await site.open(trusted=True)
+    await site.upkeep.verify_older_files()
+    try:
+        await site.tend()
+    except JournalError:
+        pass
+    standing = {file.number: file.why for file in site.upkeep.standing()}
+    assert standing[2].startswith("damaged")
+    assert path.exists()
+
+
+async def test_older_files_that_are_sound_are_left_alone(site):
+    """Nothing is held."""
+    await site.run(create("left"))
+    await fill(site, 3)
+    await site.run(confirm(1))
+    await site.upkeep.verify_older_files()
+    await site.tend()
+    assert states(site) == ["sealed", "active"]
 
 
 async def test_decision_20_one_file_by_age_in_an_hour(tmp_path):
