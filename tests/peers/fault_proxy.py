@@ -75,6 +75,9 @@ class FaultProxy:
     async def _refuse(self) -> None:
         server, self._server = self._server, None
         if server is not None:
+            for listening in server.sockets:  # asyncio forgets a connection that is accepted while its server closes
+                self._loop.remove_reader(listening.fileno())
+            await asyncio.sleep(0.01)
             server.close()
         for connection in tuple(self._connections):
             connection.reset()
