@@ -41,6 +41,9 @@ class Backend(Protocol):
         another JournalError or a TypeError when certainly nothing was.
         """
 
+    def has_room(self) -> bool:
+        """Whether ordinary commands may take space; False: what is left is the reserve. From any thread; never raises."""
+
     def make_room(self) -> None:
         """Give up reserved space, because somebody else found the volume full. Never raises."""
 

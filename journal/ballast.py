@@ -20,6 +20,12 @@ class Ballast:
         self._size_bytes = size_bytes
         self._complete = False
 
+    def is_all_there_is(self) -> bool:
+        """Whether what is left on the volume is what this would take: then it is for what makes the problem smaller."""
+        if self._complete or self._size_bytes == 0 or self._disk.exists(self._path):
+            return False
+        return self._disk.free_bytes(self._directory) < self._size_bytes
+
     def release(self) -> None:
         """Give the space back to the volume."""
         if self._disk.exists(self._path):

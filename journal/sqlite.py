@@ -210,6 +210,12 @@ class SqliteBackend:
             raise CommitAmbiguous(f"the mark could not be written: {error}", hint="check the disk") from error
         state.head = head
 
+    def has_room(self) -> bool:
+        try:
+            return not self._ballast.is_all_there_is()
+        except OSError:
+            return True  # whoever writes will be told what is wrong
+
     def make_room(self) -> None:
         try:
             self._ballast.release()

@@ -205,6 +205,8 @@ class Committer:
         refusal = self._refusal()
         if refusal is not None:
             return _all_failed(submissions, refusal)
+        if not self._backend.has_room():
+            return self._essentials_only(submissions, DiskFull("what space is left is kept for what frees space"))
         try:
             return self._attempt(submissions)
         except DiskFull as error:

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from journal import CommitAmbiguous, Journal, SqliteBackend
 from journal.disk import DiskFile, RealDisk
+from s3d.anchored import anchored
 from s3d.auth.keys import StaticKeys
 from s3d.auth.sigv4 import Verifier
 from s3d.blobs.collect import collect
@@ -195,7 +196,9 @@ class Daemon:
             file_bytes_max=settings.journal.file_bytes_max,
         )
         self._journal = await Journal.open(
-            timed(backend, self._clock.monotonic, self._metrics.commit),
+            timed(
+                anchored(backend, directory, ("lock", "journal/lock")), self._clock.monotonic, self._metrics.commit
+            ),
             StateMachine(self._view, has_remote=settings.remote.configured, origin=backend),
             now_ms=lambda: milliseconds(self._clock.now()),
             failed=self._journal_failed,

@@ -24,7 +24,7 @@ FLOORS = (
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
     {"auth", "protocol"},  # pure siblings: who is asking; words and bytes
     {"events", "preconditions", "ranges", "checksums"},
-    {"values", "dates", "clock"},
+    {"values", "dates", "clock", "anchored"},
     {"errors"},
     {"journal"},  # the ground: knows nothing of S3
 )
