@@ -3,8 +3,12 @@
 The questions read what is needed, not what is there: a file of which nothing is needed costs nothing to ask about.
 """
 
+from collections.abc import Callable
+
 import apsw
 import msgspec
+
+from s3d.view.damage import Asked
 
 # Bodies in rows that have not been moved to blobs: of pending records (also of superseded ones: decision 9), of parts
 # of uploads that the remote has not closed (decision 10), and those that a pending copy names in another's row.
@@ -38,20 +42,20 @@ class FileNeeds(msgspec.Struct, frozen=True):
 class Needs:
     """Reads on one connection; not to be shared between threads."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._execute = connection.execute
+    def __init__(self, connection: apsw.Connection, damaged: Callable[[], None] | None = None) -> None:
+        self._ask = Asked(connection, damaged)
 
     def of_range(self, first: int, last: int) -> FileNeeds:
         """What the records from `first` to `last` are still needed for."""
-        rows = self._execute(_ROW_TOTALS, (first, last)).fetchone()
-        records = self._execute(f"SELECT count(*) {_UNCARRIED}", (first, last)).fetchone()
+        rows = self._ask.one(_ROW_TOTALS, (first, last))
+        records = self._ask.one(f"SELECT count(*) {_UNCARRIED}", (first, last))
         return FileNeeds(*(int(str(one)) for one in (*(rows or ()), *(records or ()))))
 
     def rows(self, first: int, last: int, limit: int) -> list[int]:
         """Records from `first` to `last` whose bodies in rows must not be lost, in order."""
-        return [int(sequence) for (sequence,) in self._execute(_ROW_PAGE, (first, last, limit))]
+        return [int(sequence) for (sequence,) in self._ask.all(_ROW_PAGE, (first, last, limit))]
 
     def records(self, first: int, last: int, limit: int) -> list[int]:
         """Pending records from `first` to `last` that are in the journal only, in order."""
-        found = self._execute(f"SELECT sequence {_UNCARRIED} ORDER BY sequence LIMIT ?3", (first, last, limit))
+        found = self._ask.all(f"SELECT sequence {_UNCARRIED} ORDER BY sequence LIMIT ?3", (first, last, limit))
         return [int(sequence) for (sequence,) in found]

@@ -4,12 +4,13 @@ The same class serves the writer (on its own connection it sees the batch that i
 read-only connection it sees what has been published).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import apsw
 
 from journal import Record
 from s3d.events import decode_record
+from s3d.view.damage import Asked
 from s3d.view.rows import (
     BucketRow,
     ListedObject,
@@ -43,11 +44,10 @@ Connection = apsw.Connection
 
 
 class Questions:
-    """Reads on one connection; not to be shared between threads."""
+    """Reads on one connection; not to be shared between threads. Each raises ViewDamaged, and tells `damaged` first."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-        self._execute = connection.execute
+    def __init__(self, connection: apsw.Connection, damaged: Callable[[], None] | None = None) -> None:
+        self._ask = Asked(connection, damaged)
 
     # buckets
 
@@ -56,47 +56,45 @@ class Questions:
 
         A row whose `present` is false means: known to be gone.
         """
-        row = self._execute(_BUCKET, (name,)).fetchone()
+        row = self._ask.one(_BUCKET, (name,))
         if row is not None:
             return BucketRow(row[0], bool(row[1]), row[2], row[3], bool(row[4]), row[5])
-        fact = self._execute(_REMOTE_BUCKET, (name,)).fetchone()
+        fact = self._ask.one(_REMOTE_BUCKET, (name,))
         if fact is not None:
             return BucketRow(name, bool(fact[0]), 0, fact[1], sole=False, replication=1, seen_ms=fact[2])
         return None
 
     def buckets(self) -> list[BucketRow]:
         """Every bucket known to exist, in name order."""
-        known = {row[0] for row in self._execute("SELECT name FROM bucket UNION SELECT name FROM remote_bucket")}
+        known = {row[0] for row in self._ask.all("SELECT name FROM bucket UNION SELECT name FROM remote_bucket")}
         rows = (self.bucket(name) for name in sorted(known))
         return [row for row in rows if row is not None and row.present]
 
     def buckets_seen_ms(self) -> int:
         """When the remote last listed its buckets; 0: never."""
-        row = self._execute("SELECT seen_ms FROM remote_bucket_list").fetchone()
+        row = self._ask.one("SELECT seen_ms FROM remote_bucket_list")
         return row[0] if row else 0
 
     def has_objects(self, bucket: str) -> bool:
         """Whether an object that is present here lies in the bucket."""
-        row = self._execute("SELECT 1 FROM object WHERE bucket = ? AND present LIMIT 1", (bucket,)).fetchone()
+        row = self._ask.one("SELECT 1 FROM object WHERE bucket = ? AND present LIMIT 1", (bucket,))
         return row is not None
 
     # objects
 
     def object(self, bucket: str, key: str) -> ObjectRow | None:
         """The object as written or deleted here; None: nothing happened to it here."""
-        row = self._execute(_OBJECT, (bucket, key)).fetchone()
+        row = self._ask.one(_OBJECT, (bucket, key))
         return ObjectRow(*row) if row is not None else None
 
     def remote_object(self, bucket: str, key: str) -> RemoteObjectRow | None:
         """What the remote last said of the object; None: it was never asked, or the answer was forgotten."""
-        row = self._execute(_REMOTE_OBJECT, (bucket, key)).fetchone()
+        row = self._ask.one(_REMOTE_OBJECT, (bucket, key))
         return RemoteObjectRow(*row) if row is not None else None
 
     def cached(self, bucket: str, key: str, etag: str) -> str | None:
         """The blob that holds this remote object's bytes, when they are here."""
-        row = self._execute(
-            "SELECT blob FROM cached WHERE bucket = ? AND key = ? AND etag = ?", (bucket, key, etag)
-        ).fetchone()
+        row = self._ask.one("SELECT blob FROM cached WHERE bucket = ? AND key = ? AND etag = ?", (bucket, key, etag))
         return row[0] if row else None
 
     def objects_from(
@@ -106,7 +104,7 @@ class Questions:
         comparison = ">=" if inclusive else ">"
         bound = "" if before is None else " AND key < ?"
         parameters = (bucket, start) if before is None else (bucket, start, before)
-        rows = self._execute(
+        rows = self._ask.all(
             "SELECT key, size, etag, modified_ms, storage_class FROM object"  # noqa: S608 - literal parts only
             f" WHERE bucket = ? AND key {comparison} ?{bound} AND present ORDER BY key LIMIT {int(limit)}",
             parameters,
@@ -120,7 +118,7 @@ class Questions:
         comparison = ">=" if inclusive else ">"
         bound = "" if before is None else " AND key < ?"
         parameters = (bucket, start) if before is None else (bucket, start, before)
-        rows = self._execute(
+        rows = self._ask.all(
             "SELECT present, key, size, etag, modified_ms, storage_class FROM object"  # noqa: S608 - literal parts only
             f" WHERE bucket = ? AND key {comparison} ?{bound} AND replication <> 1 ORDER BY key",
             parameters,
@@ -129,14 +127,14 @@ class Questions:
 
     def changed_tags(self, bucket: str, key: str) -> str | None:
         """Tags that were changed here, of an object that was made elsewhere, as x-amz-tagging; None: they were not."""
-        row = self._execute("SELECT tagging FROM changed_tags WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()
+        row = self._ask.one("SELECT tagging FROM changed_tags WHERE bucket = ? AND key = ?", (bucket, key))
         return str(row[0]) if row is not None else None
 
     # multipart uploads
 
     def upload(self, upload: str) -> UploadRow | None:
         """An upload that was begun here; None: never, or long closed."""
-        row = self._execute(f"{_UPLOAD} WHERE upload = ?", (upload,)).fetchone()
+        row = self._ask.one(f"{_UPLOAD} WHERE upload = ?", (upload,))
         return UploadRow(*row) if row is not None else None
 
     def open_uploads(self, bucket: str, key: str, after: str | None, limit: int) -> list[UploadRow]:
@@ -145,7 +143,7 @@ class Questions:
         An id can be a marker after its upload has gone, which is what a clean-up script makes of a listing.
         """
         behind = "key > ?2" if after is None else "key >= ?2 AND (key > ?2 OR upload > ?3)"
-        rows = self._execute(
+        rows = self._ask.all(
             f"{_UPLOAD} WHERE bucket = ?1 AND {behind} AND state = 0 ORDER BY key, upload LIMIT ?4",
             (bucket, key, after, limit),
         )
@@ -153,24 +151,24 @@ class Questions:
 
     def part(self, upload: str, number: int) -> PartRow | None:
         """The current part of a number."""
-        row = self._execute(f"{_PART} WHERE upload = ? AND number = ?", (upload, number)).fetchone()
+        row = self._ask.one(f"{_PART} WHERE upload = ? AND number = ?", (upload, number))
         return PartRow(*row) if row is not None else None
 
     def parts(self, upload: str, after: int = 0, limit: int = -1) -> list[PartRow]:
         """The current parts in order; all of them when `limit` is negative."""
-        rows = self._execute(f"{_PART} WHERE upload = ? AND number > ? ORDER BY number LIMIT ?", (upload, after, limit))
+        rows = self._ask.all(f"{_PART} WHERE upload = ? AND number > ? ORDER BY number LIMIT ?", (upload, after, limit))
         return [PartRow(*row) for row in rows]
 
     # pending records
 
     def pending_after(self, sequence: int, limit: int) -> list[PendingRow]:
         """Unconfirmed records after a sequence, in order."""
-        rows = self._execute(f"{_PENDING} WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit))
+        rows = self._ask.all(f"{_PENDING} WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit))
         return [PendingRow(*row) for row in rows]
 
     def pending_under(self, prefix: str, limit: int, after: int = 0) -> list[PendingRow]:
         """Unconfirmed records whose `bucket/key` begins with `prefix`, in order."""
-        rows = self._execute(
+        rows = self._ask.all(
             f"{_PENDING} WHERE sequence > ? AND substr(bucket || '/' || key, 1, length(?)) = ?"
             " ORDER BY sequence LIMIT ?",
             (after, prefix, prefix, limit),
@@ -179,7 +177,7 @@ class Questions:
 
     def pending(self, sequence: int) -> PendingRow | None:
         """One unconfirmed record; None: confirmed, or not a mutation."""
-        row = self._execute(f"{_PENDING} WHERE sequence = ?", (sequence,)).fetchone()
+        row = self._ask.one(f"{_PENDING} WHERE sequence = ?", (sequence,))
         return PendingRow(*row) if row else None
 
     def pending_totals(self, prefix: str = "", through: int | None = None) -> PendingTotals:
@@ -187,66 +185,66 @@ class Questions:
 
         Reads the whole table.
         """
-        row = self._execute(
+        row = self._ask.one(
             "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(parked), 0), coalesce(min(at_ms), 0) FROM pending"
             " WHERE (?1 IS NULL OR sequence <= ?1)"
             " AND (?2 = '' OR substr(bucket || '/' || key, 1, length(?2)) = ?2)",
             (through, prefix),
-        ).fetchone()
+        )
         assert row is not None, "an aggregate always has a row"
         return PendingTotals(*row)
 
     def parked(self, limit: int, after: int = 0) -> list[PendingRow]:
         """Records that wait for a person, in order."""
-        rows = self._execute(f"{_PENDING} WHERE parked AND sequence > ? ORDER BY sequence LIMIT ?", (after, limit))
+        rows = self._ask.all(f"{_PENDING} WHERE parked AND sequence > ? ORDER BY sequence LIMIT ?", (after, limit))
         return [PendingRow(*row) for row in rows]
 
     # blobs
 
     def blob_in_use(self, blob: str) -> bool:
         """Whether a record or the cache still needs this blob."""
-        row = self._execute(
+        row = self._ask.one(
             "SELECT 1 FROM blob_use WHERE blob = ?1 UNION ALL SELECT 1 FROM cached WHERE blob = ?1"
             " UNION ALL SELECT 1 FROM relocated WHERE blob = ?1 LIMIT 1",
             (blob,),
-        ).fetchone()
+        )
         return row is not None
 
     # what journal files have lost
 
     def row_is_needed(self, sequence: int) -> bool:
         """Whether the body in this record's row may be the only copy, or the one that is being sent."""
-        row = self._execute(
+        row = self._ask.one(
             "SELECT 1 FROM pending WHERE sequence = ?1 UNION ALL SELECT 1 FROM part WHERE sequence = ?1"
             " UNION ALL SELECT 1 FROM row_use WHERE row = ?1 LIMIT 1",
             (sequence,),
-        ).fetchone()
+        )
         return row is not None
 
     def relocated(self, sequence: int) -> str | None:
         """The blob that holds a body which has left its row; None: it has not, or nobody needs it any more."""
-        row = self._execute("SELECT blob FROM relocated WHERE sequence = ?", (sequence,)).fetchone()
+        row = self._ask.one("SELECT blob FROM relocated WHERE sequence = ?", (sequence,))
         return str(row[0]) if row is not None else None
 
     def carried(self, sequence: int) -> Record | None:
         """A pending record whose journal file may be gone; None: its file is still there."""
-        row = self._execute("SELECT record FROM carried WHERE sequence = ?", (sequence,)).fetchone()
+        row = self._ask.one("SELECT record FROM carried WHERE sequence = ?", (sequence,))
         return decode_record(bytes(row[0])) if row is not None else None
 
     def least_recently_used(self, limit: int) -> Sequence[tuple[str, str, str, int]]:
         """Cached objects, the longest unused first: bucket, key, blob, size."""
         return [
             (str(row[0]), str(row[1]), str(row[2]), int(row[3]))
-            for row in self._execute("SELECT bucket, key, blob, size FROM cached ORDER BY used_ms LIMIT ?", (limit,))
+            for row in self._ask.all("SELECT bucket, key, blob, size FROM cached ORDER BY used_ms LIMIT ?", (limit,))
         ]
 
     def cached_bytes(self) -> int:
         """What the cache holds."""
-        row = self._execute("SELECT coalesce(sum(size), 0) FROM cached").fetchone()
+        row = self._ask.one("SELECT coalesce(sum(size), 0) FROM cached")
         return int(row[0]) if row else 0
 
     @property
     def position(self) -> int:
         """The last record that is folded into what this connection sees."""
-        row = self._execute("SELECT position FROM progress").fetchone()
+        row = self._ask.one("SELECT position FROM progress")
         return row[0] if row else 0
