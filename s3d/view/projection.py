@@ -131,6 +131,7 @@ def _supersede(connection: apsw.Connection, bucket: str, key: str, mutation: Mut
     """What was replaced lets go of its blobs if it is confirmed; otherwise its confirmation does that."""
     if mutation.replaces:
         drop_uses(connection, mutation.replaces)
+        drop_rows(connection, mutation.replaces)
     connection.execute("DELETE FROM remote_object WHERE bucket = ? AND key = ?", (bucket, key))
     connection.execute("DELETE FROM changed_tags WHERE bucket = ? AND key = ?", (bucket, key))
 

@@ -133,7 +133,8 @@ CREATE TABLE blob_use (
 CREATE INDEX blob_use_by_blob ON blob_use (blob);
 
 -- Which record (holder) needs the body in another record's row: copies, parts made by copying, completed uploads.
--- Gone when the holder is confirmed; a part's when its upload is closed at the remote.
+-- Gone when the holder is confirmed (a part's: when its upload is closed at the remote), or, where other bytes of the
+-- holder are in blobs, when these go.
 --   size  bytes of that body that the holder names
 CREATE TABLE row_use (
   holder INTEGER NOT NULL,

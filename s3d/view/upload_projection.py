@@ -23,6 +23,8 @@ _CLOSE = "UPDATE upload SET state = ?, result = ?, closed_by = ? WHERE upload = 
 # Decision 9: a record keeps its body until it is confirmed, superseded or not. Decision 10: a part until its upload is
 # closed at the remote.
 _HELD = "SELECT 1 FROM pending WHERE sequence = ?1 UNION ALL SELECT 1 FROM part WHERE sequence = ?1"
+# An object whose other bytes lie in blobs, which stay as long as it lives, stays whole: its small last part, too.
+_HOLDS = f"{_HELD} UNION ALL SELECT 1 FROM blob_use WHERE sequence = ?1"  # noqa: S608 - our own constant
 _NEEDED = f"{_HELD} UNION ALL SELECT 1 FROM row_use WHERE row = ?1"  # noqa: S608 - our own constant
 _DROP_RELOCATED = f"DELETE FROM relocated WHERE sequence = ?1 AND NOT EXISTS ({_NEEDED})"  # noqa: S608 - our own constant
 _FORGET_OLD = (
@@ -132,11 +134,11 @@ def drop_uses(connection: apsw.Connection, sequence: int) -> None:
 
 
 def drop_rows(connection: apsw.Connection, sequence: int) -> None:
-    """A record that is confirmed, and is no part of an open upload, needs neither its own row's body nor another's.
+    """A record that is confirmed, no part of an open upload and without blobs needs no body in a row, its or another's.
 
-    Called wherever one of the two may have become true; before both are, it changes nothing.
+    Called wherever one of these may have become true; before all are, it changes nothing.
     """
-    if not _is_held(connection, sequence):
+    if connection.execute(_HOLDS, (sequence,)).fetchone() is None:
         for (row,) in connection.execute("DELETE FROM row_use WHERE holder = ? RETURNING row", (sequence,)).fetchall():
             _drop_relocated(connection, int(str(row)))
         _drop_relocated(connection, sequence)
@@ -144,7 +146,3 @@ def drop_rows(connection: apsw.Connection, sequence: int) -> None:
 
 def _drop_relocated(connection: apsw.Connection, sequence: int) -> None:
     connection.execute(_DROP_RELOCATED, (sequence,))
-
-
-def _is_held(connection: apsw.Connection, sequence: int) -> bool:
-    return connection.execute(_HELD, (sequence,)).fetchone() is not None

@@ -51,7 +51,7 @@ MUTANTS = (
     Mutant(
         "parts let go of when they are confirmed",
         (
-            (upload_projection, "_HELD", "SELECT 1 FROM pending WHERE sequence = ?1"),
+            (upload_projection, "_HOLDS", "SELECT 1 FROM pending WHERE sequence = ?1"),
             (upload_projection, "_DROP_RELOCATED", "DELETE FROM relocated WHERE sequence = ?1"),
         ),
     ),

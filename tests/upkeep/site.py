@@ -170,13 +170,14 @@ class Site:
         for (sequence,) in self._reader.execute("SELECT sequence FROM relocated").fetchall():
             assert self.ask.row_is_needed(int(sequence)), f"a blob holds {sequence}, which nobody needs"
         for (holder,) in self._reader.execute("SELECT holder FROM row_use").fetchall():
-            held = self.ask.pending(int(holder)) is not None or self._is_part(int(holder))
+            held = self.ask.pending(int(holder)) is not None or self._is_part_or_has_blobs(int(holder))
             assert held, f"record {holder} holds on to a row for ever"
         for (sequence,) in self._reader.execute("SELECT sequence FROM carried").fetchall():
             assert self.ask.pending(int(sequence)) is not None, f"record {sequence} is carried for nobody"
 
-    def _is_part(self, sequence: int) -> bool:
-        return self._reader.execute("SELECT 1 FROM part WHERE sequence = ?", (sequence,)).fetchone() is not None
+    def _is_part_or_has_blobs(self, sequence: int) -> bool:
+        statement = "SELECT 1 FROM part WHERE sequence = ?1 UNION ALL SELECT 1 FROM blob_use WHERE sequence = ?1"
+        return self._reader.execute(statement, (sequence,)).fetchone() is not None
 
     async def check_fold(self) -> None:
         """Decision 6: view == fold(base, journal), for the folded tables."""
@@ -213,9 +214,10 @@ def upload_part(key: str, upload: str, number: int, data: bytes) -> UploadPart:
     return UploadPart("left", key, upload, number, received(data), ORIGIN)
 
 
-def complete(key: str, upload: str, number: int, etag: str) -> CompleteUpload:
-    """Of one part: only the last one may be small."""
-    return CompleteUpload("left", key, upload, (ClaimedPart(number, etag),), ORIGIN)
+def complete(key: str, upload: str, number: int, *etags: str) -> CompleteUpload:
+    """Of the parts from `number` on: only the last one may be small."""
+    parts = tuple(ClaimedPart(one, etag) for one, etag in enumerate(etags, number))
+    return CompleteUpload("left", key, upload, parts, ORIGIN)
 
 
 def abort(key: str, upload: str) -> AbortUpload:

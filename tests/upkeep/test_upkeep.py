@@ -9,14 +9,16 @@ from unittest import mock
 
 import apsw
 import pytest
-from edge_state import confirm, copy, create, delete, park, put
+from edge_state import ORIGIN, confirm, copy, create, delete, park, put
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_body
 
 from journal import DiskFull, JournalDamaged
 from journal.errors import JournalError
+from s3d.commands.uploads import UploadPart
 from s3d.errors import S3Error
-from s3d.values import RowBytes
+from s3d.values import BlobBytes, RowBytes
 
 from .mutants import MUTANTS
 from .site import KIB, LIMITS, Site, abort, complete, create_upload, received, upload_part
@@ -129,6 +131,29 @@ async def test_decision_10_a_part_stays_until_its_upload_is_closed_at_the_remote
     assert await site.rows.read(part.sequence) == b"p" * KIB
     await site.run(confirm(completed.sequence, etag="remote"))
     assert await site.rows.read(part.sequence) is None
+    await site.check()
+
+
+async def test_an_object_whose_blobs_are_here_stays_whole(site):
+    """Its small last part was in a row: without it the rest would be worth nothing to a reader without the link."""
+    await site.run(create("left"))
+    await site.run(create_upload("k", "u"))
+    blob, large = "a" * 32, b"l" * 5 * KIB * KIB
+    (site.directory / "blobs" / "aa" / blob).write_bytes(large)
+    body = replace_body(received(large), extents=(BlobBytes(blob, 0, len(large)),), data=None)
+    await site.run(UploadPart("left", "k", "u", 1, body, ORIGIN))
+    (last,) = await site.run(upload_part("k", "u", 2, b"t" * KIB))
+    await site.run(complete("k", "u", 1, body.etag, received(b"t" * KIB).etag))
+    await site.run(confirm(*(row.sequence for row in site.ask.pending_after(0, 10)), etag="remote"))
+    await fill(site, 3)
+    await site.tend()
+    await site.check()
+    assert site.rows.are_here(site.ask.object("left", "k").extents)
+    assert await site.rows.read(last.sequence) == b"t" * KIB
+    (deleted,) = await site.run(delete("left", "k"))
+    assert not site.ask.blob_in_use(blob)
+    assert await site.rows.read(last.sequence) is None
+    await site.run(confirm(deleted.sequence))
     await site.check()
 
 
