@@ -182,3 +182,19 @@ async def test_work_is_off_the_loop(pool):
     await asyncio.sleep(0)
     gate.set()
     assert await running == "done"
+
+
+def test_a_start_that_finds_its_directories_syncs_their_names_once(tmp_path):
+    """Not once for each of them: a start would take a second on a slow disk."""
+    synced = []
+
+    class Counting(RealDisk):
+        def sync_directory(self, path):
+            synced.append(path)
+            super().sync_directory(path)
+
+    BlobFiles(Counting(), str(tmp_path / "blobs")).prepare()
+    synced.clear()
+    BlobFiles(Counting(), str(tmp_path / "blobs")).prepare()
+    assert synced.count(str(tmp_path / "blobs")) == 1
+    assert len(synced) == 2
