@@ -17,6 +17,7 @@ from journal.errors import (
     JournalLocked,
     JournalShortened,
     StateBehind,
+    StateDamaged,
     StreamChanged,
 )
 from journal.files import BaseInfo, FileInfo
@@ -53,6 +54,7 @@ __all__ = [
     "SqliteBackend",
     "State",
     "StateBehind",
+    "StateDamaged",
     "StreamChanged",
     "Verified",
     "adopt",

@@ -42,7 +42,7 @@ class Backend(Protocol):
         """
 
     def has_room(self) -> bool:
-        """Whether ordinary commands may take space; False: what is left is the reserve. From any thread; never raises."""
+        """Whether ordinary commands may take space; False: what is left is the reserve. Any thread; never raises."""
 
     def make_room(self) -> None:
         """Give up reserved space, because somebody else found the volume full. Never raises."""

@@ -7,6 +7,7 @@
     │   └── JournalShortened   records that were acknowledged are missing
     ├── DiskFull           nothing of the batch was kept; reads go on
     ├── CommitAmbiguous    the batch may or may not be durable; the process must end
+    ├── StateDamaged       the state cannot be read: it is rebuilt from the records
     ├── StateBehind        the records are durable, but the state folded from them is not readable
     ├── StreamChanged      `append(unless_changed_since=…)` found a newer record
     └── JournalClosed      the journal has stopped and takes no more commands
@@ -57,6 +58,10 @@ class CommitAmbiguous(JournalError):
 
 class StateBehind(JournalError):
     """The batch is durable but could not be folded: nothing may be read until the state is rebuilt."""
+
+
+class StateDamaged(JournalError):
+    """A State found that what it had folded cannot be read any more; it is discarded and folded again."""
 
 
 class StreamChanged(JournalError):

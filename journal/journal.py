@@ -175,6 +175,13 @@ class Journal:
         """Whether the state shows everything that was acknowledged; while it does not, nothing may be read from it."""
         return self._committer.state_is_current
 
+    def distrust_state(self) -> None:
+        """The state turned out to be damaged: it is not current from now on, and is rebuilt at once. From any thread."""
+        self._committer.distrust_state()
+        writer = self._writer
+        if writer is not None:
+            writer.put(())  # wakes it: with no command to run, it mends
+
     def read(self, after: int, limit: int) -> list[Record]:
         """Up to `limit` records that follow sequence `after`. Blocks on the disk; allowed on any thread."""
         return self._backend.read(after, limit)

@@ -254,9 +254,10 @@ def _begin(disk: Disk, directory: str, connection: apsw.Connection, seen: Head |
     head = read_head(connection, catalogue.origin)
     if seen is not None and head != seen:
         raise JournalDamaged("the journal changed while it was opened", hint="is another program writing to it?")
-    checkpointed = checkpoint_all(connection)
-    # SQLite ignores an error of its own directory sync, and a start that was killed may have left names unsynced.
+    # SQLite ignores an error of its own directory sync, and a start that was killed may have left names unsynced:
+    # before the checkpoint, because half of one without its log is no database.
     disk.sync_directory(directory)
+    checkpointed = checkpoint_all(connection)
     mark = _new_mark(disk, directory, Mark(catalogue.number, head))
     return Opened(connection, mark, identity, catalogue, head, checkpoint_failed=not checkpointed)
 

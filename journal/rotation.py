@@ -67,8 +67,8 @@ def make_file(
         connection = connect_writer(path, vfs, exclusive=exclusive)
         set_pragmas(connection, synchronous, exclusive=exclusive, new=True)
         create_schema(connection, identity, catalogue, positions)
+        disk.sync_directory(directory)  # SQLite syncs it for its log, but ignores an error of that
         checkpoint_all(connection)
-        disk.sync_directory(directory)
         return connection
     except BaseException:
         if connection is not None:

@@ -21,6 +21,7 @@ from journal.errors import (
     JournalDamaged,
     JournalError,
     StateBehind,
+    StateDamaged,
     StreamChanged,
 )
 from journal.record import Decision, Entry, Head, Record, link
@@ -35,6 +36,7 @@ class State(Protocol):
     """What the journal's owner folds from the records. Every call comes from the writer's thread.
 
     Any of them may raise DiskFull: the batch is then reverted, room is made, and essential commands are tried again.
+    After StateDamaged nothing of the batch is kept either, and the state is discarded and folded again.
     """
 
     @property
@@ -157,6 +159,12 @@ class Committer:
     def state_is_current(self) -> bool:
         """Whether the state shows everything that was committed; while it does not, nothing may be read from it."""
         return self._repair is _Repair.NOTHING
+
+    def distrust_state(self) -> None:
+        """Have the state discarded and folded again: a reader found it damaged. From any thread."""
+        if self._repair is _Repair.NOTHING:
+            _log.error("the state is damaged, and is rebuilt from the records")
+            self._repair = _Repair.REBUILD
 
     def mend(self) -> None:
         """Repair a state that is behind, when no command comes that would."""
@@ -290,7 +298,7 @@ class Committer:
             try:
                 decision = self._decide(submission.command, batch, now_ms)
                 records = _chain(batch.head, now_ms, decision.entries)
-            except DiskFull:
+            except (DiskFull, StateDamaged):
                 raise  # the state's own transaction may be gone, and with it what the commands before this one did
             except Exception as error:  # noqa: BLE001 - a refusal, or a bug in one decision: neither has changed anything
                 batch.outcomes.append((submission.token, error))

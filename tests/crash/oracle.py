@@ -52,6 +52,8 @@ def folded(records: list[Record]) -> dict[str, bytes]:
 def _files_found(life: Life, ledger: Ledger) -> Files:
     """What was given up: no less than was said to be, no more than was asked for."""
     base = life.backend.base()
+    if base is not None:
+        _check_base(life)
     dropped = life.backend.origin().sequence
     sealed = [file.last for file in life.backend.files() if file.state == SEALED]
     found = Files(max(sealed, default=0), base.position if base else 0, dropped)
@@ -61,6 +63,13 @@ def _files_found(life: Life, ledger: Ledger) -> Files:
     if max(found.sealed, dropped) not in {max(least.sealed, dropped), max(most.sealed, dropped)}:
         raise Violation(f"what is sealed is {found}, not {least} or {most}")
     return Files(max(found.sealed, dropped), found.based, dropped)
+
+
+def _check_base(life: Life) -> None:
+    try:
+        life.backend.base_path()
+    except JournalError as error:
+        raise Violation(f"a recorded base is not what was recorded: {error}") from error
 
 
 def _batches_found(records: list[Record], positions: dict[str, int], ledger: Ledger, dropped: int) -> int:

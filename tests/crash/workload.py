@@ -176,6 +176,7 @@ class Setting:
     sync_base: bool = True
     base_before_row: bool = True
     base_before_drop: bool = True
+    upkeep: int = 1  # how often old files may be given up after a batch
     backend: type[SqliteBackend] = SqliteBackend
     disk: type[SimulatedDisk] = SimulatedDisk
 
@@ -240,8 +241,9 @@ class Life:
                 self._write_blobs(blobs)
             if self.committer.failure is not None or not self._settled(idle=self.draw.random() < 0.3):
                 return False
-            if self.draw.random() < 0.6 and not self._gave_up_files():
-                return False
+            for _ in range(self._setting.upkeep):
+                if self.draw.random() < 0.6 and not self._gave_up_files():
+                    return False
         return True
 
     def stop(self) -> bool:
