@@ -176,7 +176,7 @@ class Journal:
         return self._committer.state_is_current
 
     def distrust_state(self) -> None:
-        """The state turned out to be damaged: it is not current from now on, and is rebuilt at once. From any thread."""
+        """The state turned out to be damaged: not current from now on, and rebuilt at once. From any thread."""
         self._committer.distrust_state()
         writer = self._writer
         if writer is not None:

@@ -1,8 +1,8 @@
 """A journal that acknowledges only while its directory is still where it was opened.
 
-A directory that is renamed, deleted or unmounted under a running daemon goes on taking writes through the files that are
-open: they would be durable where the next start does not look. So after each COMMIT, and whenever nothing is going on, the
-names are held against the files that they were at the start.
+A directory that is renamed, deleted or unmounted under a running daemon goes on taking writes through the files that
+are open: they would be durable where the next start does not look. So after each COMMIT, and whenever nothing is going
+on, the names are held against the files that they were at the start.
 """
 
 import os

@@ -62,6 +62,7 @@ from s3d.telemetry.report import PendingSummary
 from s3d.telemetry.timed import timed
 from s3d.upkeep.decide import Limits
 from s3d.upkeep.upkeep import Upkeep
+from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Questions
 from s3d.view.trust import ViewTrust, this_boot
 from s3d.view.view import View
@@ -111,7 +112,7 @@ class Daemon:
         self._give_up = give_up
         self._lock = self._take_directory()
         view = await self._open_state()
-        questions = Questions(view.reader())
+        questions = Questions(view.reader(), self._journal.distrust_state)
         self._bodies = BodyCache(self._settings.cache.body_memory_bytes)
         self._rows = RowBodies(self._journal.body, questions.relocated, self._pool, self._bodies)
         self._upkeep = self._build_upkeep(view)
@@ -152,9 +153,8 @@ class Daemon:
         await self._upkeep.close()
         self._pool.close()
         await self._journal.close()
-        self._view.close(sync=not self._failed)
-        if not self._failed:
-            self._trust.end_clean(self._token)
+        if self._view.close(sync=not self._failed):
+            self._end_clean()
         self._lock.close()
         return self._say_goodbye(left)
 
@@ -162,6 +162,12 @@ class Daemon:
         """Do not wait for the remote any longer: what is pending is safe here."""
         if self._draining is not None:
             self._draining.cancel()
+
+    def _end_clean(self) -> None:
+        try:
+            self._trust.end_clean(self._token)
+        except OSError as error:  # a full disk: on this boot the view is believed without it
+            _log.warning("the view's stamp could not be written", error=str(error))
 
     # building
 
@@ -196,14 +202,12 @@ class Daemon:
             file_bytes_max=settings.journal.file_bytes_max,
         )
         self._journal = await Journal.open(
-            timed(
-                anchored(backend, directory, ("lock", "journal/lock")), self._clock.monotonic, self._metrics.commit
-            ),
+            timed(anchored(backend, directory, ("lock", "journal/lock")), self._clock.monotonic, self._metrics.commit),
             StateMachine(self._view, has_remote=settings.remote.configured, origin=backend),
             now_ms=lambda: milliseconds(self._clock.now()),
             failed=self._journal_failed,
         )
-        files = BlobFiles(self._disk, f"{directory}/blobs")
+        files = BlobFiles(self._disk, f"{directory}/blobs", has_room=backend.has_room)
         files.prepare()
         self._pool = BlobPool(files, settings.http.body_threads)
         return self._view
@@ -341,7 +345,7 @@ class Daemon:
             try:
                 if self._journal.state_is_current and (removed := await collect(self._pool, questions.blob_in_use)):
                     _log.info("removed bodies that nothing names", blobs=removed)
-            except OSError as error:
+            except (OSError, ViewDamaged) as error:
                 _log.warning("bodies could not be collected", error=str(error))
             await self._clock.sleep(COLLECT_SECONDS)
 

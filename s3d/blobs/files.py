@@ -5,6 +5,7 @@ and only then may a record name it: no user text ever becomes a path. What no re
 by collect.py.
 """
 
+import errno
 import os
 import secrets
 from collections.abc import Callable
@@ -30,6 +31,7 @@ class BlobWriter:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes. Raises OSError; then the blob can only be aborted."""
         assert self._file is not None, "the blob is not open for writing"
+        self._files.check_room()
         self._file.pwrite(memoryview(data), self.size_bytes)
         self.size_bytes += len(data)
 
@@ -52,10 +54,18 @@ class BlobWriter:
 class BlobFiles:
     """The directory of blobs. Ids are 32 hexadecimal digits; the first two name a subdirectory."""
 
-    def __init__(self, disk: Disk, directory: str, new_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        directory: str,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(16),
+        *,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._disk = disk
         self._directory = directory
         self._new_id = new_id
+        self._has_room = has_room
 
     def prepare(self) -> None:
         """Make the directories, durably. A start that finds them all syncs their parent once, not 256 times."""
@@ -79,7 +89,13 @@ class BlobFiles:
 
     def create_file(self, blob: str) -> DiskFile:
         """Make the file of a new blob. Raises OSError."""
+        self.check_room()
         return self._disk.create(self.path(blob))
+
+    def check_room(self) -> None:
+        """Raise OSError (ENOSPC) when what is left on the volume is kept for what frees space."""
+        if not self._has_room():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def open(self, blob: str) -> DiskFile:
         """Open a blob for reading. Raises FileNotFoundError."""

@@ -4,8 +4,9 @@ import logging
 import typing
 from typing import Protocol
 
-from journal import BaseInfo, Decision, Identity, JournalError, Record
+from journal import BaseInfo, Decision, Identity, JournalError, Record, StateDamaged
 from s3d.commands.knowledge import Command, Knowledge
+from s3d.view.damage import ViewDamaged
 from s3d.view.facts import Fact
 from s3d.view.view import View
 
@@ -61,11 +62,14 @@ class StateMachine:
             self._view.discard()
 
     def decide(self, command: Command | Fact, sequence: int, now_ms: int) -> Decision:
-        if isinstance(command, _FACTS):
-            self._knowledge.forget_buckets()
-            self._view.learn(typing.cast("Fact", command))  # not a record: it may be lost, and is then unknown
-            return _NOTHING
-        return typing.cast("Command", command).decide(self._knowledge, now_ms)
+        try:
+            if isinstance(command, _FACTS):
+                self._knowledge.forget_buckets()
+                self._view.learn(typing.cast("Fact", command))  # not a record: it may be lost, and is then unknown
+                return _NOTHING
+            return typing.cast("Command", command).decide(self._knowledge, now_ms)
+        except ViewDamaged as damaged:  # no refusal of this command: nothing can be decided
+            raise StateDamaged(f"the view cannot be read: {damaged.error}") from damaged
 
     def fold(self, record: Record) -> None:
         if record.kind not in _LEAVE_BUCKETS_ALONE:

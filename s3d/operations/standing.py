@@ -163,7 +163,7 @@ class Standing:
 
     def _answer(self, question: Callable[[Questions], T]) -> T:
         if self._questions is None:
-            self._questions = Questions(self._connect())
+            self._questions = Questions(self._connect(), self._journal.distrust_state)
         return question(self._questions)
 
     def _link_report(self) -> LinkReport | None:

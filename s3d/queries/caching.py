@@ -12,10 +12,12 @@ from typing import Any
 
 import structlog
 
+from journal import JournalError
 from s3d.blobs.files import BlobWriter
 from s3d.blobs.pool import BlobPool
 from s3d.clock import Clock, milliseconds
 from s3d.remote.seam import RemoteStream
+from s3d.view.damage import ViewDamaged
 from s3d.view.facts import CachedFact, EvictedFact, Fact, ObjectFact
 from s3d.view.questions import Questions
 
@@ -67,9 +69,13 @@ class Cache:
             await self.abandon(writer)
             return
         now_ms = milliseconds(self._clock.now())
-        await self._learn(CachedFact(fact.bucket, fact.key, fact.etag, writer.id, fact.size, now_ms))
-        self._pool.release(writer.id)
-        await self._make_room()
+        try:
+            await self._learn(CachedFact(fact.bucket, fact.key, fact.etag, writer.id, fact.size, now_ms))
+            await self._make_room()
+        except (JournalError, ViewDamaged) as error:
+            _log.warning("not caching", error=str(error))  # a blob that nothing names is collected
+        finally:
+            self._pool.release(writer.id)
 
     async def abandon(self, writer: BlobWriter) -> None:
         """Leave nothing."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from journal import JournalError
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Content, FileSlice, Piece
 from s3d.replicator.requests import Job, md5_base64
@@ -30,7 +31,10 @@ class Bodies:
     async def _piece(self, extent: Extent) -> Piece:
         if isinstance(extent, BlobBytes):
             return FileSlice(self._blob_path(extent.blob), extent.offset, extent.length)
-        body = await self._row_body(extent.sequence)
+        try:
+            body = await self._row_body(extent.sequence)
+        except (JournalError, OSError) as error:  # case I4: this record waits for a person, the others go on
+            raise _unreadable(str(error)) from error
         if body is None:
             raise _unreadable(f"the journal has no body for record {extent.sequence}")
         whole = extent.offset == 0 and extent.length == len(body)

@@ -17,7 +17,9 @@ from s3d.replicator.decide import AwaitLink, Done, Park, RetryAt, Step, next_ste
 from s3d.replicator.link import Link
 from s3d.replicator.requests import Job
 from s3d.replicator.transfer import Transfer
+from s3d.view.damage import ViewDamaged
 
+VIEW_AGAIN_SECONDS = 1.0
 LAID_ASIDE_ATTEMPTS = 6  # more than any limited failure is given, so that those are decided first
 
 
@@ -90,6 +92,8 @@ class Delivery:
             step = await self._find_or_send()
         except RemoteFailure as failure:
             step = self._failed(failure)
+        except ViewDamaged as damaged:
+            step = self._await_view(damaged)
         finally:
             self._turnstile.leave()
         if isinstance(step, RetryAt) and self.attempts >= LAID_ASIDE_ATTEMPTS and self._turnstile.crowded:
@@ -116,6 +120,12 @@ class Delivery:
         if not failure.link_down:
             self.attempts += 1
         return self._decide(failure)
+
+    def _await_view(self, damaged: ViewDamaged) -> Step:
+        """The view is being rebuilt; whether anything was sent before it was asked is found out by looking."""
+        self._look = self._repeated = True
+        self.next_try_at = self._clock.monotonic() + VIEW_AGAIN_SECONDS
+        return RetryAt(self.next_try_at, look=True, reason=str(damaged.error))
 
     def _decide(self, failure: RemoteFailure, *, looked: bool = False) -> Step:
         step = next_step(

@@ -30,9 +30,11 @@ from s3d.replicator.progress import Progress, Snapshot, struggling
 from s3d.replicator.slots import Slots
 from s3d.replicator.transfer import Transfer
 from s3d.replicator.window import Window
+from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Questions
 
 DRAIN_POLL_SECONDS = 0.05
+VIEW_AGAIN_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -200,7 +202,12 @@ class Replicator:
     async def _load_and_launch(self) -> None:
         while True:
             self._wake.clear()
-            more = await self._window.load()
+            try:
+                more = await self._window.load()
+            except ViewDamaged as error:
+                _log.warning("the view cannot be read, and is being rebuilt: %s", error.error)
+                await self._clock.sleep(VIEW_AGAIN_SECONDS)
+                continue
             self._launch()
             if not more:
                 await self._wake.wait()

@@ -41,6 +41,7 @@ from s3d.upkeep.decide import (
     next_action,
 )
 from s3d.upkeep.moving import BODIES_AT_ONCE, RECORDS_AT_ONCE, carry_records, move_bodies
+from s3d.view.damage import ViewDamaged
 from s3d.view.needs import FileNeeds, Needs
 from s3d.view.questions import Connection
 from s3d.view.snapshot import take_snapshot
@@ -160,7 +161,7 @@ class Upkeep:
         except JournalDamaged as error:
             _log.error("a journal file is damaged", error=str(error))
             return TROUBLE_SECONDS
-        except (JournalError, OSError) as error:
+        except (JournalError, OSError, ViewDamaged) as error:
             _log.warning("the journal's files cannot be tended now; trying again", error=str(error))
             return TROUBLE_SECONDS
         return IDLE_SECONDS if action is None else BUSY_SECONDS
@@ -303,7 +304,7 @@ class Upkeep:
 
     def _asked(self) -> Needs:
         if self._needs is None:
-            self._needs = Needs(self._connect())
+            self._needs = Needs(self._connect(), self._journal.distrust_state)
         return self._needs
 
     async def _on_thread(self, work: Callable[[], T]) -> T:

@@ -4,12 +4,14 @@ It is disposable: any I/O error, a foreign schema, another journal or a stamp th
 and folded again, beginning with the base, a snapshot that the journal names (snapshot.py), where there is one.
 """
 
+import logging
 import os
 from importlib import resources
 
 import apsw
 
 from journal import DiskFull, Record
+from s3d.view.damage import ViewDamaged
 from s3d.view.facts import Fact, learn
 from s3d.view.projection import fold
 from s3d.view.questions import Questions
@@ -18,6 +20,7 @@ from s3d.view.questions import Questions
 SCHEMA_VERSION = 4
 FACT_TABLES = ("remote_bucket", "remote_bucket_list", "remote_object", "cached")
 _FILES = ("", "-wal", "-shm")
+_log = logging.getLogger(__name__)
 
 
 class View:
@@ -60,11 +63,13 @@ class View:
         self._folded = record.sequence
 
     def learn(self, fact: Fact) -> None:
-        """Put what the remote said beside what was folded. Raises DiskFull."""
+        """Put what the remote said beside what was folded. Raises DiskFull or ViewDamaged."""
         try:
             learn(self._connection, fact)
         except apsw.FullError as error:
             raise DiskFull("no space for the view") from error
+        except apsw.Error as error:
+            raise ViewDamaged(error) from error
 
     def publish(self) -> None:
         """Make the batch visible to every reader."""
@@ -132,14 +137,25 @@ class View:
         connection.set_busy_timeout(1000)
         return connection
 
-    def close(self, *, sync: bool) -> None:
-        """Close; with `sync`, everything is on disk first, so that a later boot may believe it."""
+    def close(self, *, sync: bool) -> bool:
+        """Close; with `sync`, put everything on disk first. Whether it is, so that a later boot may believe it."""
+        synced = False
         if sync:
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            try:
+                self._connection.execute("PRAGMA synchronous=FULL")
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                synced = True
+            except apsw.Error as error:  # a full disk, or a bad one: what is not believed is folded again
+                _log.warning("the view could not be synced: %s", error)
         self._connection.close()
-        if sync:
+        if not synced:
+            return False
+        try:
             _sync_file(self._path)
+        except OSError as error:
+            _log.warning("the view could not be synced: %s", error)
+            return False
+        return True
 
     def _guard(self, statement: str, bindings: tuple[int | str, ...] = ()) -> None:
         try:
