@@ -83,11 +83,12 @@ def _begin_epoch(directory: str, disk: Disk, *, good_mark: bool) -> tuple[Identi
 def _active_number(disk: Disk, directory: str) -> int:
     """The highest file, unless a rotation was cut short there: without a mark only the file itself can say so."""
     numbers = unsealed_numbers(disk.names(directory))
-    if len(numbers) > 1 and not is_whole(disk, directory, numbers[-1], None):
+    highest = numbers[-1]
+    if highest - 1 in numbers and not is_whole(disk, directory, highest, None):
         mark = peek_mark(disk, directory)
-        if mark is None or mark.file_number < numbers[-1]:
-            return numbers[-2]
-    return numbers[-1]
+        if mark is None or mark.file_number < highest:
+            return highest - 1
+    return highest
 
 
 def _look(disk: Disk, path: str, *, good_mark: bool) -> Head:

@@ -93,13 +93,14 @@ def open_or_create(
     """
     check_sqlite(sqlite_version(), apsw.sqlite3_sourceid())
     has_mark = disk.exists(f"{directory}/{MARK_NAME}")
-    connection, path = None, directory
+    connection, path, is_ours = None, directory, has_mark
     try:
         number = find_active(disk, directory, vfs, has_mark=has_mark)
+        is_ours = has_mark or number > 1
         path = f"{directory}/{file_name(number)}"
         if has_mark and disk.size_bytes(path) == 0:
             raise JournalShortened(f"{path} is empty, but its mark is there", hint=ADVICE)
-        if not has_mark:
+        if not is_ours:
             refuse_foreign_file(disk, path)
         _make_room(disk, path, ballast)
         looked = _look(disk, path, number, vfs, has_mark=has_mark)
@@ -117,7 +118,7 @@ def open_or_create(
         return opened
     except apsw.Error as error:
         close_quietly(connection)
-        raise explain(error, path, has_mark=has_mark) from error
+        raise explain(error, path, has_mark=is_ours) from error
     except BaseException:
         close_quietly(connection)
         raise
