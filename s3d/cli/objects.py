@@ -1,0 +1,253 @@
+"""`s3d ls`, `s3d get` and `s3d put`: objects for a person at a shell, over the daemon's S3 listener.
+
+`get` writes beside its target and renames at the end: an interrupted one never leaves half a file under the name.
+`put` sends what is larger than a part as a multipart upload, which it aborts when it fails.
+"""
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import BinaryIO
+from urllib.parse import unquote_plus
+
+import click
+
+from s3d.cli.options import as_json
+from s3d.cli.showing import show_json, show_table, size_text
+from s3d.cli.store import Store, elements, md5_header, texts
+from s3d.errors import S3dError
+
+PART_BYTES = 16 * 1024 * 1024
+PARTS_MAX = 10_000
+_PIECE_BYTES = 1024 * 1024
+Advance = Callable[[int], None]
+
+
+def _store(context: click.Context, parameter: click.Parameter, value: str) -> Store:
+    return Store(value, os.environ.get("S3D_ACCESS_KEY"), os.environ.get("S3D_SECRET_KEY"))
+
+
+endpoint = click.option(
+    "--endpoint",
+    "store",
+    envvar="S3D_ENDPOINT",
+    default="http://localhost:33333",
+    metavar="URL",
+    callback=_store,
+    help="S3 listener of the daemon.  [default: http://localhost:33333, environment: S3D_ENDPOINT]",
+)
+_KEYS = "Requests are signed when S3D_ACCESS_KEY and S3D_SECRET_KEY are set."
+
+
+@click.command(short_help="List buckets, or what is in one.", epilog=_KEYS)
+@click.argument("place", metavar="[BUCKET[/PREFIX]]", default="")
+@click.option("-r", "--recursive", is_flag=True, help="Every key, instead of one level at a time.")
+@endpoint
+@as_json
+def ls(store: Store, place: str, recursive: bool, as_json: bool) -> None:  # noqa: FBT001
+    """List the buckets; or the keys of a bucket that begin with a prefix, rolled up at slashes."""
+    bucket, _, prefix = place.partition("/")
+    with store:
+        if not place:
+            _list_buckets(store, as_json=as_json)
+            return
+        if not bucket:
+            raise click.UsageError(f"{place!r} has no bucket in front of its slash")
+        rows = _keys(store, bucket, prefix, "" if recursive else "/")
+        if as_json:
+            show_json([{"key": k} if m == "" else {"key": k, "size": s, "modified": m} for s, m, k in rows])
+        else:
+            show_table(
+                ("SIZE", "MODIFIED", "KEY"),
+                [(size_text(size) if modified else "", modified, key) for size, modified, key in rows],
+            )
+
+
+@click.command(short_help="Fetch an object.", epilog=_KEYS)
+@click.argument("place", metavar="BUCKET/KEY")
+@click.argument("file", metavar="[FILE]", default="")
+@endpoint
+def get(store: Store, place: str, file: str) -> None:
+    """Fetch an object into FILE (default: the last part of its key; `-` is standard output; a directory works too)."""
+    bucket, key = _split(place)
+    if file != "-" and (not file or os.path.isdir(file)):
+        name = key.rstrip("/").rpartition("/")[2]
+        if name in {"", ".", ".."}:
+            raise click.UsageError(f"{key!r} gives no file name: say FILE")
+        file = os.path.join(file, name)
+    with store, store.stream("GET", bucket, key) as response:
+        size = int(response.headers.get("Content-Length", "0"))
+        with _target(file) as target, _progress(key, size, quiet=file == "-") as advance:
+            read = partial(store.read, response)
+            _receive(read, size, response.headers.get("ETag", ""), target, advance)
+
+
+@click.command(short_help="Store a file as an object.", epilog=_KEYS)
+@click.argument("file", metavar="FILE")
+@click.argument("place", metavar="BUCKET/KEY")
+@endpoint
+def put(store: Store, file: str, place: str) -> None:
+    """Store FILE (`-` is standard input) under a key; a key that is empty or ends in a slash gets the file's name."""
+    bucket, _, key = place.partition("/")
+    if not key or key.endswith("/"):
+        if file == "-":
+            raise click.UsageError("standard input has no name: say BUCKET/KEY")
+        key += os.path.basename(os.path.abspath(file))
+    with store, _source(file) as source:
+        size = os.fstat(source.fileno()).st_size if file != "-" else None
+        with _progress(key, size, quiet=False) as advance:
+            _send(store, bucket, key, source, size, advance)
+
+
+def _list_buckets(store: Store, *, as_json: bool) -> None:
+    _, document = store.ask("GET")
+    names, created = texts(document, "Name"), texts(document, "CreationDate")
+    if as_json:
+        show_json([{"bucket": name, "created": moment} for name, moment in zip(names, created, strict=True)])
+    else:
+        show_table(("CREATED", "BUCKET"), list(zip(created, names, strict=True)))
+
+
+def _keys(store: Store, bucket: str, prefix: str, delimiter: str) -> list[tuple[int, str, str]]:
+    """Size, time and key, page by page; of a rolled-up prefix the time is empty."""
+    rows: list[tuple[int, str, str]] = []
+    query = {"list-type": "2", "encoding-type": "url", "prefix": prefix, "delimiter": delimiter}
+    while True:
+        _, document = store.ask("GET", bucket, query={name: value for name, value in query.items() if value})
+        rows += _rows(document)
+        following = texts(document, "NextContinuationToken")
+        if not following:
+            return sorted(rows, key=lambda row: row[2].encode("utf-8", "surrogateescape"))
+        query["continuation-token"] = following[0]
+
+
+def _rows(document: bytes) -> Iterator[tuple[int, str, str]]:
+    entry: dict[str, str] = {}
+    for name, text in elements(document, {"Key", "Size", "LastModified", "Contents", "Prefix", "CommonPrefixes"}):
+        if name == "Contents":
+            yield int(entry["Size"]), entry["LastModified"], unquote_plus(entry["Key"])
+        elif name == "CommonPrefixes":
+            yield 0, "", unquote_plus(entry["Prefix"])
+        else:
+            entry[name] = text
+
+
+def _split(place: str) -> tuple[str, str]:
+    bucket, _, key = place.partition("/")
+    if not bucket or not key:
+        raise click.UsageError(f"{place!r} is not BUCKET/KEY")
+    return bucket, key
+
+
+def _receive(read: Callable[[int], bytes], size: int, etag: str, target: BinaryIO, advance: Advance) -> None:
+    """Copy the body; less than was announced, or other bytes than the ETag says, is an error."""
+    digest, left = hashlib.md5(usedforsecurity=False), size
+    while piece := read(_PIECE_BYTES):
+        target.write(piece)
+        digest.update(piece)
+        left -= len(piece)
+        advance(len(piece))
+    expected = etag.strip('"')
+    if left or ("-" not in expected and len(expected) == 32 and expected != digest.hexdigest()):
+        raise S3dError("the object arrived incomplete or damaged", hint="try again; nothing was kept")
+
+
+def _send(store: Store, bucket: str, key: str, source: BinaryIO, size: int | None, advance: Advance) -> None:
+    part_bytes = max(PART_BYTES, -(-(size or 0) // PARTS_MAX))
+    first = source.read(part_bytes)
+    if len(first) < part_bytes:
+        store.ask("PUT", bucket, key, body=first, headers=md5_header(first) | {"content-length": str(len(first))})
+        advance(len(first))
+        return
+    _, document = store.ask("POST", bucket, key, {"uploads": ""})
+    upload = texts(document, "UploadId")[0]
+    try:
+        etags: list[str] = []
+        part = first
+        while part:
+            number = str(len(etags) + 1)
+            headers, _ = store.ask(
+                "PUT", bucket, key, {"partNumber": number, "uploadId": upload}, part, md5_header(part)
+            )
+            etags.append(headers["etag"])
+            advance(len(part))
+            part = source.read(part_bytes)
+        _complete(store, bucket, key, upload, etags)
+    except BaseException:
+        with contextlib.suppress(S3dError):  # the first error is the one to tell
+            store.hang_up()
+            store.ask("DELETE", bucket, key, {"uploadId": upload})
+        raise
+
+
+def _complete(store: Store, bucket: str, key: str, upload: str, etags: list[str]) -> None:
+    parts = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>" for number, etag in enumerate(etags, 1)
+    )
+    document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+    store.ask("POST", bucket, key, {"uploadId": upload}, document)
+
+
+@contextlib.contextmanager
+def _source(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    with open(file, "rb") as source:
+        yield source
+
+
+@contextlib.contextmanager
+def _target(file: str) -> Iterator[BinaryIO]:
+    """Standard output, or a file that appears whole; what is no ordinary file (a pipe, /dev/null) is written to."""
+    if file == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if os.path.exists(file) and not os.path.isfile(file):
+        with open(file, "wb") as target:
+            yield target
+        return
+    directory, name = os.path.split(os.path.abspath(file))
+    descriptor, beside = tempfile.mkstemp(prefix=f".{name[:100]}.", dir=directory)
+    try:
+        with open(descriptor, "wb") as target:
+            yield target
+        os.chmod(beside, 0o666 & ~_umask())
+        os.replace(beside, file)
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def _progress(name: str, size: int | None, *, quiet: bool) -> Iterator[Advance]:
+    """Bytes, rate and time left on a terminal, nothing elsewhere or where the terminal shows the object itself."""
+    if not sys.stderr.isatty() or (quiet and sys.stdout.isatty()):
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from s3d.cli.showing import printable
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(printable(name), total=size)
+        yield lambda count: bar.advance(task, count)
