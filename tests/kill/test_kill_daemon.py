@@ -13,8 +13,8 @@ from kill.load import listing, look
 from kill.nursery import Nursery
 from kill.rounds import Rounds, fresh_seed
 
-ROUNDS = 150
-ROUND_SECONDS_MAX = 2.0
+ROUNDS = 100
+ROUND_SECONDS_MAX = 6.0
 
 
 @pytest.fixture

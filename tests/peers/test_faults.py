@@ -9,6 +9,7 @@ from peers.fault_proxy import FaultProxy
 from peers.model import Model, Object
 
 pytestmark = pytest.mark.timeout(180)
+one_server = pytest.mark.parametrize("remote", ["moto"], indirect=True)  # these are about the link alone
 MIB = 1024 * 1024
 
 
@@ -37,6 +38,7 @@ def test_lost_answers_do_not_make_second_versions(edge: Edge, remote: Remote, pr
     model.compare(there)
 
 
+@one_server
 def test_a_connection_cut_in_the_middle_of_a_body(edge: Edge, remote: Remote, proxy: FaultProxy, model: Model):
     """An upload that breaks after a part of its bytes is sent again, whole."""
     edge.drain()
@@ -67,6 +69,7 @@ def test_lost_answers_to_an_upload_in_parts(edge: Edge, remote: Remote, proxy: F
     model.compare(there)
 
 
+@one_server
 def test_a_remote_that_accepts_and_never_answers(edge: Edge, remote: Remote, proxy: FaultProxy, model: Model):
     """Silence is a failure after remote.read_timeout_seconds; when the link is well again, all arrives."""
     edge.drain()
@@ -79,6 +82,7 @@ def test_a_remote_that_accepts_and_never_answers(edge: Edge, remote: Remote, pro
     model.compare(remote.client())
 
 
+@one_server
 def test_a_flapping_link_keeps_the_order_of_each_key(edge: Edge, remote: Remote, proxy: FaultProxy, model: Model):
     """Faults of all kinds among overwrites, copies and deletes of a few keys: the remote ends up as the edge is."""
     chance = random.Random(7)
