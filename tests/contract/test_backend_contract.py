@@ -8,6 +8,7 @@ import pytest
 
 from journal import (
     Backend,
+    BaseInfo,
     CommitAmbiguous,
     Decision,
     Entry,
@@ -20,9 +21,11 @@ from journal import (
     SqliteBackend,
     StreamChanged,
 )
+from journal.behind import verify_older
 from journal.record import genesis, link
 from journal.verify import verify_backend
 
+FILE_BYTES_MAX = 200_000
 BACKENDS = ["memory", "sqlite", "sqlite-exclusive"]
 
 
@@ -57,13 +60,18 @@ class Nothing:
 @pytest.fixture(params=BACKENDS)
 def reopen(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Callable[[], Backend]]:
     """A function that opens the backend, after closing the one before it, as a restart would."""
-    memory = MemoryBackend()
+    memory = MemoryBackend(file_records_max=5)
     last: list[Backend] = []
 
     def make() -> Backend:
         if request.param == "memory":
             return memory
-        return SqliteBackend(f"{tmp_path}/j", exclusive=request.param == "sqlite-exclusive", ballast_bytes=0)
+        return SqliteBackend(
+            f"{tmp_path}/j",
+            exclusive=request.param == "sqlite-exclusive",
+            ballast_bytes=0,
+            file_bytes_max=FILE_BYTES_MAX,
+        )
 
     def open_again() -> Backend:
         for backend in last:
@@ -186,6 +194,101 @@ def test_settling_changes_nothing_that_can_be_read(reopen: Callable[[], Backend]
     backend.settle(idle=True)
     backend.make_room()
     assert backend.read(0, 1000) == records
+
+
+def filled(backend: Backend, count: int = 30) -> list[Record]:
+    """Records of 40 kB, each with its body, settled one by one: five of them fill a file."""
+    records: list[Record] = []
+    head = head_of(backend)
+    for number in range(1, count + 1):
+        body = b"%d" % number * 20_000
+        (record,) = chain(head, entry(payload=b"%d" % number, body=body))
+        backend.append([record], {record.sequence: body}, {"a": number - 1})
+        backend.settle(idle=False)
+        head = Head(record.sequence, record.hash)
+        records.append(record)
+    return records
+
+
+def base_at(backend: Backend, record: Record) -> BaseInfo:
+    content = b"the state"
+    name = f"base-{record.sequence}"
+    if backend.directory:
+        with open(f"{backend.directory}/{name}", "wb") as file:
+            file.write(content)
+    return BaseInfo(record.sequence, record.hash, name, hashlib.sha256(content).digest())
+
+
+def test_files_follow_each_other_and_are_read_as_one(reopen: Callable[[], Backend]) -> None:
+    """However often it rotated: every record, body and position is where it was, also after a restart."""
+    backend = reopen()
+    records = filled(backend)
+    for _ in range(2):
+        files = backend.files()
+        assert len(files) >= 3
+        assert [file.state for file in files] == ["closed"] * (len(files) - 1) + ["active"]
+        assert [file.first for file in files] == [1, *(file.last + 1 for file in files[:-1])]
+        assert files[-1].closed_at_ms == 0
+        assert backend.read(0, 100) == records
+        assert backend.read(3, 9) == records[3:12]
+        assert backend.pick([30, 1]) == [records[29], records[0]]
+        assert backend.body(1) == b"1" * 20_000
+        assert backend.positions() == {"a": 29}
+        assert verify_backend(backend, head_of(backend)) == 30
+        backend = reopen()
+
+
+def test_a_sealed_file_has_no_bodies_and_all_records(reopen: Callable[[], Backend]) -> None:
+    """Sealing twice is sealing once."""
+    backend = reopen()
+    records = filled(backend)
+    number, last = backend.files()[1].number, backend.files()[1].last
+    for _ in range(2):
+        backend.copy_sealed(number)
+        backend.seal(number)
+    for _ in range(2):
+        assert [file.state for file in backend.files()][:3] == ["closed", "sealed", "closed"]
+        assert backend.body(last) is None
+        assert backend.body(last + 1) is not None
+        assert backend.read(0, 100) == records
+        backend.check_file(number)
+        backend = reopen()
+
+
+def test_the_oldest_file_is_dropped_under_a_base_that_covers_it(reopen: Callable[[], Backend]) -> None:
+    """Then reading begins behind it, and the chain with what its first record follows."""
+    backend = reopen()
+    records = filled(backend)
+    first, second = backend.files()[:2]
+    with pytest.raises(JournalDamaged):
+        backend.base_path()
+    for wrong in (first.number, second.number, backend.files()[-1].number):
+        with pytest.raises(JournalError):
+            backend.drop(wrong)
+    short = base_at(backend, records[first.last - 2])
+    backend.check_base(short)
+    backend.record_base(short)
+    with pytest.raises(JournalError):
+        backend.drop(first.number)
+    good = base_at(backend, records[first.last - 1])
+    with pytest.raises(JournalError):
+        backend.check_base(BaseInfo(good.position, bytes(32), good.name, good.sha256))
+    backend.check_base(good)
+    backend.record_base(good)
+    backend.drop(first.number)
+    with pytest.raises(JournalError):
+        backend.drop(second.number)
+    for _ in range(2):
+        assert backend.files()[0] == second
+        assert backend.base() == good
+        assert backend.base_path().endswith(good.name)
+        assert backend.origin() == Head(first.last, records[first.last - 1].hash)
+        assert backend.read(0, 100) == records[first.last :]
+        assert backend.pick([first.last, second.first]) == [records[first.last]]
+        assert backend.body(first.last) is None
+        assert verify_backend(backend, head_of(backend)) == 30 - first.last
+        assert [step.position for step in verify_older(backend)][-1] == backend.files()[-1].first - 1
+        backend = reopen()
 
 
 def test_closing_twice_is_safe(reopen: Callable[[], Backend]) -> None:
