@@ -10,9 +10,10 @@ from random import Random
 from typing import Any
 
 from journal import Appended, Journal
+from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
-from s3d.clock import Clock
+from s3d.clock import Clock, milliseconds
 from s3d.config.settings import RemoteSettings
 from s3d.queries.asking import bucket_list_fact
 from s3d.remote import client
@@ -38,6 +39,7 @@ class Replication:
         questions: Questions,
         pool: BlobPool,
         rows: RowBodies,
+        checks: BlobChecks,
         clock: Clock,
         metrics: Metrics,
         crashed: Callable[[BaseException], None],
@@ -69,6 +71,7 @@ class Replication:
             ),
             observer=_Counting(metrics),
             crashed=crashed,
+            are_sound=checks.are_sound,
         )
 
     async def start(self) -> None:
@@ -91,9 +94,9 @@ class Replication:
         """Parked records may try again."""
         self._replicator.resumed(sequences)
 
-    def _buckets_seen(self, output: Mapping[str, Any]) -> None:
+    def _buckets_seen(self, output: Mapping[str, Any], asked: float) -> None:
         """A probe has listed the buckets: a fact that answers ListBuckets while the link is down."""
-        fact = bucket_list_fact(output, self._clock)
+        fact = bucket_list_fact(output, milliseconds(asked))
         if fact is not None:
             told = self._journal.submit(fact)
             self._telling.add(told)

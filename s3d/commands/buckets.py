@@ -60,8 +60,11 @@ class DeleteBucket(msgspec.Struct, frozen=True):
         return Decision((Entry(self.bucket, "DeleteBucket", encode(mutation)),))
 
     def _deleted_here(self, state: Knowledge, key: str) -> bool:
+        """Whether the deletion of a key was still on its way when the remote was asked for its keys."""
         row = state.questions.object(self.bucket, key)
-        return row is not None and not row.present and row.replication != Replication.COMPLETED
+        if row is None or row.present:
+            return False
+        return row.replication != Replication.COMPLETED or row.confirmed_ms >= self.origin.since_ms
 
 
 class NeedKeys(Exception):

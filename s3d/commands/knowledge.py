@@ -79,7 +79,7 @@ class Knowledge:
         if bucket.sole or (row is not None and not row.confirmed):
             return row.etag if row is not None and row.present else None
         fact = self.questions.remote_object(bucket.name, key)
-        if fact is None or fact.seen_ms < since_ms:
+        if fact is None or fact.seen_ms < since_ms or (row is not None and fact.seen_ms < row.confirmed_ms):
             raise Need(NeedObject(bucket.name, key))
         return fact.etag if fact.present else None
 

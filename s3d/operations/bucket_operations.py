@@ -67,9 +67,12 @@ class BucketOperations:
         return Reply({}, sequence=appended.records[0].sequence)
 
     async def _remote_has(self, bucket: str) -> bool | None:
-        """What the remote says of this name; None when it cannot be asked."""
+        """What the remote says of this name; None when it cannot be asked, or would speak of what we have deleted."""
         if self._asking is None or not self._asking.upstream.is_up:
             return None
+        row = self._questions.bucket(bucket)
+        if row is not None and not row.present and row.seen_ms == 0:
+            return None  # the deletion may arrive there after the question, and be confirmed before the decision
         try:
             return (await self._asking.bucket(bucket)).present
         except S3Error as error:

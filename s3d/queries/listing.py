@@ -159,7 +159,7 @@ class LocalSource:
 
 
 class MergedSource:
-    """The remote's pages, with what happened here and has not been confirmed laid over them."""
+    """The remote's pages, with what had not been confirmed when they were asked for laid over them."""
 
     def __init__(self, questions: Questions, asking: Asking, bucket: str, prefix: str) -> None:
         self._questions = questions
@@ -173,13 +173,16 @@ class MergedSource:
         parameters: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": min(limit, 1000)}
         if after := _just_before(start):
             parameters["StartAfter"] = after
+        asked_ms = self._asking.now_ms()
         output = await self._asking.page(parameters)
         remote = {one["Key"]: _listed(one) for one in output.get("Contents", ())}
         end = max(remote) if output.get("IsTruncated") and remote else None
         if start.inclusive:
             remote = {key: listed for key, listed in remote.items() if key >= start.key}
         before = end + "\0" if end is not None else self._before
-        overlay = self._questions.unconfirmed_from(self._bucket, start.key, inclusive=start.inclusive, before=before)
+        overlay = self._questions.unconfirmed_from(
+            self._bucket, start.key, inclusive=start.inclusive, before=before, since_ms=asked_ms
+        )
         merged: dict[str, ListedObject | None] = {**remote, **dict(overlay)}
         objects = [listed for key in sorted(merged) if (listed := merged[key]) is not None]
         return Run(objects, Start(end, inclusive=False) if end is not None else None)

@@ -64,7 +64,8 @@ def after_probe_failure(
 class Link:
     """The circuit of one remote, and the task that probes it.
 
-    `buckets_seen` gets the output of every ListBuckets that a probe was answered with: it is a fact worth keeping.
+    `buckets_seen` gets the output of every ListBuckets that a probe was answered with, and when that was asked (seconds
+    since 1970): it is a fact worth keeping.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Link:
         clock: Clock,
         random: Random,
         *,
-        buckets_seen: Callable[[Mapping[str, Any]], None] | None = None,
+        buckets_seen: Callable[[Mapping[str, Any], float], None] | None = None,
     ) -> None:
         self._remote = remote
         self._clock = clock
@@ -137,6 +138,7 @@ class Link:
                 await self._probe()
 
     async def _probe(self) -> None:
+        asked = self._clock.now()
         try:
             output = await self._remote.call("ListBuckets", {})
         except RemoteFailure as failure:
@@ -149,7 +151,7 @@ class Link:
             return
         self.report_success()
         if self._buckets_seen is not None:
-            self._buckets_seen(output)
+            self._buckets_seen(output, asked)
 
     def _become(self, circuit: Circuit) -> None:
         before, self._circuit = self._circuit, circuit

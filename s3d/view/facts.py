@@ -64,6 +64,9 @@ class EvictedFact(msgspec.Struct, frozen=True):
 
 
 Fact = BucketFact | BucketListFact | ObjectFact | CachedFact | EvictedFact
+_LEARN_BUCKET = """
+INSERT INTO remote_bucket VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT DO UPDATE SET present = ?2, created_ms = ?3, seen_ms = ?4 WHERE seen_ms <= ?4"""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -73,7 +76,7 @@ def learn(connection: apsw.Connection, fact: Fact) -> None:
         case BucketFact():
             _learn_bucket(connection, fact.name, present=fact.present, created_ms=fact.created_ms, seen_ms=fact.seen_ms)
         case BucketListFact():
-            connection.execute("DELETE FROM remote_bucket")
+            connection.execute("DELETE FROM remote_bucket WHERE seen_ms <= ?", (fact.seen_ms,))
             for name, created_ms in fact.buckets:
                 _learn_bucket(connection, name, present=True, created_ms=created_ms, seen_ms=fact.seen_ms)
             connection.execute("INSERT OR REPLACE INTO remote_bucket_list VALUES (1, ?)", (fact.seen_ms,))
@@ -91,7 +94,7 @@ def learn(connection: apsw.Connection, fact: Fact) -> None:
 
 
 def _learn_bucket(connection: apsw.Connection, name: str, *, present: bool, created_ms: int, seen_ms: int) -> None:
-    connection.execute("INSERT OR REPLACE INTO remote_bucket VALUES (?, ?, ?, ?)", (name, present, created_ms, seen_ms))
+    connection.execute(_LEARN_BUCKET, (name, present, created_ms, seen_ms))
 
 
 def _learn_object(connection: apsw.Connection, fact: ObjectFact) -> None:

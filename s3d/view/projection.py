@@ -182,7 +182,7 @@ def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int
         confirm_upload(connection, sequence, confirmation.upload_id)
         return
     if not key:
-        _confirm_bucket(connection, str(kind), str(bucket), confirmation)
+        _confirm_bucket(connection, str(kind), str(bucket), confirmation, at_ms)
         return
     connection.execute(
         "UPDATE object SET replication = 1, remote_etag = ?, remote_version = ?, confirmed_ms = ?"
@@ -193,7 +193,9 @@ def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int
         drop_uses(connection, sequence)
 
 
-def _confirm_bucket(connection: apsw.Connection, kind: str, bucket: str, confirmation: Confirmation) -> None:
+def _confirm_bucket(
+    connection: apsw.Connection, kind: str, bucket: str, confirmation: Confirmation, at_ms: int
+) -> None:
     """A bucket that had been there before has keys that we have not seen: its absence answers end (decision 25)."""
     if kind == "CreateBucket":
         connection.execute(
@@ -204,6 +206,8 @@ def _confirm_bucket(connection: apsw.Connection, kind: str, bucket: str, confirm
         connection.execute(
             "DELETE FROM bucket WHERE name = ? AND sequence = ? AND NOT present", (bucket, confirmation.sequence)
         )
+        if connection.changes():  # what the remote was asked before may say that the bucket is there
+            connection.execute("INSERT OR REPLACE INTO remote_bucket VALUES (?, 0, 0, ?)", (bucket, at_ms))
 
 
 def _parked(connection: apsw.Connection, record: Record) -> None:

@@ -112,15 +112,15 @@ class Questions:
         return [ListedObject(*row) for row in rows]
 
     def unconfirmed_from(
-        self, bucket: str, start: str, *, inclusive: bool, before: str | None
+        self, bucket: str, start: str, *, inclusive: bool, before: str | None, since_ms: int
     ) -> list[tuple[str, ListedObject | None]]:
-        """What happened here from a key on (< before) and has not been confirmed, in key order; None: deleted."""
+        """What happened here from a key on (< before) and was not confirmed at a time, in key order; None: deleted."""
         comparison = ">=" if inclusive else ">"
         bound = "" if before is None else " AND key < ?"
-        parameters = (bucket, start) if before is None else (bucket, start, before)
+        parameters = (bucket, start, since_ms) if before is None else (bucket, start, before, since_ms)
         rows = self._ask.all(
             "SELECT present, key, size, etag, modified_ms, storage_class FROM object"  # noqa: S608 - literal parts only
-            f" WHERE bucket = ? AND key {comparison} ?{bound} AND replication <> 1 ORDER BY key",
+            f" WHERE bucket = ? AND key {comparison} ?{bound} AND (replication <> 1 OR confirmed_ms >= ?) ORDER BY key",
             parameters,
         )
         return [(str(row[1]), ListedObject(*row[1:]) if row[0] else None) for row in rows]

@@ -346,7 +346,9 @@ class Site:
         self.reader: apsw.Connection = self.view.reader()
         self.questions = Questions(self.reader)
         random = Random(1)
-        self.link = Link(self.remote, self.clock, random, buckets_seen=self.buckets_seen.append)
+        self.link = Link(
+            self.remote, self.clock, random, buckets_seen=lambda output, _asked: self.buckets_seen.append(output)
+        )
         self.replicator = Replicator(
             self.journal,
             self.questions,

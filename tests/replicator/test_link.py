@@ -45,7 +45,7 @@ async def test_a_link_is_found_up_and_its_buckets_are_handed_on(remote: FakeRemo
     """The first probe goes out at once, and what it was told is a fact."""
     remote.buckets["b"] = {}
     seen: list[object] = []
-    link = Link(remote, remote.clock, Random(1), buckets_seen=seen.append)
+    link = Link(remote, remote.clock, Random(1), buckets_seen=lambda output, _asked: seen.append(output))
     assert link.is_up, "not tried is not down"
     link.start()
     await link.wait_until_up()
