@@ -34,11 +34,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """How things stand. `may_drop_by_age` is False while the clock is not verified, or one was dropped lately."""
+    """How things stand. `may_drop_by_age` is False while the clock is not verified, or one was dropped lately;
+    `may_make_base` while there was no room for one lately.
+    """
 
     now_ms: int
     disk_is_low: bool
     may_drop_by_age: bool
+    may_make_base: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,8 @@ class Keep:
 
 
 Action = Seal | Relocate | Carry | MakeBase | Drop | Keep
-_URGENCY: Mapping[type, int] = {Drop: 0, Seal: 1, Carry: 2, Relocate: 3, MakeBase: 4}  # what frees space comes first
+# What frees space comes first, but for the base that bounds a rebuild: sealing many files may take an hour.
+_URGENCY: Mapping[type, int] = {Drop: 0, MakeBase: 1, Seal: 2, Carry: 3, Relocate: 4}
 
 
 def decide(
@@ -112,7 +116,8 @@ def decide(
     active = files[-1]
     actions.append(Keep(active.number, "being written"))
     behind = active.last - base_position
-    if behind >= BASE_RECORDS and not moment.disk_is_low and not any(isinstance(one, MakeBase) for one in actions):
+    wanted = behind >= BASE_RECORDS and moment.may_make_base and not moment.disk_is_low
+    if wanted and not any(isinstance(one, MakeBase) for one in actions):
         actions.append(MakeBase(0, f"{behind:,} records would have to be folded after a power cut"))
     return sorted(actions, key=lambda one: one.number or active.number + 1)
 
@@ -156,7 +161,10 @@ def _sealed_actions(
             yield Keep(file.number, f"files are dropped oldest first, and {waits_for} is still kept")
         else:
             drop = Drop(file.number, reason, by_age)
-            yield _or_before(drop, file, needs.get(file.number), base_position, held.get(file.number))
+            action = _or_before(drop, file, needs.get(file.number), base_position, held.get(file.number))
+            if isinstance(action, MakeBase) and not moment.may_make_base:
+                action = Keep(file.number, "there was no room for a base that covers it; trying again later")
+            yield action
             waits_for = file.number
 
 

@@ -14,6 +14,7 @@ import structlog
 from journal import (
     BaseInfo,
     CommitAmbiguous,
+    DiskFull,
     FileInfo,
     Journal,
     JournalClosed,
@@ -54,6 +55,7 @@ EXAMINED_AGAIN_SECONDS = 5.0
 VERIFY_PAUSE_FACTOR = 9  # a tenth of the time is spent on it
 PINNED_SECONDS = 30.0  # how long a file waits for those who read or copy from it
 AGE_DROP_SECONDS = 3600.0  # one file by age at most (decision 20): a clock that is wrong does little harm until noticed
+NO_BASE_SECONDS = 600.0  # after a disk that had no room for one: sealing goes on, and may make room
 DISK_LOW_BYTES = 256 * 1024 * 1024
 _log = structlog.get_logger("s3d.upkeep")
 T = TypeVar("T")
@@ -90,6 +92,7 @@ class Upkeep:
         self._actions: Sequence[Action] = ()
         self._began = (clock.now(), clock.monotonic())
         self._dropped_by_age_at: float | None = None
+        self._no_base_before = float("-inf")
         self._say_what_is_gone()
 
     async def run_for_ever(self) -> None:
@@ -178,7 +181,12 @@ class Upkeep:
             milliseconds(now - self._began[0]),
             milliseconds(steady - self._began[1]),
         )
-        return Moment(milliseconds(now), free_bytes < self._disk_low_bytes, verified and not lately)
+        return Moment(
+            milliseconds(now),
+            disk_is_low=free_bytes < self._disk_low_bytes,
+            may_drop_by_age=verified and not lately,
+            may_make_base=steady >= self._no_base_before,
+        )
 
     async def _examine(self, files: Sequence[FileInfo], moment: Moment) -> None:
         """Ask what a few of the files are needed for: the longest not asked about first."""
@@ -262,7 +270,11 @@ class Upkeep:
     async def _make_base(self, reason: str) -> bool:
         directory = self._journal.directory
         name = f"base-{self._journal.head.sequence:012d}.db"
-        position, digest = await self._on_thread(lambda: self._snapshot(directory, name))
+        try:
+            position, digest = await self._on_thread(lambda: self._snapshot(directory, name))
+        except DiskFull:
+            self._no_base_before = self._clock.monotonic() + NO_BASE_SECONDS
+            raise
         chained = await self._on_thread(lambda: self._journal.pick([position]))
         try:
             await self._journal.record_base(BaseInfo(position, chained[0].hash, name, digest))

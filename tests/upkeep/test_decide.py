@@ -170,11 +170,21 @@ def test_a_file_that_is_held_is_left_alone():
 
 
 def test_what_frees_space_comes_first():
-    """Drop, then seal, and a base at last; of equals the oldest."""
+    """Drop, then the base that bounds a rebuild, then seal; of equals the oldest."""
     todo = [MakeBase(0, ""), Relocate(3, ""), Keep(9, ""), Seal(5, ""), Seal(4, ""), Carry(2, ""), Drop(1, "")]
     order = []
     while (action := next_action(todo)) is not None:
         order.append(action)
         todo.remove(action)
-    assert [type(one) for one in order] == [Drop, Seal, Seal, Carry, Relocate, MakeBase]
-    assert order[1].number == 4
+    assert [type(one) for one in order] == [Drop, MakeBase, Seal, Seal, Carry, Relocate]
+    assert order[2].number == 4
+
+
+def test_a_disk_without_room_for_a_base_keeps_nothing_else_from_being_done():
+    """Sealing goes on, and may make room; the file that waits for the base says why."""
+    moment = replace(MOMENT, may_make_base=False)
+    found = actions(files("sealed", "closed"), limits=replace(LIMITS, retain_bytes=1), moment=moment)
+    assert [type(one) for one in found] == [Keep, Seal, Keep]
+    assert "no room for a base" in found[0].reason
+    active = FileInfo(1, "1", "active", 1, BASE_RECORDS, 1000, 0, NOW_MS)
+    assert kinds([active], moment=moment) == [Keep]
