@@ -57,7 +57,11 @@ class CommitAmbiguous(JournalError):
 
 
 class StateBehind(JournalError):
-    """The batch is durable but could not be folded: nothing may be read until the state is rebuilt."""
+    """Nothing may be read or decided until the state has caught up; `kept`: this very operation is durable already."""
+
+    def __init__(self, message: str, *, hint: str = "", kept: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.kept = kept
 
 
 class StateDamaged(JournalError):

@@ -287,7 +287,9 @@ class Committer:
             _log.exception("the state could not be published")
             self._revert()
             self._needs(error)
-            behind = StateBehind("the operation is durable, but cannot be read back yet", hint="try again shortly")
+            behind = StateBehind(
+                "the operation is durable, but cannot be read back yet", hint="try again shortly", kept=True
+            )
             return [(token, behind) for token, _ in batch.outcomes]
         return batch.outcomes
 

@@ -4,9 +4,11 @@ import logging
 import random
 from collections.abc import Iterator
 
+import apsw
 import pytest
 
 from journal import JournalError
+from journal.database import connect_writer, set_pragmas
 from s3d.blobs.files import BlobFiles
 
 from .mutants import CASES_MAX, MUTANTS, NO_DIRECTORY_SYNCS, Mutant
@@ -43,6 +45,25 @@ def test_decision_39_nothing_acknowledged_is_lost_at_any_power_cut(vfs: Simulate
     for kind in (*KINDS, DEEPER):
         assert sweep.counts[kind] > 0, f"no case of kind {kind}: {sweep.counts}"
     assert all(sweep.seen[what] > 100 for what in ("sealed", "based", "dropped")), sweep.seen
+
+
+def test_a_switch_to_the_log_that_fails_is_noticed(vfs: SimulatedVfs) -> None:
+    """Its commit comes after the pragma's row: unread, a connection says "wal" and goes on with a rollback journal."""
+    outcomes = set()
+    for at in range(1, 20):
+        vfs.volume = Volume(Storage(), eio_at=at)
+        connection = connect_writer("/db", vfs.name, exclusive=True)
+        try:
+            set_pragmas(connection, "FULL", exclusive=True, new=True)
+            connection.execute("CREATE TABLE t(x)")
+        except apsw.Error:
+            outcomes.add("refused")
+        else:
+            outcomes.add("log")
+            assert "/db-wal" in vfs.volume.storage.shown_names
+            assert "/db-journal" not in vfs.volume.storage.shown_names
+        connection.close()
+    assert outcomes == {"refused", "log"}
 
 
 def test_the_journal_does_not_depend_on_the_directory_syncs_of_sqlite(
