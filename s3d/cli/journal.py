@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from s3d.cli.options import as_json
 from s3d.cli.showing import count_text, show_json
@@ -32,11 +33,13 @@ def verify(data_dir: str, as_json: bool) -> None:  # noqa: FBT001
 
     with inspect(_journal_directory(data_dir)) as inspection:
         count = inspection.verify()
-        found = _summary(inspection)
+        found, files = _summary(inspection), inspection.files()
     if as_json:
         show_json(found | {"verified": count})
     else:
         click.echo(f"{count_text(count, 'record')} verified; journal {found['instance']}, epoch {found['epoch']}.")
+        for file in files:
+            click.echo(f"  {file.name}: {file.state}, records {file.first} to {file.last}")
 
 
 @journal.command(short_help="Write every record as a line of JSON.")
@@ -81,6 +84,8 @@ def _summary(inspection: "Inspection") -> dict[str, object]:
         "epoch": inspection.identity.epoch,
         "head": inspection.head.sequence,
         "head_hash": inspection.head.hash.hex(),
+        "first": inspection.origin.sequence + 1,
+        "files": [msgspec.to_builtins(file) for file in inspection.files()],
     }
 
 
