@@ -159,13 +159,15 @@ class CompleteUpload(msgspec.Struct, frozen=True):
             current = state.current_etag(bucket, self.key, row, self.origin.since_ms)
             check_write(current, if_match=self.if_match, if_none_match=self.if_none_match)
         parts, checksums_of_parts = self._checked_parts(state, upload)
+        algorithm = _algorithm(upload, checksums_of_parts)
         size = sum(part.size for part in parts)
         if self.claimed_size is not None and self.claimed_size != size:
             raise S3Error(
                 "InvalidRequest",
                 "The provided 'x-amz-mp-object-size' header value does not match what was computed.",
             )
-        checksums, kind = _object_checksums(upload, parts, checksums_of_parts)
+        of_parts = [one.get(f"Checksum{algorithm}", "") for one in checksums_of_parts]
+        checksums, kind = _object_checksums(algorithm, upload.checksum_type, parts, of_parts)
         self._check_claims(checksums, kind)
         completed = Completed(_multipart_etag(parts), checksums, kind)
         mutation = _mutation(
@@ -176,9 +178,7 @@ class CompleteUpload(msgspec.Struct, frozen=True):
             etag=completed.etag,
             checksums=checksums,
             extents=_all_extents(parts),
-            parts=tuple(
-                (part.number, part.size, checksum) for part, checksum in zip(parts, checksums_of_parts, strict=True)
-            ),
+            parts=tuple((part.number, part.size, checksum) for part, checksum in zip(parts, of_parts, strict=True)),
             replaces=row.sequence if row is not None else 0,
             replaces_etag=row.etag if row is not None else "",
         )
@@ -200,8 +200,8 @@ class CompleteUpload(msgspec.Struct, frozen=True):
             kept["IfNoneMatch"] = self.if_none_match
         return kept
 
-    def _checked_parts(self, state: Knowledge, upload: UploadRow) -> tuple[list[PartRow], list[str]]:
-        """The parts that the client names, as they are, and of each the checksum that the upload was begun with.
+    def _checked_parts(self, state: Knowledge, upload: UploadRow) -> tuple[list[PartRow], list[dict[str, str]]]:
+        """The parts that the client names, as they are, and the checksums of each.
 
         Raises what S3 raises, in its order. Each part is decoded once: there may be 10,000.
         """
@@ -227,9 +227,11 @@ class CompleteUpload(msgspec.Struct, frozen=True):
                         "ETag": part.etag,
                     },
                 )
-        return parts, [checksum for _, checksum in checked]
+        return parts, [checksums for _, checksums in checked]
 
-    def _checked_part(self, claimed: ClaimedPart, part: PartRow | None, upload: UploadRow) -> tuple[PartRow, str]:
+    def _checked_part(
+        self, claimed: ClaimedPart, part: PartRow | None, upload: UploadRow
+    ) -> tuple[PartRow, dict[str, str]]:
         if part is None or claimed.etag.strip('"') != part.etag:
             raise _invalid_part(self.upload, claimed)
         algorithm = upload.checksum_algorithm
@@ -243,7 +245,7 @@ class CompleteUpload(msgspec.Struct, frozen=True):
         for name, value in claimed.checksums.items():
             if checksums.get(name) != value:
                 raise _invalid_part(self.upload, claimed)
-        return part, checksums.get(f"Checksum{algorithm}", "")
+        return part, checksums
 
     def _check_claims(self, checksums: dict[str, str], kind: str) -> None:
         if self.claimed_type and checksums and self.claimed_type != kind:
@@ -309,9 +311,23 @@ def _multipart_etag(parts: list[PartRow]) -> str:
     return f"{md5.hexdigest()}-{len(parts)}"
 
 
-def _object_checksums(upload: UploadRow, parts: list[PartRow], checksums: list[str]) -> tuple[dict[str, str], str]:
-    """The object's checksum and its type; nothing when a part lacks the upload's algorithm."""
-    algorithm, kind = upload.checksum_algorithm, upload.checksum_type
+def _algorithm(upload: UploadRow, checksums: list[dict[str, str]]) -> str:
+    """What the object's checksum is of: as declared, or else S3's default, or else what all parts came with.
+
+    SDKs give each part a CRC32 also where the upload was begun without a word about checksums.
+    """
+    default = upload.checksum_algorithm
+    if "ChecksumAlgorithm" in upload.attributes:
+        return default
+    combinable = [name for name, algorithm in ALGORITHMS.items() if algorithm.combine is not None]
+    common = (name for name in (default, *combinable) if all(f"Checksum{name}" in one for one in checksums))
+    return next(common, default)
+
+
+def _object_checksums(
+    algorithm: str, kind: str, parts: list[PartRow], checksums: list[str]
+) -> tuple[dict[str, str], str]:
+    """The object's checksum and its type; nothing when a part lacks the algorithm."""
     if not all(checksums):
         return {}, kind
     if kind == "COMPOSITE":

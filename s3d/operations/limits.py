@@ -5,6 +5,7 @@ tagging" in the S3 User Guide.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,6 +14,7 @@ from s3d.errors import S3Error
 
 KEY_BYTES_MAX = 1024
 METADATA_BYTES_MAX = 2048
+_TAG_SIGNS = frozenset("_.:/=+-@")
 TAGS_MAX, TAG_KEY_MAX, TAG_VALUE_MAX = 10, 128, 256
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+\Z")
@@ -124,10 +126,17 @@ def check_tags(pairs: Sequence[tuple[str, str]]) -> None:
     if len({name for name, _ in pairs}) != len(pairs):
         raise S3Error("InvalidTag", "Cannot provide multiple Tags with the same key")
     for name, value in pairs:
-        if not name or len(name) > TAG_KEY_MAX:
+        if name.lower().startswith("aws:"):
+            raise S3Error("InvalidTag", "System tags cannot be added/updated by requester", details={"TagKey": name})
+        if not name or len(name) > TAG_KEY_MAX or not _is_tag_text(name):
             raise S3Error("InvalidTag", "The TagKey you have provided is invalid", details={"TagKey": name})
-        if len(value) > TAG_VALUE_MAX:
+        if len(value) > TAG_VALUE_MAX or not _is_tag_text(value):
             raise S3Error("InvalidTag", "The TagValue you have provided is invalid", details={"TagValue": value})
+
+
+def _is_tag_text(text: str) -> bool:
+    """Letters, numbers and separators of any script, and a few signs: what would be parked at S3 is refused here."""
+    return all(one in _TAG_SIGNS or unicodedata.category(one)[0] in "LNZ" for one in text)
 
 
 def _invalid_tagging(message: str) -> S3Error:

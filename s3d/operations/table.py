@@ -30,6 +30,7 @@ def handlers(
         "ListBuckets": listings.list_buckets,
         "CreateBucket": buckets.create_bucket,
         "HeadBucket": buckets.head_bucket,
+        "GetBucketVersioning": buckets.get_bucket_versioning,
         "DeleteBucket": buckets.delete_bucket,
         "GetBucketLocation": buckets.get_bucket_location,
         "ListObjects": listings.list_objects,

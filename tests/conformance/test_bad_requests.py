@@ -318,7 +318,7 @@ def test_versions_are_refused(open_daemon, open_bucket, method):
         ("DELETE", "/{}?nonsense", 501),
         ("DELETE", "/{}?intelligent-tiering", 501),
         ("GET", "/{}?acl", 501),
-        ("GET", "/{}?versioning", 501),
+        ("GET", "/{}?encryption", 501),
         ("GET", "/{}/k?torrent", 501),
         ("PATCH", "/{}/k", 405),
         ("OPTIONS", "/{}/k", 405),

@@ -70,3 +70,15 @@ def test_list_buckets_refuses_a_page_size_out_of_bounds(open_daemon, count):
     """1 to 10,000, as the API reference says."""
     answer = open_daemon.fetch("GET", f"/?max-buckets={count}")
     assert (answer.status, answer.code) == (400, "InvalidArgument")
+
+
+def test_versioning_is_off(s3, bucket):
+    """s3fs and rclone ask before they delete; nobody can switch it on here."""
+    answer = s3.get_bucket_versioning(Bucket=bucket)
+    assert "Status" not in answer
+    with pytest.raises(ClientError) as error:
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    assert error.value.response["Error"]["Code"] == "NotImplemented"
+    with pytest.raises(ClientError) as error:
+        s3.get_bucket_versioning(Bucket="no-such-bucket-x")
+    assert error.value.response["Error"]["Code"] == "NoSuchBucket"
