@@ -284,7 +284,10 @@ class Committer:
         try:
             self._state.publish()
         except Exception as error:  # noqa: BLE001 - reported, and every caller is told
-            _log.exception("the state could not be published")
+            if isinstance(error, DiskFull):
+                _log.warning("no space for the state: it catches up when there is room")
+            else:
+                _log.exception("the state could not be published")
             self._revert()
             self._needs(error)
             behind = StateBehind(

@@ -20,6 +20,7 @@ from journal.disk import DiskFile, RealDisk
 from s3d.anchored import anchored
 from s3d.auth.keys import StaticKeys
 from s3d.auth.sigv4 import Verifier
+from s3d.blobs.checks import BlobChecks
 from s3d.blobs.collect import collect
 from s3d.blobs.files import BlobFiles
 from s3d.blobs.pool import BlobPool
@@ -62,6 +63,7 @@ from s3d.telemetry.report import PendingSummary
 from s3d.telemetry.timed import timed
 from s3d.upkeep.decide import Limits
 from s3d.upkeep.upkeep import Upkeep
+from s3d.values import Extents
 from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Questions
 from s3d.view.trust import ViewTrust, this_boot
@@ -115,6 +117,7 @@ class Daemon:
         questions = Questions(view.reader(), self._journal.distrust_state)
         self._bodies = BodyCache(self._settings.cache.body_memory_bytes)
         self._rows = RowBodies(self._journal.body, questions.relocated, self._pool, self._bodies)
+        self._checks = BlobChecks(self._pool, self._blob_damaged)
         self._upkeep = self._build_upkeep(view)
         self._build_replication(questions)
         operations = self._build_operations(questions)
@@ -233,6 +236,7 @@ class Daemon:
             questions,
             self._pool,
             self._rows,
+            self._checks,
             self._clock,
             self._metrics,
             self._replicator_crashed,
@@ -242,7 +246,7 @@ class Daemon:
     def _build_operations(self, questions: Questions) -> Operations:
         settings, asking = self._settings, self._asking
         submitter = Submitter(self._journal.submit, asking)
-        reader = ObjectReader(questions, asking, self._clock, self._rows.are_here)
+        reader = ObjectReader(questions, asking, self._clock, self._are_here, self._checks.are_sound)
         cache = Cache(self._pool, questions, self._journal.submit, self._clock, settings.cache.capacity_bytes)
         uploads, tags = Uploads(submitter, questions), Tags(asking)
         return Operations(
@@ -259,6 +263,9 @@ class Daemon:
             ),
             lambda: self._journal.state_is_current,
         )
+
+    def _are_here(self, extents: Extents) -> bool:
+        return self._rows.are_here(extents) and not self._checks.has_damage(extents)
 
     def _digest_of(self, sequence: int) -> bytes:
         records = self._journal.pick([sequence])
@@ -326,6 +333,10 @@ class Daemon:
         _log.error("the journal has failed; the daemon ends", error=error.message, hint=error.hint)
         self._failed = True
         self._give_up()
+
+    def _blob_damaged(self, blob: str, reason: str) -> None:
+        _log.error("a body on this disk is damaged", blob=blob, error=reason)
+        self._metrics.body_damaged()
 
     def _replicator_crashed(self, error: BaseException) -> None:
         """Never half alive: a daemon that acknowledges and does not replicate looks healthy and is not."""

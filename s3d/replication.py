@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from journal import Appended, Journal
+from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock, milliseconds
@@ -38,6 +39,7 @@ class Replication:
         questions: Questions,
         pool: BlobPool,
         rows: RowBodies,
+        checks: BlobChecks,
         clock: Clock,
         metrics: Metrics,
         crashed: Callable[[BaseException], None],
@@ -69,6 +71,7 @@ class Replication:
             ),
             observer=_Counting(metrics),
             crashed=crashed,
+            are_sound=checks.are_sound,
         )
 
     async def start(self) -> None:

@@ -4,10 +4,12 @@ import asyncio
 import os
 from typing import BinaryIO
 
+import structlog
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 from multidict import CIMultiDict
 
+from journal import JournalError
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.errors import S3Error
@@ -21,6 +23,7 @@ from s3d.values import BlobBytes, Extent, Extents, RowBytes
 WHOLE_BYTES_MAX = 256 * 1024  # up to here a body is put together in memory and leaves with its header
 _BODILESS = frozenset({204, 304})  # they have neither a body nor the length of one
 Answer = WholeAnswer | web.StreamResponse
+_log = structlog.get_logger("s3d.http")
 
 
 class Replier:
@@ -74,7 +77,13 @@ class Replier:
 
     async def _extent(self, extent: Extent) -> bytes:
         if isinstance(extent, BlobBytes):
-            data = await self._pool.run(self._pool.files.read, extent.blob, extent.offset, extent.length)
+            try:
+                data = await self._pool.run(self._pool.files.read, extent.blob, extent.offset, extent.length)
+            except OSError as error:
+                _log.error("a body cannot be read", blob=extent.blob, error=str(error))
+                raise S3Error(
+                    "InternalError", "The bytes of this object cannot be read from the local disk."
+                ) from error
         else:
             body = await self._row_body(extent)
             data = body if extent.length == len(body) else body[extent.offset : extent.offset + extent.length]
@@ -83,7 +92,11 @@ class Replier:
         return data
 
     async def _row_body(self, extent: RowBytes) -> bytes:
-        body = await self._rows.read(extent.sequence)
+        try:
+            body = await self._rows.read(extent.sequence)
+        except (JournalError, OSError) as error:
+            _log.error("the body of a record cannot be read", sequence=extent.sequence, error=str(error))
+            raise S3Error("InternalError", "The bytes of this object are damaged on the local disk.") from error
         if body is None:
             raise S3Error("InternalError", "The bytes of this object are missing from the journal.")
         return body

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from journal import Appended, CommitAmbiguous, DiskFull, JournalError
+from journal import Appended, CommitAmbiguous, DiskFull, JournalError, StateBehind
 from s3d.commands.knowledge import Need, NeedBucket
 from s3d.errors import S3Error, remote_unreachable
 from s3d.queries.asking import Asking
@@ -59,4 +59,6 @@ def as_s3_error(error: JournalError) -> S3Error:
         )
     if isinstance(error, CommitAmbiguous):
         return S3Error("InternalError", "The operation may or may not have been kept; look before repeating it.")
+    if isinstance(error, StateBehind) and error.kept:
+        return S3Error("InternalError", "The operation was kept, but cannot be read back yet.")
     return S3Error("ServiceUnavailable", error.message, headers={"Retry-After": "1"})

@@ -1,9 +1,10 @@
 """Where an object is, and what can be said of it: here, at the remote, absent, or unknown."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
+import structlog
 
 from s3d import ranges
 from s3d.clock import Clock, milliseconds
@@ -12,9 +13,12 @@ from s3d.queries.asking import Asking, as_s3_error
 from s3d.queries.buckets import existing_bucket
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import RemoteStream
-from s3d.values import BlobBytes, Extents, Replication
+from s3d.values import BlobBytes, Extents, Replication, slice_extents
 from s3d.view.questions import Questions
 from s3d.view.rows import BucketRow, ObjectRow, RemoteObjectRow
+
+_PLACES = 3  # where bytes may be, one after another: here, in the cache, at the remote
+_log = structlog.get_logger("s3d.queries")
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -47,15 +51,22 @@ class ObjectReader:
     """Finds objects. `asking` None means that there is no remote, and so nothing that is unknown.
 
     `are_here` tells whether bytes are still on this disk: rows lose theirs some time after the remote has them.
+    `are_sound` reads them, and tells whether they are what was written; what is not is not here from then on.
     """
 
     def __init__(
-        self, questions: Questions, asking: Asking | None, clock: Clock, are_here: Callable[[Extents], bool]
+        self,
+        questions: Questions,
+        asking: Asking | None,
+        clock: Clock,
+        are_here: Callable[[Extents], bool],
+        are_sound: Callable[[Extents], Awaitable[bool]],
     ) -> None:
         self._questions = questions
         self._asking = asking
         self._clock = clock
         self._are_here = are_here
+        self._are_sound = are_sound
 
     async def head(self, bucket: str, key: str) -> Found:
         """The object without a promise where its bytes are. Raises NoSuchKey, NoSuchBucket or a 503."""
@@ -82,8 +93,16 @@ class ObjectReader:
     async def open(self, bucket: str, key: str, part: Mapping[str, Any]) -> Found:
         """The object with its bytes, here or on their way: then `part` (a Range, a PartNumber or empty) is passed on.
 
-        Raises NoSuchKey, NoSuchBucket or a 503.
+        Raises NoSuchKey, NoSuchBucket, a 503, or InternalError when the only bytes that there are were damaged.
         """
+        for _ in range(_PLACES):
+            found = await self._open(bucket, key, part)
+            if found.extents is None or await self._are_sound(_asked_for(part, found, found.extents)):
+                return found
+            _log.warning("the bytes of an object are damaged here", bucket=bucket, key=key, sequence=found.sequence)
+        raise S3Error("InternalError", "The bytes of this object are damaged on the local disk, and nowhere else.")
+
+    async def _open(self, bucket: str, key: str, part: Mapping[str, Any]) -> Found:
         row = self._questions.object(bucket, key)
         if row is not None and (found := self._settled(bucket, key, row)) is not None:
             return found if found.extents is not None else await self._fetch_own(bucket, key, row, found, part)
@@ -218,17 +237,33 @@ class ObjectReader:
                 raise as_s3_error(failure, f"The content of the object {key}") from failure
             now = self._questions.object(bucket, key)
             if now is None or now.sequence != row.sequence:
-                return await self.open(bucket, key, part)  # overwritten here meanwhile
+                return await self._open(bucket, key, part)  # overwritten here meanwhile
             return await self._fetch(bucket, key, part)  # somebody changed it there: then that is what there is
         return msgspec.structs.replace(found, stream=stream)
 
     def _cached(self, bucket: str, key: str, etag: str, size: int) -> Extents | None:
         blob = self._questions.cached(bucket, key, etag)
-        return (BlobBytes(blob, 0, size),) if blob is not None else None
+        extents = (BlobBytes(blob, 0, size),) if blob is not None else None
+        return extents if extents is not None and self._are_here(extents) else None
+
+
+def _asked_for(part: Mapping[str, Any], found: Found, extents: Extents) -> Extents:
+    """The extents that an answer will send; none where it will be refused."""
+    try:
+        span = _span_of(part, found)
+    except S3Error:
+        return ()
+    return extents if span is None else slice_extents(extents, *span)
 
 
 def _range_of(part: Mapping[str, Any], found: Found) -> dict[str, str]:
-    """The Range for what is asked of an object that we know: how the remote cut it into parts does not matter.
+    """The Range for what is asked of an object that we know: how the remote cut it into parts does not matter."""
+    span = _span_of(part, found)
+    return {"Range": f"bytes={span[0]}-{span[0] + span[1] - 1}"} if span is not None else {}
+
+
+def _span_of(part: Mapping[str, Any], found: Found) -> tuple[int, int] | None:
+    """Start and length of what is asked for; None: everything.
 
     Raises InvalidRange. A part that there is not is refused when the answer is made.
     """
@@ -238,7 +273,7 @@ def _range_of(part: Mapping[str, Any], found: Found) -> dict[str, str]:
         if number == part["PartNumber"]:
             span = start, size
         start += size
-    return {"Range": f"bytes={span[0]}-{span[0] + span[1] - 1}"} if span is not None else {}
+    return span
 
 
 def _local(row: ObjectRow | None, key: str) -> Found:

@@ -30,6 +30,7 @@ from s3d.replicator.progress import Progress, Snapshot, struggling
 from s3d.replicator.slots import Slots
 from s3d.replicator.transfer import Transfer
 from s3d.replicator.window import Window
+from s3d.values import Extent
 from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Questions
 
@@ -65,7 +66,8 @@ class ReplicationObserver(Protocol):
 class Replicator:
     """Runs on the event loop that it was started on. `questions` is a read-only view of its own.
 
-    `crashed` is told of a bug that ended it: the process must not live on half.
+    `crashed` is told of a bug that ended it: the process must not live on half. `are_sound` reads blobs before they are
+    sent for the first time, and tells whether they hold what was written.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Replicator:
         *,
         observer: ReplicationObserver | None = None,
         crashed: Callable[[BaseException], None] | None = None,
+        are_sound: Callable[[Sequence[Extent]], Awaitable[bool]] | None = None,
     ) -> None:
         self._journal = journal
         self._questions = questions
@@ -98,7 +101,7 @@ class Replicator:
         self._known = KnownEtags(questions)
         self._transfer = Transfer(
             remote,
-            Bodies(row_body, blob_path),
+            Bodies(row_body, blob_path, are_sound),
             self._known.etag,
             questions,
             token_prefix=f"{journal.identity.instance}-{journal.identity.epoch}" if settings.identity_token else "",

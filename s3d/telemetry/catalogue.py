@@ -72,6 +72,12 @@ READS = Metric(
     ("source",),
     stable=False,
 )
+BODIES_DAMAGED = Metric(
+    "s3d_bodies_damaged_total",
+    "counter",
+    "bodies",
+    "Bodies in files that are not what was written, or cannot be read. Anything but 0: look at the disk.",
+)
 REMOTE_REQUESTS = Metric(
     "s3d_remote_requests_total",
     "counter",
@@ -110,6 +116,7 @@ METRICS = (
     COMMIT_RECORDS,
     FSYNC_SECONDS,
     READS,
+    BODIES_DAMAGED,
     REMOTE_REQUESTS,
     REMOTE_SECONDS,
     REPLICATED,

@@ -61,6 +61,7 @@ class Metrics:
         self._commit_records = _histogram(catalogue.COMMIT_RECORDS, self.registry)
         self._fsync_seconds = _histogram(catalogue.FSYNC_SECONDS, self.registry)
         self._reads = _Counters(catalogue.READS, self.registry)
+        self.body_damaged = _counter(catalogue.BODIES_DAMAGED, self.registry).inc
         self._remote_requests = _Counters(catalogue.REMOTE_REQUESTS, self.registry)
         self._remote_seconds = _Histograms(catalogue.REMOTE_SECONDS, self.registry)
         self._replicated = _counter(catalogue.REPLICATED, self.registry)

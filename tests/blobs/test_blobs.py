@@ -76,7 +76,7 @@ def written(files, data=b"data"):
 def test_invariant_1_bytes_then_name_are_synced(files, disk):
     """The file's data first, then the directory that names it; only then may a record name the blob."""
     blob = written(files)
-    assert disk.calls == ["create", "write", "sync", "sync directory"]
+    assert disk.calls == ["create", "write", "write", "sync", "sync directory"]
     assert files.read(blob, 1, 2) == b"at"
     assert files.ids() == [blob]
 
