@@ -127,6 +127,10 @@ class Replier:
                     raise ConnectionResetError("a blob is shorter than its object")
             await response.write_eof()
             return response
+        except RuntimeError as error:  # how the loop's sendfile says that the connection closed just before it
+            if request.transport is not None and not request.transport.is_closing():
+                raise
+            raise ConnectionResetError("the client has gone") from error
         except (OSError, S3Error) as error:  # the answer has begun: its end must be seen to be missing
             if request.transport is not None:
                 request.transport.abort()
