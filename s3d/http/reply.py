@@ -109,7 +109,7 @@ class Replier:
             writer = await response.prepare(request)
             assert writer is not None
             writer.send_headers()
-            loop, transport = asyncio.get_running_loop(), request.transport
+            transport = request.transport
             for number, extent in enumerate(content.extents):
                 if transport is None or transport.is_closing():
                     raise ConnectionResetError("the client has gone")
@@ -121,16 +121,9 @@ class Replier:
                         file.close()
                     file = await self._pool.run(self._open, extent)
                 assert file is not None, "the first extent's file is open already"
-                sent = await loop.sendfile(transport, file, extent.offset, extent.length)
-                if sent != extent.length:
-                    transport.abort()  # the client must see a broken answer, not a short object
-                    raise ConnectionResetError("a blob is shorter than its object")
+                await _send_file(transport, file, extent)
             await response.write_eof()
             return response
-        except RuntimeError as error:  # how the loop's sendfile says that the connection closed just before it
-            if request.transport is not None and not request.transport.is_closing():
-                raise
-            raise ConnectionResetError("the client has gone") from error
         except (OSError, S3Error) as error:  # the answer has begun: its end must be seen to be missing
             if request.transport is not None:
                 request.transport.abort()
@@ -173,6 +166,19 @@ class Replier:
             raise ConnectionResetError("the remote broke off") from failure
         finally:
             await content.stream.close()
+
+
+async def _send_file(transport: asyncio.Transport, file: BinaryIO, extent: BlobBytes) -> None:
+    """Raises ConnectionResetError: the client must see a broken answer, not a short object."""
+    try:
+        sent = await asyncio.get_running_loop().sendfile(transport, file, extent.offset, extent.length)
+    except RuntimeError as error:  # how the loop says that the connection was closed just before
+        if not transport.is_closing():
+            raise
+        raise ConnectionResetError("the client has gone") from error
+    if sent != extent.length:
+        transport.abort()
+        raise ConnectionResetError("a blob is shorter than its object")
 
 
 def _without_content(request: BaseRequest, status: int, head: Head, body: bytes) -> WholeAnswer:
