@@ -2,7 +2,8 @@
 catalogue, durably; then the file that it names no more.
 
 A cut between the two leaves a file that nobody needs, and the start removes it. The other order would leave a
-catalogue that names a file which is gone.
+catalogue that names a file which is gone. The mark does not cover the catalogue, so nothing is unlinked before its
+change has left the log as well: a flipped bit there would take the change back, but not the unlinking.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ import msgspec
 
 from journal.catalogue import Catalogue, FileRow, delete_row, write_base, write_row
 from journal.disk import Disk, is_full
-from journal.errors import DiskFull, JournalDamaged, JournalError
+from journal.errors import CommitAmbiguous, DiskFull, JournalDamaged, JournalError
 from journal.files import BASE_PREFIX, SEALED, BaseInfo, sealed_name
 from journal.opening import Opened
 from journal.readers import Readers
@@ -29,7 +30,11 @@ Change = Callable[[Callable[[apsw.Connection], None], Catalogue], None]
 
 
 class Archive:
-    """The closed files of an open journal. `change` makes a change of the catalogue durable, then visible."""
+    """The closed files of an open journal.
+
+    `change` makes a change of the catalogue durable, then visible; `empty_log` moves it from the log into the database,
+    or is False when that has to wait.
+    """
 
     def __init__(
         self,
@@ -40,6 +45,7 @@ class Archive:
         reading: Reading,
         opened: Callable[[], Opened],
         change: Change,
+        empty_log: Callable[[], bool],
         rest: Callable[[], None],
     ) -> None:
         self._disk = disk
@@ -48,10 +54,12 @@ class Archive:
         self._readers = readers
         self._reading = reading
         self._opened = opened
-        self._change = change
+        self._write = change
+        self._empty_log = empty_log
         self._rest = rest
         self._copied: dict[int, int] = {}  # the sealed copies that wait for their switch: number to size in bytes
-        self._discarded: list[str] = []  # databases to be unlinked when their last reader has gone
+        self._in_log = False  # whether the last change may be in the log only
+        self._discarded: list[str] = []  # files to be unlinked when their last reader has gone
 
     def base_path(self) -> str:
         """See `Backend.base_path`."""
@@ -129,8 +137,7 @@ class Archive:
         if older is not None and base.position < older.position:
             raise JournalError(f"the base at {base.position} is older than the one at {older.position}")
         self._change(lambda connection: write_base(connection, base), state.catalogue.with_base(base))
-        if older is not None and older.name != base.name:
-            self._unlink(older.name)
+        self._discard(older.name if older is not None and older.name != base.name else None)
 
     def drop(self, number: int) -> None:
         """See `Backend.drop`."""
@@ -149,13 +156,27 @@ class Archive:
             raise JournalError(f"file {number} is active, or not there", hint="only files before the active one")
         return row
 
-    def _discard(self, name: str) -> None:
-        self._readers.retire(name)
-        self._discarded.append(name)
+    def _change(self, change: Callable[[apsw.Connection], None], catalogue: Catalogue) -> None:
+        self._write(change, catalogue)
+        self._in_log = True
+
+    def _discard(self, name: str | None) -> None:
+        if name is not None:
+            self._readers.retire(name)
+            self._discarded.append(name)
         self.unlink_discarded()
 
     def unlink_discarded(self) -> None:
-        """Remove files that were replaced or dropped, as soon as nobody reads from them any more."""
+        """Remove files that were replaced or dropped, as soon as that is safe and nobody reads from them any more.
+
+        Raises CommitAmbiguous.
+        """
+        try:
+            self._in_log = self._in_log and not self._empty_log()
+        except (OSError, apsw.Error) as error:
+            raise CommitAmbiguous(f"checkpoint failed: {error}", hint="check the disk") from error
+        if self._in_log or not self._discarded:
+            return
         waiting, self._discarded = self._discarded, []
         for name in waiting:
             if self._readers.in_use(name):

@@ -33,7 +33,7 @@ FILE_BYTES_MAX = 64 * 1024 * 1024
 CHECKPOINT_WAL_BYTES = 4 * 1024 * 1024  # a checkpoint of so much holds the writer about 10 ms
 CHECKPOINT_IDLE_BYTES = 256 * 1024
 MARK_SYNC_SECONDS = 0.05  # with the writer's longest wait of 50 ms, the 100 ms that docs/semantics.md states
-ROTATION_RETRY_SECONDS = 0.5
+RETRY_SECONDS = 0.5
 REST_SECONDS = 0.002
 _APPEND = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ADVANCE = """
@@ -99,7 +99,7 @@ class SqliteBackend:
         self._appended = False  # since the active file's size was looked at
         self._size_bytes = 0
         self._last_written_at_ms = 0
-        self._rotate_not_before = 0.0
+        self._not_before = 0.0
 
     # opening and closing
 
@@ -140,6 +140,7 @@ class SqliteBackend:
             self._reading,
             lambda: self._state,
             self._change,
+            self._empty_log,
             self._rest,
         )
 
@@ -164,7 +165,6 @@ class SqliteBackend:
         try:
             if opened is not None:
                 self._readers.close()
-                self._archive.unlink_discarded()
                 try:
                     opened.mark.sync()
                 except OSError:
@@ -267,16 +267,13 @@ class SqliteBackend:
         Raises OSError or apsw.Error when it is not certain what is on the disk.
         """
         state = self._state
-        if state.head.sequence == state.catalogue.origin.sequence or self._monotonic() < self._rotate_not_before:
+        if state.head.sequence == state.catalogue.origin.sequence or self._must_wait():
             return
-        path = f"{self._directory}/{state.catalogue.name}"
         row = closing_row(state.catalogue, state.head, self._size_bytes, self._last_written_at_ms)
         catalogue = state.catalogue.rotated(row)
         try:
-            if not empty_log(state.connection, self._disk, path, BUSY_TIMEOUT_MS):
-                self._rotate_not_before = self._monotonic() + ROTATION_RETRY_SECONDS
+            if not self._empty_log():
                 return
-            self._wal_bytes = 0
             connection = make_file(
                 self._disk,
                 self._directory,
@@ -290,9 +287,25 @@ class SqliteBackend:
         except (OSError, apsw.FullError) as error:
             if isinstance(error, OSError) and not is_full(error):
                 raise
-            self._rotate_not_before = self._monotonic() + ROTATION_RETRY_SECONDS
+            self._not_before = self._monotonic() + RETRY_SECONDS
             return
         self._switch(connection, catalogue)
+
+    def _empty_log(self) -> bool:
+        """Move the whole log into the database; False when it is not the moment, and then not before a while."""
+        if self._must_wait():
+            return False
+        state = self._state
+        path = f"{self._directory}/{state.catalogue.name}"
+        if not empty_log(state.connection, self._disk, path, BUSY_TIMEOUT_MS):
+            self._not_before = self._monotonic() + RETRY_SECONDS
+            return False
+        self._wal_bytes = 0
+        return True
+
+    def _must_wait(self) -> bool:
+        """Whether the last try failed only just now: readers or a full disk need their time."""
+        return self._not_before > 0 and self._monotonic() < self._not_before
 
     def _switch(self, connection: apsw.Connection, catalogue: Catalogue) -> None:
         """The new file is durable: say so in the mark, durably, and only then write to it."""

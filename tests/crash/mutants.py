@@ -18,7 +18,7 @@ import journal.sqlite
 import journal.survey
 from journal import CommitAmbiguous, Head, Record, SqliteBackend
 from journal.archive import Archive, sealed_row
-from journal.catalogue import delete_row, write_row
+from journal.catalogue import Catalogue, delete_row, write_row
 from journal.database import SCHEMA_VERSION, catalogue_of, checkpoint_all, connect_writer, read_head, read_identity
 from journal.disk import Disk
 from journal.files import CLOSED, sealed_name
@@ -243,6 +243,11 @@ def seal_without_the_old_file(self: Archive, number: int) -> None:
         self._change(lambda connection: write_row(connection, sealed), self._opened().catalogue.replacing(sealed))
 
 
+def leave_in_log(self: Archive, change: Callable[[apsw.Connection], None], catalogue: Catalogue) -> None:
+    """Unlink what a change in the log has replaced: a flipped bit takes the change back, and the file is gone."""
+    self._write(change, catalogue)
+
+
 def connect_with_log(path: str, vfs: str | None = None) -> apsw.Connection:
     """Read a closed file together with the log beside it."""
     return connect_writer(path, vfs, exclusive=True)
@@ -314,5 +319,6 @@ MUTANTS = (
     ),
     Mutant("base_not_synced", CUT, Setting(sync_base=False, upkeep=4)),
     Mutant("base_recorded_before_it_is_written", CUT, Setting(base_before_row=False, upkeep=4)),
+    Mutant("catalogue_left_in_the_log", FLIP, EAGER, patches=((Archive, "_change", leave_in_log),)),
     Mutant("mark_never_compared", FLIP, patches=(_patch("compare", lambda *_: None),)),
 )

@@ -58,15 +58,18 @@ class Sweep:
     def run(self, cases_max: int) -> Iterator[int]:
         """Run at least `cases_max` cases; yields how many there have been. Raises Violation."""
         for round_number in range(1_000_000_000):
-            draw = random.Random(f"{self._seed}-{round_number}")
-            for kind in self._kinds:
-                for case in getattr(self, KINDS[kind])(kind, draw):
-                    self._run(case, depth=1)
-                    yield self.counts["cases"]
-                    if self.counts["cases"] >= cases_max:
-                        return
+            for case in _in_turn([self._scenario(kind, round_number) for kind in self._kinds]):
+                self._run(case, depth=1)
+                yield self.counts["cases"]
+                if self.counts["cases"] >= cases_max:
+                    return
 
     # scenarios
+
+    def _scenario(self, kind: str, round_number: int) -> Iterator[Case]:
+        draw = random.Random(f"{self._seed}-{round_number}-{kind}")
+        cases: Iterator[Case] = getattr(self, KINDS[kind])(kind, draw)
+        return cases
 
     def _cuts(self, kind: str, draw: random.Random) -> Iterator[Case]:
         """Cut the power at every index of two lives, the first of which makes the journal."""
@@ -201,6 +204,18 @@ class Sweep:
 
     def _end_of(self, life: Life) -> Ledger:
         return life.ledger_at(len(life.volume.log))
+
+
+def _in_turn(scenarios: Sequence[Iterator[Case]]) -> Iterator[Case]:
+    """One case of each, again and again: a short run sees every kind, although cuts at every index are many more."""
+    rest = list(scenarios)
+    while rest:
+        for scenario in tuple(rest):
+            case = next(scenario, None)
+            if case is None:
+                rest.remove(scenario)
+            else:
+                yield case
 
 
 def _covered_by_the_mark(ledger: Ledger) -> Ledger:
