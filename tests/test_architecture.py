@@ -6,6 +6,7 @@ here, with its reason, in the same commit.
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -259,6 +260,17 @@ def test_tests_mirror_the_packages():
     for room in sorted(rooms):
         found = list((HOUSE / "tests" / room).glob("test_*.py"))
         assert found, f"tests/{room}/ has no tests: where would somebody who breaks {room} notice?"
+
+
+def test_names_in_the_tests_are_unique():
+    """Folders that are no packages share one space of names: of two modules of one name, one would hide the other."""
+    tests = HOUSE / "tests"
+    seen = Counter(
+        path.name
+        for path in tests.rglob("*.py")
+        if path.name != "conftest.py" and not (path.parent / "__init__.py").exists()
+    )
+    assert not [name for name, count in seen.items() if count > 1]
 
 
 def test_every_floor_is_inhabited():

@@ -13,7 +13,7 @@ import botocore.crt.auth
 import pytest
 from botocore.exceptions import ClientError
 from live import ACCESS_KEY, nothing_left
-from test_objects import code_of, pattern
+from samples import code_of, pattern
 
 ALGORITHMS = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 

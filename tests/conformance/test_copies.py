@@ -2,7 +2,7 @@
 
 import pytest
 from botocore.exceptions import ClientError
-from test_objects import code_of, pattern
+from samples import code_of, pattern
 
 INLINE, BLOB = 10, 200_000
 

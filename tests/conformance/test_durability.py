@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 from live import LiveDaemon, dump_view, wait_until
-from test_objects import pattern
+from samples import pattern
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from conftest import new_bucket_name
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from test_objects import code_of
+from samples import code_of
 
 ALPHABET = "ab/-\u00e9\ud7ff\ue000\U0001f600\U0010ffff%+ &<'\"\\.\u0301"
 KEYS = st.text(st.sampled_from(ALPHABET), min_size=1, max_size=8)
