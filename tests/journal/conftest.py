@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from rotating_journals import grow, rotating
 
 from journal import Decision, Entry, Journal, Record, SqliteBackend
 
@@ -114,3 +115,12 @@ async def open_journal(directory: str, keys: Keys) -> AsyncIterator[OpenJournal]
 def commands() -> Any:
     """The commands, as a namespace."""
     return type("Commands", (), {"put": staticmethod(put), "put_if_absent": staticmethod(put_if_absent)})
+
+
+@pytest.fixture
+def rotated(directory: str) -> str:
+    """Thirty records in five files, stopped."""
+    backend = rotating(directory)
+    grow(backend, backend.open(), 30)
+    backend.close()
+    return directory
