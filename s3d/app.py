@@ -76,14 +76,17 @@ REQUESTS_FINISH_SECONDS = 10.0
 _log = structlog.get_logger("s3d")
 
 
-async def serve(settings: Settings) -> int:
-    """Run the daemon until a signal; the exit code. Raises S3dError or JournalError when it cannot start."""
+async def serve(settings: Settings, metrics: Metrics | None = None) -> int:
+    """Run the daemon until a signal; the exit code. Raises S3dError or JournalError when it cannot start.
+
+    `metrics` are those whose `loop_lag` this loop measures.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    daemon = Daemon(settings)
+    daemon = Daemon(settings, metrics)
     await daemon.start(stop.set)
     await stop.wait()
     for number in (signal.SIGTERM, signal.SIGINT):  # whoever asks twice does not want to wait for the remote
@@ -94,10 +97,10 @@ async def serve(settings: Settings) -> int:
 class Daemon:
     """One running daemon. `start` builds it, `stop` takes it down and says how it ended."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self._settings = settings
         self._clock = SystemClock()
-        self._metrics = Metrics()
+        self._metrics = metrics or Metrics()
         self._disk = RealDisk()
         self._failed = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -135,7 +138,7 @@ class Daemon:
             listen=self._listen_url(),
             admin=f"http://127.0.0.1:{self.admin_port}",
             remote=self._settings.remote.endpoint or "none: everything stays pending",
-            pending=(await self._standing.summary()).count,
+            pending=left.count if (left := await self._standing.summary()) is not None else "not known yet",
         )
 
     async def stop(self) -> int:
@@ -209,6 +212,7 @@ class Daemon:
             StateMachine(self._view, has_remote=settings.remote.configured, origin=backend),
             now_ms=lambda: milliseconds(self._clock.now()),
             failed=self._journal_failed,
+            waited=self._metrics.writer_lag.observe,
         )
         files = BlobFiles(self._disk, f"{directory}/blobs", has_room=backend.has_room)
         files.prepare()
@@ -308,6 +312,7 @@ class Daemon:
             journal=self._journal,
             connect=view.reader,
             link=replication.link if replication is not None else None,
+            sender=replication.sender if replication is not None else None,
             resumed=replication.resumed if replication is not None else lambda _: None,
             metrics=self._metrics,
             clock=self._clock,
@@ -363,9 +368,12 @@ class Daemon:
     def _listen_url(self) -> str:
         return f"http://{self._settings.address.host}:{self.port}"
 
-    def _say_goodbye(self, left: PendingSummary) -> int:
+    def _say_goodbye(self, left: PendingSummary | None) -> int:
         if self._failed:
             return EXIT_FAILED
+        if left is None:
+            _log.warning("stopped while the view was being rebuilt; what is pending is safe on this disk")
+            return EXIT_PENDING
         if not left.count:
             _log.info("stopped; nothing is pending")
             return EXIT_DONE

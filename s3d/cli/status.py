@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from s3d.cli.asking import AdminClient
+from s3d.cli.exits import FAILED, NO_REMOTE, OK, PARKED, PENDING
 from s3d.cli.options import admin, as_json
 from s3d.cli.showing import age_text, count_text, show_facts, show_json, size_text
 
@@ -15,18 +16,47 @@ if TYPE_CHECKING:
 _LINK_COLOURS = {"up": "green", "down": "red"}
 
 
-@click.command(short_help="Show where the daemon stands.")
+@click.command(
+    short_help="Show where the daemon stands.",
+    epilog="Exit codes with --safe-to-power-off: 0 the remote has everything that was acknowledged before this was "
+    "asked, 3 something is pending (safe on this disk, and nowhere else), 4 the same, and parked records wait for "
+    "a person, 6 the same, and no remote is configured, 1 it cannot be said now, 2 mistyped.",
+)
+@click.option(
+    "--safe-to-power-off", "barrier", is_flag=True, help="Only say whether this disk is still needed; see Exit codes."
+)
 @admin
 @as_json
-def status(client: AdminClient, as_json: bool) -> None:  # noqa: FBT001 - click's way of passing a flag
+def status(client: AdminClient, barrier: bool, as_json: bool) -> int:  # noqa: FBT001 - click's way of passing a flag
     """Show what the daemon listens on, how far its journal is, and what the remote does not have yet."""
     from s3d.telemetry.report import Status
 
     found = client.get("/status", Status)
     if as_json:
         show_json(found)
-        return
-    show_facts(_facts(found))
+    elif not barrier:
+        show_facts(_facts(found))
+    if not barrier:
+        return OK
+    code, answer = _safe_to_power_off(found)
+    click.echo(answer, err=as_json)
+    return code
+
+
+def _safe_to_power_off(found: "Status") -> tuple[int, str]:
+    """Exit code and a line for a person. Only what was read from a current view counts as safe."""
+    pending = found.pending
+    if not found.ready:
+        return FAILED, f"It cannot be said: {found.reason}."
+    if pending.count == 0:
+        return OK, f"Safe: the remote has everything up to record {found.head}."
+    left = f"{count_text(pending.count, 'record')} ({size_text(pending.bytes)})"
+    if found.remote is None:
+        return NO_REMOTE, f"Not safe: {left} are on this disk only, and no remote is configured."
+    if pending.parked:
+        parked = count_text(pending.parked, "record")
+        return PARKED, f"Not safe: {left} are on this disk only; {parked} of them parked, see `s3d parked list`."
+    return PENDING, f"Not safe: {left} are on this disk only; the link is {found.remote.state}. `s3d wait --all` waits."
 
 
 def _facts(found: "Status") -> list[tuple[str, str, str]]:
@@ -40,6 +70,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         ("journal", f"at {found.head}, instance {found.instance}", ""),
         *_files(found),
         _remote(found),
+        *_sender(found),
         _pending(found),
         ("cache", cache, ""),
     ]
@@ -69,6 +100,15 @@ def _remote(found: "Status") -> tuple[str, str, str]:
     error = f": {found.remote.error}" if found.remote.error else ""
     link = f"{found.remote.endpoint}, link {found.remote.state}{since}{error}"
     return "remote", link, _LINK_COLOURS.get(found.remote.state, "")
+
+
+def _sender(found: "Status") -> list[tuple[str, str, str]]:
+    sender = found.remote.sender if found.remote is not None else None
+    if sender is None:
+        return []
+    process = f"process {sender.pid}" if sender.pid else "being started"
+    restarts = f", restarted {count_text(sender.restarts, 'time')}" if sender.restarts else ""
+    return [("sender", process + restarts, "yellow" if sender.restarts else "")]
 
 
 def _pending(found: "Status") -> tuple[str, str, str]:

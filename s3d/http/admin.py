@@ -35,6 +35,7 @@ from s3d.telemetry.report import (
     format_sequence,
     sequence_in,
 )
+from s3d.view.damage import ViewDamaged
 from s3d.view.rows import PendingRow, PendingTotals
 
 PAGE_RECORDS_MAX = 10_000
@@ -73,8 +74,8 @@ class AdminSource(Protocol):
     async def pending_record(self, sequence: int) -> PendingRow | None:
         """One unconfirmed record; None: confirmed, or not a mutation."""
 
-    async def remaining(self, prefix: str, through: int) -> PendingTotals:
-        """Totals of the unconfirmed records up to and with a sequence whose `bucket/key` begins with `prefix`."""
+    async def remaining(self, prefix: str, through: int, since: int) -> PendingTotals:
+        """Totals of the unconfirmed records from `since` through a sequence whose `bucket/key` begins with `prefix`."""
 
     async def parked(self, after: int, limit: int) -> Sequence[PendingRow]:
         """Records that wait for a person, after a sequence, in order."""
@@ -204,19 +205,19 @@ class _Admin:
     async def _standing(self, target: _Target) -> WaitReport:
         """How the wait stands now. A parked record ends it: nothing will happen there until a person acts."""
         through = format_sequence(self._source.epoch, target.through)
+        totals = await self._source.remaining(target.prefix, target.through, target.sequence or 0)
+        if totals.position < target.through:
+            return WaitReport("pending", totals.count, totals.size, through)  # the view is being rebuilt: not known
+        if totals.count == 0:
+            return WaitReport("confirmed", 0, 0, through)
         if target.sequence is not None:
             row = await self._source.pending_record(target.sequence)
-            count, size_bytes = (1, row.size) if row else (0, 0)
             blocking = await self._blocking(row) if row else []
         else:
-            totals = await self._source.remaining(target.prefix, target.through)
-            count, size_bytes = totals.count, totals.size
             blocking = await self._parked_under(target) if totals.parked else []
-        if count == 0:
-            return WaitReport("confirmed", 0, 0, through)
         state = "no-remote" if not self._source.replicates else "parked" if blocking else "pending"
         named = tuple(self._record(row) for row in blocking[:PARKED_NAMED_MAX])
-        return WaitReport(state, count, size_bytes, through, named)
+        return WaitReport(state, totals.count, totals.size, through, named)
 
     async def _blocking(self, row: PendingRow) -> list[PendingRow]:
         """The parked records that `row` cannot get past: earlier ones of its key or of its bucket as a whole."""
@@ -281,7 +282,7 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
     except web.HTTPException as error:
         hint = "see /status, /pending, /parked, /wait, /healthz, /readyz and /metrics" if error.status == 404 else ""
         return _problem(error.status, error.reason, hint)
-    except JournalError as error:
+    except (JournalError, ViewDamaged) as error:
         return _problem(503, error.message, error.hint)
     except S3dError as error:
         return _problem(400, error.message, error.hint)

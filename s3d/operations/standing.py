@@ -14,10 +14,12 @@ from s3d.clock import Clock
 from s3d.commands.outcomes import ResumeRecords
 from s3d.config.settings import Settings
 from s3d.telemetry.metrics import Metrics, Moment
-from s3d.telemetry.report import FileReport, LinkReport, PendingSummary, Status, format_sequence, iso_time
+from s3d.telemetry.report import FileReport, LinkReport, PendingSummary, SenderReport, Status, format_sequence, iso_time
+from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Connection, Questions
 from s3d.view.rows import PendingRow, PendingTotals
 
+REBUILDING = "the view is being rebuilt"
 T = TypeVar("T")
 
 
@@ -32,6 +34,15 @@ class LinkState(Protocol):
     def error(self) -> str: ...
 
 
+class SenderState(Protocol):
+    """What there is to say of the sender; `pid` is None when it is not a process of its own."""
+
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def restarts(self) -> int: ...
+
+
 class Standing:
     """Implements `http.admin.AdminSource`."""
 
@@ -42,6 +53,7 @@ class Standing:
         journal: Journal,
         connect: Callable[[], Connection],
         link: LinkState | None,
+        sender: SenderState | None,
         resumed: Callable[[Sequence[int]], None],
         metrics: Metrics,
         clock: Clock,
@@ -51,6 +63,7 @@ class Standing:
         self._settings = settings
         self._journal = journal
         self._link = link
+        self._sender = sender
         self._resumed = resumed
         self._metrics = metrics
         self._clock = clock
@@ -80,12 +93,13 @@ class Standing:
     def unready(self) -> str:
         if self.stopping:
             return "the daemon is stopping"
-        return "" if self._journal.state_is_current else "the view is being rebuilt"
+        return "" if self._journal.state_is_current else REBUILDING
 
     async def status(self) -> Status:
+        head = self.head
         totals = await self._ask(lambda questions: questions.pending_totals())
         cache_bytes = await self._ask(lambda questions: questions.cached_bytes())
-        reason = self.sick() or self.unready()
+        reason = self.sick() or self.unready() or (REBUILDING if totals.position < head else "")
         return Status(
             version=__version__,
             instance=self._journal.identity.instance,
@@ -94,7 +108,7 @@ class Standing:
             data_dir=self._settings.data_dir,
             listen=self._listen,
             authenticated=self._settings.auth.configured,
-            head=format_sequence(self.epoch, self.head),
+            head=format_sequence(self.epoch, head),
             remote=self._link_report(),
             pending=self._summary(totals),
             cache_bytes=cache_bytes,
@@ -115,8 +129,8 @@ class Standing:
     async def pending_record(self, sequence: int) -> PendingRow | None:
         return await self._ask(lambda questions: questions.pending(sequence))
 
-    async def remaining(self, prefix: str, through: int) -> PendingTotals:
-        return await self._ask(lambda questions: questions.pending_totals(prefix, through))
+    async def remaining(self, prefix: str, through: int, since: int) -> PendingTotals:
+        return await self._ask(lambda questions: questions.pending_totals(prefix, through, since))
 
     async def parked(self, after: int, limit: int) -> Sequence[PendingRow]:
         return await self._ask(lambda questions: questions.parked(limit, after))
@@ -150,9 +164,14 @@ class Standing:
             )
         )
 
-    async def summary(self) -> PendingSummary:
-        """What is pending now."""
-        return self._summary(await self._ask(lambda questions: questions.pending_totals()))
+    async def summary(self) -> PendingSummary | None:
+        """What is pending now; None: the view is being rebuilt, and nobody knows."""
+        head = self.head
+        try:
+            totals = await self._ask(lambda questions: questions.pending_totals())
+        except ViewDamaged:
+            return None
+        return self._summary(totals) if totals.position >= head else None
 
     def close(self) -> None:
         """End the thread."""
@@ -170,7 +189,13 @@ class Standing:
         if self._link is None:
             return None
         since = iso_time(self._link.since) if self._link.since else ""
-        return LinkReport(self._settings.remote.endpoint or "", self._link.state, since, self._link.error)
+        endpoint = self._settings.remote.endpoint or ""
+        return LinkReport(endpoint, self._link.state, since, self._link.error, self._sender_report())
+
+    def _sender_report(self) -> SenderReport | None:
+        if self._sender is None or self._sender.pid is None:
+            return None
+        return SenderReport(self._sender.pid, self._sender.restarts)
 
     def _summary(self, totals: PendingTotals) -> PendingSummary:
         oldest = max(0.0, self._clock.now() - totals.oldest_ms / 1000) if totals.oldest_ms else 0.0

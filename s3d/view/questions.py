@@ -38,6 +38,7 @@ _UPLOAD = (
 _PART = "SELECT number, sequence, size, etag, modified_ms, checksums, extents, remote_etag FROM part"
 _PENDING = "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message FROM pending"
 
+SEQUENCE_MAX = 2**63 - 1
 
 Connection = apsw.Connection
 """What questions are asked on: who only hands one on needs no other name of the library's."""
@@ -180,16 +181,16 @@ class Questions:
         row = self._ask.one(f"{_PENDING} WHERE sequence = ?", (sequence,))
         return PendingRow(*row) if row else None
 
-    def pending_totals(self, prefix: str = "", through: int | None = None) -> PendingTotals:
-        """Count, bytes, parked and the oldest of all pending records, or of those under a prefix and up to a sequence.
+    def pending_totals(self, prefix: str = "", through: int | None = None, since: int = 0) -> PendingTotals:
+        """Count, bytes, parked and the oldest of all pending records, or of those under a prefix and in a range.
 
-        Reads the whole table.
+        Reads that range of the table, in one statement: a view that is being rebuilt says so by its position.
         """
         row = self._ask.one(
-            "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(parked), 0), coalesce(min(at_ms), 0) FROM pending"
-            " WHERE (?1 IS NULL OR sequence <= ?1)"
+            "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(parked), 0), coalesce(min(at_ms), 0),"
+            " coalesce((SELECT position FROM progress), 0) FROM pending WHERE sequence BETWEEN ?3 AND ?1"
             " AND (?2 = '' OR substr(bucket || '/' || key, 1, length(?2)) = ?2)",
-            (through, prefix),
+            (SEQUENCE_MAX if through is None else through, prefix, since),
         )
         assert row is not None, "an aggregate always has a row"
         return PendingTotals(*row)

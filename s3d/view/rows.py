@@ -165,12 +165,16 @@ class PendingRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class PendingTotals(msgspec.Struct, frozen=True, gc=False):
-    """All of them together; `oldest_ms` is 0 when there are none."""
+    """All of them together; `oldest_ms` is 0 when there are none.
+
+    `position` is how far the view was when it was asked: later records are not counted, whatever has become of them.
+    """
 
     count: int
     size: int
     parked: int
     oldest_ms: int
+    position: int
 
 
 _result = msgspec.json.Decoder(UploadResult)

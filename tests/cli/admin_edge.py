@@ -91,9 +91,9 @@ class Edge:
     async def pending_record(self, sequence: int) -> PendingRow | None:
         return self._questions.pending(sequence)
 
-    async def remaining(self, prefix: str, through: int) -> PendingTotals:
+    async def remaining(self, prefix: str, through: int, since: int) -> PendingTotals:
         self.asked += 1
-        return self._questions.pending_totals(prefix, through)
+        return self._questions.pending_totals(prefix, through, since)
 
     async def parked(self, after: int, limit: int) -> Sequence[PendingRow]:
         return self._questions.parked(limit, after)

@@ -92,8 +92,8 @@ async def test_wait_for_everything_ignores_what_comes_later(daemon):
     first = await daemon.write("b/k")
     look = daemon.remaining
 
-    async def remaining(prefix, through):
-        found = await look(prefix, through)
+    async def remaining(prefix, through, since):
+        found = await look(prefix, through, since)
         if daemon.asked == 1:  # between the command's first question and its second
             await daemon.write("b/later")
             await daemon.confirm(first)
