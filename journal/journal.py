@@ -68,11 +68,13 @@ class Journal:
         now_ms: Callable[[], int] = wall_clock_ms,
         failed: Callable[[CommitAmbiguous], None] | None = None,
         observe: Callable[[int, int], None] | None = None,
+        waited: Callable[[float], None] | None = None,
     ) -> "Journal":
         """Recover the journal, bring `state` up to its head, and start the writer thread.
 
         `failed` is called on the loop when a COMMIT was ambiguous: the process must end then. `observe` is called on
-        the writer's thread after each batch with the number of commands and the new head.
+        the writer's thread after each batch with the number of commands and the new head, `waited` with the seconds
+        from the hand-over of its oldest command until its answers went back.
         Raises what `Backend.open` raises.
         """
         committer = Committer(backend, state, now_ms)
@@ -89,6 +91,7 @@ class Journal:
             deliver=journal._deliver,
             failed=lambda error: journal._post(journal._fail, error, failed),
             observe=observe,
+            waited=waited,
         )
         journal._writer.start()
         return journal

@@ -3,6 +3,7 @@
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ class WriterThread(threading.Thread):
         deliver: Deliver,
         failed: Callable[[CommitAmbiguous], None],
         observe: Callable[[int, int], None] | None = None,
+        waited: Callable[[float], None] | None = None,
     ) -> None:
         super().__init__(name="journal-writer", daemon=True)
         self._committer = committer
@@ -49,18 +51,20 @@ class WriterThread(threading.Thread):
         self._deliver = deliver
         self._failed = failed
         self._observe = observe
-        self._queue: queue.SimpleQueue[Sequence[Submission] | Errand | None] = queue.SimpleQueue()
+        self._waited = waited
+        self._oldest = 0.0  # when the first commands of this batch were handed over
+        self._queue: queue.SimpleQueue[tuple[float, Sequence[Submission] | Errand | None]] = queue.SimpleQueue()
         self._errands: list[Errand] = []
         self._stopping = False
         self._told = False
 
     def put(self, submissions: Sequence[Submission] | Errand) -> None:
         """Hand over commands or an errand, from any thread."""
-        self._queue.put(submissions)
+        self._queue.put((time.perf_counter(), submissions))
 
     def stop(self) -> None:
         """Finish what is queued, then end; wait with `join`."""
-        self._queue.put(None)
+        self._queue.put((time.perf_counter(), None))
 
     def run(self) -> None:
         wait_seconds = WAIT_SECONDS
@@ -79,7 +83,7 @@ class WriterThread(threading.Thread):
     def _next_batch(self, wait_seconds: float) -> list[Submission]:
         """Wait for commands, then take all that have gathered, up to about a batch."""
         try:
-            taken = self._queue.get(timeout=wait_seconds)
+            self._oldest, taken = self._queue.get(timeout=wait_seconds)
         except queue.Empty:
             return []
         batch: list[Submission] = []
@@ -94,7 +98,7 @@ class WriterThread(threading.Thread):
             if len(batch) >= BATCH_COMMANDS_MAX:
                 return batch
             try:
-                taken = self._queue.get_nowait()
+                _, taken = self._queue.get_nowait()
             except queue.Empty:
                 return batch
 
@@ -105,6 +109,8 @@ class WriterThread(threading.Thread):
             outcomes = [(submission.token, self._crashed(error)) for submission in submissions]
         try:
             self._deliver(outcomes, self._committer.head)
+            if self._waited is not None and submissions:
+                self._waited(time.perf_counter() - self._oldest)
             if self._observe is not None:
                 self._observe(len(submissions), self._committer.head.sequence)
         except BaseException as error:  # noqa: BLE001 - somebody may be waiting for ever now

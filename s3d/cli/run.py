@@ -44,8 +44,12 @@ def run(config: str | None, data_dir: str | None, listen: str | None, remote: st
         _warn_of_exposed_secrets(config)
 
     from s3d.app import serve
+    from s3d.telemetry.lag import measured_loop
+    from s3d.telemetry.metrics import Metrics
 
-    return asyncio.run(serve(settings))
+    metrics = Metrics()
+    with asyncio.Runner(loop_factory=lambda: measured_loop(metrics.loop_lag)) as runner:
+        return runner.run(serve(settings, metrics))
 
 
 def _warn_of_exposed_secrets(config: str) -> None:

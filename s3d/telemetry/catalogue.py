@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+LAGS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 RECORDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 
 
@@ -61,6 +62,24 @@ COMMIT_RECORDS = Metric(
     buckets=RECORDS,
     stable=False,
 )
+LOOP_LAG = Metric(
+    "s3d_loop_lag_seconds",
+    "histogram",
+    "seconds",
+    "One turn of the event loop: for so long no other request was looked at.",
+    buckets=LAGS,
+)
+LOOP_LAG_MAX = Metric("s3d_loop_lag_max_seconds", "gauge", "seconds", "The longest turn of the last minute or two.")
+WRITER_LAG = Metric(
+    "s3d_writer_lag_seconds",
+    "histogram",
+    "seconds",
+    "The oldest command of each batch: from its hand-over to the writer until its answer, COMMIT and all.",
+    buckets=LAGS,
+)
+WRITER_LAG_MAX = Metric(
+    "s3d_writer_lag_max_seconds", "gauge", "seconds", "The longest of them in the last minute or two."
+)
 FSYNC_SECONDS = Metric(
     "s3d_body_fsync_seconds", "histogram", "seconds", "One sync of a body that has a file of its own.", buckets=SECONDS
 )
@@ -114,6 +133,10 @@ METRICS = (
     BODY_BYTES,
     COMMIT_SECONDS,
     COMMIT_RECORDS,
+    LOOP_LAG,
+    LOOP_LAG_MAX,
+    WRITER_LAG,
+    WRITER_LAG_MAX,
     FSYNC_SECONDS,
     READS,
     BODIES_DAMAGED,

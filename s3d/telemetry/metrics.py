@@ -26,6 +26,7 @@ from prometheus_client.registry import Collector
 from s3d import __version__
 from s3d.telemetry import catalogue
 from s3d.telemetry.catalogue import Metric
+from s3d.telemetry.lag import Lag
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -59,6 +60,8 @@ class Metrics:
         self._bytes_in, self._bytes_out = self._body_bytes.child("in"), self._body_bytes.child("out")
         self._commit_seconds = _histogram(catalogue.COMMIT_SECONDS, self.registry)
         self._commit_records = _histogram(catalogue.COMMIT_RECORDS, self.registry)
+        self.loop_lag = _registered(Lag(catalogue.LOOP_LAG, catalogue.LOOP_LAG_MAX), self.registry)
+        self.writer_lag = _registered(Lag(catalogue.WRITER_LAG, catalogue.WRITER_LAG_MAX), self.registry)
         self._fsync_seconds = _histogram(catalogue.FSYNC_SECONDS, self.registry)
         self._reads = _Counters(catalogue.READS, self.registry)
         self.body_damaged = _counter(catalogue.BODIES_DAMAGED, self.registry).inc
@@ -190,6 +193,11 @@ class _Moments(Collector):
         ):
             if value is not None:
                 yield GaugeMetricFamily(metric.name, metric.meaning, value=float(value))
+
+
+def _registered(lag: Lag, registry: CollectorRegistry) -> Lag:
+    registry.register(lag)
+    return lag
 
 
 def _counter(metric: Metric, registry: CollectorRegistry) -> Counter:
