@@ -54,7 +54,10 @@ class Backend(Protocol):
         """
 
     def read(self, after: int, limit: int) -> list[Record]:
-        """Up to `limit` records with numbers above `after`, in order; dropped ones are skipped (see `origin`)."""
+        """Up to `limit` records with numbers above `after`, in order; dropped ones are skipped (see `origin`).
+
+        Raises JournalDamaged for a record that does not follow the one before it in the chain; so does `pick`.
+        """
 
     def pick(self, sequences: Sequence[int]) -> list[Record]:
         """The records with these sequence numbers, in order; missing ones are left out."""

@@ -2,6 +2,9 @@
 
 Whoever reads holds the catalogue of one moment. When a file of it is replaced meanwhile, the readers refuse the old
 name and the query is asked again with the catalogue of now; the records are the same ones.
+
+Every record that is given out follows the one before it in the chain: the start checks the active file only, and what
+the disk has changed in an older one must not be folded or replayed before somebody comes by to verify it.
 """
 
 import contextlib
@@ -16,8 +19,8 @@ from journal.database import check_pages
 from journal.errors import JournalDamaged, JournalError
 from journal.files import ACTIVE, SEALED, FileInfo
 from journal.readers import FileRetired, Readers, checked_body, rows
-from journal.record import Head, Record
-from journal.verify import ADVICE
+from journal.record import Head, Record, follows
+from journal.verify import ADVICE, not_following
 
 _COLUMNS = "sequence, written_at, stream, kind, payload, body_digest, body_size, hash"
 _READ = f"SELECT {_COLUMNS} FROM record WHERE sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608 - our own constant
@@ -42,13 +45,16 @@ class Reading:
         while len(found) < limit:
             catalogue = self._catalogue()
             after = max(after, catalogue.oldest.sequence)
+            previous = found[-1].hash if found else self.hash_at(after)
+            if previous is None and after < self._catalogue().oldest.sequence:
+                continue  # dropped meanwhile
             row = catalogue.holding(after + 1)
             try:
                 with self._connection(catalogue, row) as connection:
                     page = [Record(*one) for one in rows(connection, _READ, (after, limit - len(found)))]
             except FileRetired:
                 continue
-            found += page
+            found += _checked(after, previous, page)
             if row is None:
                 break
             after = page[-1].sequence if page else after
@@ -58,7 +64,15 @@ class Reading:
 
     def pick(self, sequences: Sequence[int]) -> list[Record]:
         """See `Backend.pick`."""
-        return [Record(*row) for sequence in sequences for row in self._ask(sequence, _PICK)]
+        found: list[Record] = []
+        for sequence in sequences:
+            before = found[-1] if found and found[-1].sequence == sequence - 1 else None
+            for row in self._ask(sequence, _PICK):
+                previous = before.hash if before is not None else self.hash_at(sequence - 1)
+                if previous is None and sequence <= self._catalogue().oldest.sequence:
+                    continue  # its file has been dropped meanwhile
+                found += _checked(sequence - 1, previous, [Record(*row)])
+        return found
 
     def body(self, sequence: int) -> bytes | None:
         """See `Backend.body`."""
@@ -111,6 +125,21 @@ class Reading:
             return
         with self._readers.borrow(catalogue.name if row is None else row.name) as connection:
             yield connection
+
+
+def _checked(after: int, previous: bytes | None, records: list[Record]) -> list[Record]:
+    """The records, each of which follows the one before it; the first one what has this hash at `after`.
+
+    Raises JournalDamaged for the first that is missing or does not follow.
+    """
+    for record in records:
+        if previous is None or record.sequence != after + 1:
+            missing = after if previous is None else after + 1
+            raise JournalDamaged(f"record {missing} is missing", sequence=missing, hint=ADVICE)
+        if not follows(previous, record):
+            raise not_following(record.sequence)
+        after, previous = record.sequence, record.hash
+    return records
 
 
 def file_infos(catalogue: Catalogue, head: Head, size_bytes: int, last_written_at_ms: int) -> list[FileInfo]:

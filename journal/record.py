@@ -111,6 +111,6 @@ def follows(previous: bytes, record: Record) -> bool:
             record.body_digest,
             record.body_size,
         )
-    except struct.error:  # a size that no record of ours can have
+    except (struct.error, TypeError, AttributeError):  # a size or a type that no record of ours can have
         return False
     return record.hash == expected

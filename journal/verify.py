@@ -22,17 +22,22 @@ def verify_chain(origin: Head, records: Iterable[Record], head: Head) -> int:
                 f"records {expected} to {record.sequence - 1} are missing", sequence=expected, hint=ADVICE
             )
         if not follows(previous, record):
-            raise JournalDamaged(
-                f"record {record.sequence} does not follow the one before it: it was changed, or that one was",
-                sequence=record.sequence,
-                hint=ADVICE,
-            )
+            raise not_following(record.sequence)
         previous, expected = record.hash, expected + 1
     if expected - 1 != head.sequence or previous != head.hash:
         raise JournalDamaged(
             f"the chain ends at record {expected - 1}, not {head.sequence}", sequence=expected, hint=ADVICE
         )
     return head.sequence - origin.sequence
+
+
+def not_following(sequence: int) -> JournalDamaged:
+    """What is said of a record that breaks the chain."""
+    return JournalDamaged(
+        f"record {sequence} does not follow the one before it: it was changed, or that one was",
+        sequence=sequence,
+        hint=ADVICE,
+    )
 
 
 def verify_backend(backend: Backend, head: Head) -> int:

@@ -61,6 +61,32 @@ async def test_damage_in_an_older_file_is_found_behind_and_named(
     assert caught.value.sequence == sequence
 
 
+@pytest.mark.parametrize(
+    ("statement", "sequence"),
+    [
+        ("UPDATE record SET payload = X'00' WHERE sequence = 9", 9),
+        ("UPDATE record SET written_at = 1 << 62, body_size = 1 << 62 WHERE sequence = 9", 9),
+        ("UPDATE record SET stream = 'another' WHERE sequence = 1", 1),
+        ("UPDATE record SET hash = X'00' WHERE sequence = 8", 8),
+        ("DELETE FROM record WHERE sequence = 10", 10),
+    ],
+)
+async def test_decision_18_what_changed_in_an_older_file_is_not_read_before_it_is_verified(
+    rotated: str, keys: Any, open_journal: Any, statement: str, sequence: int
+) -> None:
+    """Neither folded nor replayed: whoever reads across it, or picks it, is told which record it is."""
+    keys.position = 30
+    number = 1 if sequence == 1 else 2
+    edit(f"{rotated}/{file_name(number)}", statement)
+    journal: Journal = await open_journal(backend=rotating(rotated))
+    with pytest.raises(JournalDamaged) as caught:
+        journal.read(0, 30)
+    assert caught.value.sequence == sequence
+    with pytest.raises(JournalDamaged):
+        journal.pick([sequence, sequence + 1])
+    assert [record.sequence for record in journal.pick([3, 5, 6, 30])] == [3, 5, 6, 30], "the others are as they were"
+
+
 async def test_an_older_file_with_a_broken_page_is_found_behind(rotated: str, open_journal: Any) -> None:
     """Pages that no record of the chain lies on, too."""
     with open(f"{rotated}/{file_name(2)}", "r+b") as file:
