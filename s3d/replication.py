@@ -16,9 +16,11 @@ from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock, milliseconds
 from s3d.config.settings import RemoteSettings
 from s3d.queries.asking import bucket_list_fact
-from s3d.remote import client
+from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.remote.seam import Content, RemoteStream
+from s3d.remote.process import ProcessRemote
+from s3d.remote.seam import Content, Remote, RemoteStream
+from s3d.remote.settings import RemoteSettings as ClientSettings
 from s3d.remote.upstream import Upstream
 from s3d.replicator.link import Link, LinkStatus
 from s3d.replicator.replicator import Replicator, ReplicatorSettings
@@ -47,7 +49,8 @@ class Replication:
         self._clock = clock
         self._journal = journal
         region = settings.region or DEFAULT_REGION
-        self._remote = _Measured(client.AiobotocoreRemote(client_settings(settings, region)), metrics, clock)
+        self.sender = Sender(settings, region, clock, metrics)
+        self._remote = _Measured(self.sender.remote, metrics, clock)
         random = Random()
         link = Link(self._remote, clock, random, buckets_seen=self._buckets_seen)
         self.link = LinkStanding(link, clock)
@@ -75,7 +78,8 @@ class Replication:
         )
 
     async def start(self) -> None:
-        """Begin to probe and to send; the client itself is built in the background."""
+        """Begin to probe and to send; the client itself is built meanwhile."""
+        await self.sender.start()
         self._link.start()
         self._replicator.start()
 
@@ -108,6 +112,34 @@ class Replication:
             told.exception()  # a fact may be lost; it is then unknown
 
 
+class Sender:
+    """The remote in the form that the settings ask for, and what `s3d status` says of it."""
+
+    def __init__(self, settings: RemoteSettings, region: str, clock: Clock, metrics: Metrics) -> None:
+        spoken_to = client_settings(settings, region)
+        self._process: ProcessRemote | None = None
+        self.remote: Remote
+        if settings.sender == "process":
+            self.remote = self._process = ProcessRemote(spoken_to, clock, died=metrics.sender_restarted)
+        else:
+            self.remote = AiobotocoreRemote(spoken_to)
+
+    async def start(self) -> None:
+        """Start the process, if it is one; the client inside starts with its first call."""
+        if self._process is not None:
+            await self._process.start()
+
+    @property
+    def pid(self) -> int | None:
+        """The process; 0 while there is none, None when it is this one."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def restarts(self) -> int:
+        """How often it ended without being asked to."""
+        return self._process.restarts if self._process is not None else 0
+
+
 class LinkStanding:
     """What `s3d status` says of the link; `since` is in seconds since 1970, 0 before it was tried."""
 
@@ -134,7 +166,7 @@ class LinkStanding:
 class _Measured:
     """The remote with a stopwatch: every attempt is counted with its result and its time."""
 
-    def __init__(self, remote: client.AiobotocoreRemote, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, remote: Remote, metrics: Metrics, clock: Clock) -> None:
         self._remote = remote
         self._metrics = metrics
         self._clock = clock
@@ -178,9 +210,9 @@ class _Counting:
         pass  # the gauge of parked records counts them in the view
 
 
-def client_settings(settings: RemoteSettings, region: str) -> client.RemoteSettings:
+def client_settings(settings: RemoteSettings, region: str) -> ClientSettings:
     """The client's share of the configuration."""
-    return client.RemoteSettings(
+    return ClientSettings(
         endpoint_url=settings.endpoint_url,
         region=region,
         access_key=settings.access_key,

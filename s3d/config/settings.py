@@ -67,6 +67,13 @@ class RemoteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     read_timeout_seconds: Annotated[
         float, Meta(description="How long the remote may be silent in the middle of a request.", gt=0, le=3600)
     ] = 60.0
+    sender: Annotated[
+        Literal["process", "inside"],
+        Meta(
+            description="Where the S3 client runs: `process`, in one of its own, so that sending is not paid for by "
+            "requests; `inside`, in the daemon's, which saves 50 MB of memory at a site with little to send."
+        ),
+    ] = "process"
     lanes_max: Annotated[int, Meta(description="How many keys are replayed at the same time.", ge=1, le=1024)] = 32
     identity_token: Annotated[
         bool,

@@ -9,34 +9,15 @@ import contextlib
 import importlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.outgoing import OutgoingBody
 from s3d.remote.seam import Content, RemoteStream
+from s3d.remote.settings import RemoteSettings
 
 READ_THREADS = 4
 CHUNK_BYTES = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteSettings:
-    """Where the remote is and how to speak to it. Times are seconds.
-
-    Without `endpoint_url` it is AWS, without `access_key` the AWS credential chain is asked. `read_timeout_seconds` is
-    how long the remote may be silent, and how long an upload may make no progress.
-    """
-
-    endpoint_url: str | None
-    region: str = "us-east-1"
-    access_key: str | None = None
-    secret_key: str | None = field(default=None, repr=False)
-    session_token: str | None = field(default=None, repr=False)
-    path_style: bool = True
-    connect_timeout_seconds: float = 5.0
-    read_timeout_seconds: float = 60.0
-    connections_max: int = 64
 
 
 class AiobotocoreRemote:
@@ -76,7 +57,8 @@ class AiobotocoreRemote:
                     body = OutgoingBody(content, self._executor, lambda: deadline.reschedule(loop.time() + patience))
                     failing.append(body)
                     arguments |= _body_arguments(content, body)
-                output: Mapping[str, Any] = await self._method(operation)(**arguments)
+                output: dict[str, Any] = await self._method(operation)(**arguments)
+                output.pop("ResponseMetadata", None)
                 return output
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:
@@ -85,6 +67,7 @@ class AiobotocoreRemote:
             await self.start()
         with _failures(operation):
             output = dict(await self._method(operation)(**parameters))
+        output.pop("ResponseMetadata", None)
         return AiobotocoreStream(operation, output, output.pop("Body"))
 
     async def close(self) -> None:

@@ -50,7 +50,7 @@ class Remote(Protocol):
     async def call(
         self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
     ) -> Mapping[str, Any]:
-        """Perform one operation (`PutObject`, `HeadObject`, …) and return its parsed output.
+        """Perform one operation (`PutObject`, `HeadObject`, …) and return its parsed output, without ResponseMetadata.
 
         Raises RemoteFailure.
         """

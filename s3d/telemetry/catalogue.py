@@ -111,6 +111,12 @@ REPLICATED = Metric("s3d_replicated_records_total", "counter", "records", "Recor
 REPLICATED_BYTES = Metric(
     "s3d_replicated_bytes_total", "counter", "bytes", "Body bytes of the records that the remote has confirmed."
 )
+SENDER_RESTARTS = Metric(
+    "s3d_sender_restarts_total",
+    "counter",
+    "restarts",
+    "How often the sender process ended without being asked to, and was started again.",
+)
 
 PENDING = Metric("s3d_pending_records", "gauge", "records", "Records that the remote has not confirmed.")
 PENDING_BYTES = Metric("s3d_pending_bytes", "gauge", "bytes", "Their body bytes.")
@@ -144,6 +150,7 @@ METRICS = (
     REMOTE_SECONDS,
     REPLICATED,
     REPLICATED_BYTES,
+    SENDER_RESTARTS,
     PENDING,
     PENDING_BYTES,
     PENDING_OLDEST,

@@ -69,6 +69,7 @@ class Metrics:
         self._remote_seconds = _Histograms(catalogue.REMOTE_SECONDS, self.registry)
         self._replicated = _counter(catalogue.REPLICATED, self.registry)
         self._replicated_bytes = _counter(catalogue.REPLICATED_BYTES, self.registry)
+        self.sender_restarted = _counter(catalogue.SENDER_RESTARTS, self.registry).inc
         self._moments = _Moments()
         self.registry.register(self._moments)
 

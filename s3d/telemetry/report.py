@@ -17,13 +17,22 @@ _SEQUENCE = re.compile(r"(?:([1-9][0-9]{0,9})-)?([0-9]{1,18})\Z", re.ASCII)
 class LinkReport(msgspec.Struct, frozen=True):
     """The remote: its endpoint without credentials, whether it can be reached and since when that is so.
 
-    `state` is `up`, `down` or `unknown` (not tried yet); `error` is what the last failed attempt was told.
+    `state` is `up`, `down` or `unknown` (not tried yet); `error` is what the last failed attempt was told; `sender` is
+    None when the daemon itself sends.
     """
 
     endpoint: str
     state: str
     since: str = ""
     error: str = ""
+    sender: "SenderReport | None" = None
+
+
+class SenderReport(msgspec.Struct, frozen=True):
+    """The process that speaks to the remote: its id, 0 while it is being started, and how often it had to be again."""
+
+    pid: int
+    restarts: int
 
 
 class PendingSummary(msgspec.Struct, frozen=True):

@@ -51,14 +51,17 @@ class Nursery:
         )
         self._alive: set[int] = set()
 
-    def fork(self, data_dir: str, *, remote: str | None = None, listen: str = "http://127.0.0.1:0") -> Child:
-        """Start a daemon and do not wait for it."""
+    def fork(
+        self, data_dir: str, *, remote: str | None = None, listen: str = "http://127.0.0.1:0", sender: str = "inside"
+    ) -> Child:
+        """Start a daemon and do not wait for it. A sender process would take longer to start than the daemon lives."""
         log = f"{data_dir}.log"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(log)
         flags = {"data_dir": data_dir, "listen": listen, "admin.listen": "http://127.0.0.1:0"}
         if remote is not None:
             flags |= {"remote.endpoint": remote, "remote.access_key": "edge", "remote.secret_key": "edge-secret"}
+            flags["remote.sender"] = sender
         pid = self._ask({"flags": flags, "log": log})
         self._alive.add(pid)
         return Child(pid, log)

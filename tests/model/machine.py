@@ -66,6 +66,7 @@ class Machine(RuleBasedStateMachine):
             "cache.capacity_bytes": cache,
             "remote.lanes_max": lanes,
             "remote.identity_token": token,
+            "remote.sender": "inside",  # in the nursery it is imported already
         }
         self.site = Site(self.nursery, self.model, settings)
         if old:

@@ -8,10 +8,27 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
-from s3d.remote.client import AiobotocoreRemote, RemoteSettings
+from s3d.remote.client import AiobotocoreRemote
+from s3d.remote.process import ProcessRemote
+from s3d.remote.settings import RemoteSettings
+
+AnyRemote = AiobotocoreRemote | ProcessRemote
+FORMS: dict[str, type[AiobotocoreRemote] | type[ProcessRemote]] = {
+    "inside": AiobotocoreRemote,
+    "process": ProcessRemote,
+}
+both_forms = pytest.mark.parametrize("form", FORMS, indirect=True)
+_chosen = ["inside"]
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 _buckets = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def form(request: pytest.FixtureRequest) -> str:
+    """The form that `remote_at` makes; a process takes most of a second to start, so only some tests ask for both."""
+    _chosen[0] = getattr(request, "param", "inside")
+    return _chosen[0]
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +48,8 @@ def settings_for(url: str, **changes: object) -> RemoteSettings:
 
 
 @contextlib.asynccontextmanager
-async def remote_at(url: str, **changes: object) -> AsyncIterator[AiobotocoreRemote]:
-    remote = AiobotocoreRemote(settings_for(url, **changes))
+async def remote_at(url: str, **changes: object) -> AsyncIterator[AnyRemote]:
+    remote = FORMS[_chosen[0]](settings_for(url, **changes))
     try:
         yield remote
     finally:
@@ -40,13 +57,13 @@ async def remote_at(url: str, **changes: object) -> AsyncIterator[AiobotocoreRem
 
 
 @pytest.fixture
-async def moto(moto_url: str) -> AsyncIterator[AiobotocoreRemote]:
+async def moto(moto_url: str, form: str) -> AsyncIterator[AnyRemote]:
     async with remote_at(moto_url) as remote:
         yield remote
 
 
 @pytest.fixture
-async def bucket(moto: AiobotocoreRemote) -> str:
+async def bucket(moto: AnyRemote) -> str:
     name = f"bucket-{next(_buckets)}"
     await moto.call("CreateBucket", {"Bucket": name})
     return name

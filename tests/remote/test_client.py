@@ -1,4 +1,4 @@
-"""The real client against moto's server, and against servers that misbehave."""
+"""The real client, inside and as a process, against moto's server, and against servers that misbehave."""
 
 import asyncio
 import base64
@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Content, FileSlice, Piece
 
-from .conftest import answer, error, read_request, remote_at, server
+from .conftest import AnyRemote, answer, both_forms, error, read_request, remote_at, server
 
 MIB = 1024 * 1024
 
@@ -33,7 +32,8 @@ async def failure_of(action: Awaitable[object]) -> RemoteFailure:
 # what works
 
 
-async def test_an_object_arrives_with_its_metadata_and_tags(moto: AiobotocoreRemote, bucket: str) -> None:
+@both_forms
+async def test_an_object_arrives_with_its_metadata_and_tags(moto: AnyRemote, bucket: str) -> None:
     """Parameters go out under botocore's names; what comes back is what was sent."""
     put = await moto.call(
         "PutObject",
@@ -47,9 +47,10 @@ async def test_an_object_arrives_with_its_metadata_and_tags(moto: AiobotocoreRem
     assert {tag["Key"]: tag["Value"] for tag in tags["TagSet"]} == {"x": "1", "y": "2"}
 
 
+@both_forms
 @pytest.mark.parametrize("known", [True, False], ids=["known-hash", "unknown-hash"])
 async def test_a_large_body_of_several_file_pieces_arrives_whole(
-    moto: AiobotocoreRemote, bucket: str, tmp_path: Path, known: bool
+    moto: AnyRemote, bucket: str, tmp_path: Path, known: bool
 ) -> None:
     """64 MiB in slices of two files with memory between them come back byte for byte."""
     one, two = os.urandom(32 * MIB + 100), os.urandom(33 * MIB)
@@ -113,7 +114,8 @@ async def test_a_streamed_body_without_a_known_hash_is_not_read_to_be_signed(tmp
 # what the remote says
 
 
-async def test_absent_things_and_failed_conditions_have_their_kind(moto: AiobotocoreRemote, bucket: str) -> None:
+@both_forms
+async def test_absent_things_and_failed_conditions_have_their_kind(moto: AnyRemote, bucket: str) -> None:
     """404 and 412 are told apart from everything else, with and without an error document."""
     missing = {"Bucket": bucket, "Key": "missing"}
     assert (await failure_of(moto.call("HeadObject", missing))).kind is FailureKind.ABSENT
@@ -146,17 +148,18 @@ async def test_answers_are_classified(status: str, body: bytes, kind: FailureKin
 async def test_an_error_under_status_200_is_a_failure() -> None:
     """R6: CopyObject may answer 200 and an error document."""
 
-    async def copy(remote: AiobotocoreRemote) -> None:
+    async def copy(remote: AnyRemote) -> None:
         await remote.call("CopyObject", {"Bucket": "b", "Key": "k", "CopySource": "b/s"})
 
     failure = await _failure_at(_always(answer("200 OK", error("InternalError"))), copy)
     assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "InternalError")
 
 
+@both_forms
 async def test_an_answer_that_is_no_xml_is_a_failure_of_the_remote() -> None:
     """R15: a 200 that cannot be understood is a 500, after which is looked before anything is repeated."""
 
-    async def listing(remote: AiobotocoreRemote) -> None:
+    async def listing(remote: AnyRemote) -> None:
         await remote.call("ListBuckets", {})
 
     failure = await _failure_at(_always(answer("200 OK", b"<ListAllMyBucketsResult><")), listing)
@@ -179,12 +182,13 @@ async def test_redirects_are_not_followed() -> None:
     assert len(requests) == 1, "and the region is not asked for either"
 
 
-async def test_a_request_that_botocore_refuses_is_permanent(moto: AiobotocoreRemote) -> None:
+async def test_a_request_that_botocore_refuses_is_permanent(moto: AnyRemote) -> None:
     """What cannot even be serialised will not be accepted by trying again."""
     assert (await failure_of(moto.call("PutObject", {"Bucket": "b"}))).kind is FailureKind.PERMANENT
     assert (await failure_of(moto.call("NoSuchOperation", {}))).kind is FailureKind.PERMANENT
 
 
+@both_forms
 async def test_missing_credentials_are_no_fault_of_the_record(
     moto_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -202,6 +206,7 @@ async def test_missing_credentials_are_no_fault_of_the_record(
 # what the network does
 
 
+@both_forms
 async def test_a_closed_port_is_unreachable(closed_port: int) -> None:
     """Nothing was sent: the link is down, and nothing has to be looked up."""
     async with remote_at(f"http://127.0.0.1:{closed_port}") as remote:
@@ -221,6 +226,7 @@ async def test_a_plain_port_under_https_is_unreachable() -> None:
         assert (await failure_of(remote.call("ListBuckets", {}))).link_down
 
 
+@both_forms
 async def test_silence_after_the_request_is_ambiguous() -> None:
     """N9: a port that accepts and never answers ends in a timeout; the request may have taken effect."""
     failure = await _failure_at(_silent, read_timeout_seconds=0.2, connect_timeout_seconds=0.1)
@@ -237,7 +243,7 @@ async def test_an_upload_that_nobody_reads_is_given_up(tmp_path: Path) -> None:
         await reader.read(1)
         await asyncio.sleep(30)
 
-    async def put(remote: AiobotocoreRemote) -> None:
+    async def put(remote: AnyRemote) -> None:
         content = Content((FileSlice(str(tmp_path / "zero"), 0, size),), size)
         await remote.call("PutObject", {"Bucket": "b", "Key": "k"}, content)
 
@@ -245,6 +251,7 @@ async def test_an_upload_that_nobody_reads_is_given_up(tmp_path: Path) -> None:
     assert failure.kind is FailureKind.AMBIGUOUS
 
 
+@both_forms
 async def test_a_reset_after_the_request_is_ambiguous_and_not_repeated() -> None:
     """R7: one call is one request, also on a kept connection, where aiohttp would send it again by itself."""
     requests: list[str] = []
@@ -262,6 +269,7 @@ async def test_a_reset_after_the_request_is_ambiguous_and_not_repeated() -> None
     assert len(requests) == 2
 
 
+@both_forms
 async def test_a_body_that_breaks_off_raises_while_it_is_read() -> None:
     """N7: fewer bytes than Content-Length are an error, never a short object."""
 
@@ -278,13 +286,14 @@ async def test_a_body_that_breaks_off_raises_while_it_is_read() -> None:
     assert (received, failure.kind) == (b"only this", FailureKind.AMBIGUOUS)
 
 
+@both_forms
 @pytest.mark.parametrize("case", ["missing", "short"])
 async def test_a_body_that_cannot_be_read_here_is_not_the_remotes_fault(tmp_path: Path, case: str) -> None:
     """I4: a blob that is gone or cut waits for a person, under a code that says where the fault is."""
     if case == "short":
         (tmp_path / "blob").write_bytes(b"abc")
 
-    async def put(remote: AiobotocoreRemote) -> None:
+    async def put(remote: AnyRemote) -> None:
         content = Content((FileSlice(str(tmp_path / "blob"), 0, 10),), 10)
         await remote.call("PutObject", {"Bucket": "b", "Key": "k"}, content)
 
@@ -312,13 +321,13 @@ async def _hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     await reader.read(10)
 
 
-async def _put(remote: AiobotocoreRemote) -> None:
+async def _put(remote: AnyRemote) -> None:
     await remote.call("PutObject", {"Bucket": "b", "Key": "k"}, Content((b"x",), 1))
 
 
 async def _failure_at(
     handler: Callable[..., Awaitable[None]],
-    action: Callable[[AiobotocoreRemote], Awaitable[None]] = _put,
+    action: Callable[[AnyRemote], Awaitable[None]] = _put,
     **settings: float,
 ) -> RemoteFailure:
     async with server(handler) as url, remote_at(url, **settings) as remote:
