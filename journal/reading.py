@@ -92,9 +92,12 @@ class Reading:
 
     def hash_at(self, sequence: int) -> bytes | None:
         """The chain's hash at a record, or at the place before the oldest one; None when it is not there."""
-        oldest = self._catalogue().oldest
-        if sequence == oldest.sequence:
-            return oldest.hash
+        catalogue = self._catalogue()
+        if sequence == catalogue.oldest.sequence:
+            return catalogue.oldest.hash
+        row = catalogue.holding(sequence)
+        if row is not None and sequence == row.last:
+            return row.head  # also where the file itself is damaged
         found = self._ask(sequence, _HASH)
         return bytes(found[0][0]) if found else None
 
@@ -106,7 +109,7 @@ class Reading:
             if row is None and number != catalogue.number:
                 raise JournalError(f"there is no file {number}")
             with contextlib.suppress(FileRetired), self._connection(catalogue, row) as connection:
-                return check_pages(connection)
+                return _check_pages(connection, catalogue.origin.sequence + 1 if row is None else row.first)
 
     def _ask(self, sequence: int, query: str) -> list[tuple[Any, ...]]:
         while True:
@@ -125,6 +128,16 @@ class Reading:
             return
         with self._readers.borrow(catalogue.name if row is None else row.name) as connection:
             yield connection
+
+
+def _check_pages(connection: apsw.Connection, first: int) -> None:
+    try:
+        check_pages(connection)
+    except apsw.Error as error:
+        raise JournalDamaged(f"the journal cannot be read: {error}", sequence=first, hint=ADVICE) from error
+    except JournalDamaged as damaged:
+        damaged.sequence = first  # any of the file's records, for all that is known
+        raise
 
 
 def _checked(after: int, previous: bytes | None, records: list[Record]) -> list[Record]:

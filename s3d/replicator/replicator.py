@@ -36,6 +36,7 @@ from s3d.view.questions import Questions
 
 DRAIN_POLL_SECONDS = 0.05
 VIEW_AGAIN_SECONDS = 1.0
+UNREADABLE_CODE = "LocalRecordUnreadable"
 _log = logging.getLogger(__name__)
 
 
@@ -96,7 +97,9 @@ class Replicator:
         self._crashed = crashed
         self._executor = ThreadPoolExecutor(2, "replicator")
         self._lanes = Lanes()
-        self._window = Window(journal, questions, self._lanes, self._executor, settings.window_records_max)
+        self._window = Window(
+            journal, questions, self._lanes, self._executor, settings.window_records_max, self._on_unreadable
+        )
         self._progress = Progress(clock)
         self._known = KnownEtags(questions)
         self._transfer = Transfer(
@@ -282,8 +285,13 @@ class Replicator:
             self._observer.confirmed(len(confirmations), size_bytes)
         self._wake.set()
 
+    def _on_unreadable(self, sequence: int, reason: str) -> None:
+        """What cannot be read is never sent, nor what depends on it; a person has to say what becomes of it."""
+        _log.error("record %d is parked: %s", sequence, reason)
+        self._outcomes.park(sequence, Park(UNREADABLE_CODE, reason))
+
     def _on_parked(self, sequence: int) -> None:
-        del self._deliveries[sequence]
+        self._deliveries.pop(sequence, None)  # none was begun for one that could not be read
         self._window.block(sequence)
         if self._observer is not None:
             self._observer.parked()

@@ -5,10 +5,10 @@ record may be admitted after later ones when the scan begins again.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-from journal import Journal
+from journal import Journal, JournalDamaged
 from s3d.replicator.lanes import Claims, Lanes, claims_of, upload_claims
 from s3d.replicator.requests import Job, job_of
 from s3d.view.questions import Questions
@@ -25,10 +25,19 @@ _CLAIMS_IN_RECORD = frozenset({
 
 
 class Window:
-    """Feeds the lanes, and keeps the decoded record of everything that is in them."""
+    """Feeds the lanes, and keeps the decoded record of everything that is in them.
+
+    `unreadable` is told of a pending record that the disk has changed or lost, and why; it is blocked by then.
+    """
 
     def __init__(
-        self, journal: Journal, questions: Questions, lanes: Lanes, executor: Executor, records_max: int
+        self,
+        journal: Journal,
+        questions: Questions,
+        lanes: Lanes,
+        executor: Executor,
+        records_max: int,
+        unreadable: Callable[[int, str], None] = lambda _sequence, _reason: None,
     ) -> None:
         self._journal = journal
         self._questions = questions
@@ -36,6 +45,7 @@ class Window:
         self._executor = executor
         self._records_max = records_max
         self._page = max(1, min(PAGE, records_max // 2))
+        self._unreadable = unreadable
         self._jobs: dict[int, Job] = {}
         self._cursor = 0
         self._scan = 0  # counts rewinds
@@ -61,11 +71,16 @@ class Window:
         scan = self._scan
         rows = self._questions.pending_after(self._cursor, self._page)
         new = [row for row in rows if row.sequence not in self._lanes]
-        jobs = await self._read([row.sequence for row in new if self._is_needed(row)])
+        needed = [row.sequence for row in new if self._is_needed(row)]
+        jobs, damaged = await self._read(needed)
         if scan != self._scan:
             return True  # rewound meanwhile: what was read may be stale, begin at the beginning
         for row in new:
-            self._admit(row, jobs.get(row.sequence))
+            if row.sequence in damaged and not row.parked:
+                self._lanes.block(row.sequence, _claims(row, None))
+                self._unreadable(row.sequence, damaged[row.sequence])
+            else:
+                self._admit(row, jobs.get(row.sequence))
         if rows:
             self._cursor = rows[-1].sequence
         return len(rows) == self._page
@@ -92,16 +107,31 @@ class Window:
         """
         return row.kind == "CopyObject" or not (row.parked or self._lanes.is_blocked(claims_of(row.bucket, row.key)))
 
-    async def _read(self, sequences: Sequence[int]) -> dict[int, Job]:
+    async def _read(self, sequences: Sequence[int]) -> tuple[dict[int, Job], dict[int, str]]:
+        """The records, and why there is none where there should be one."""
         if not sequences:
-            return {}
-        loop = asyncio.get_running_loop()
-        records = await loop.run_in_executor(self._executor, self._journal.pick, sequences)
-        jobs = {record.sequence: job_of(record) for record in records}
+            return {}, {}
+        jobs, damaged = await asyncio.get_running_loop().run_in_executor(self._executor, self._pick, sequences)
         for sequence in sequences:  # the file of a record that waits for long may be gone
             if sequence not in jobs and (record := self._questions.carried(sequence)) is not None:
                 jobs[sequence] = job_of(record)
-        return jobs
+            elif sequence not in jobs:
+                damaged.setdefault(sequence, f"record {sequence} is not in the journal any more")
+        return jobs, damaged
+
+    def _pick(self, sequences: Sequence[int]) -> tuple[dict[int, Job], dict[int, str]]:
+        try:
+            return {record.sequence: job_of(record) for record in self._journal.pick(sequences)}, {}
+        except JournalDamaged as error:
+            if len(sequences) == 1:
+                return {}, {sequences[0]: str(error)}
+        jobs: dict[int, Job] = {}
+        damaged: dict[int, str] = {}
+        for sequence in sequences:  # one that is damaged stops no other
+            found, missing = self._pick([sequence])
+            jobs |= found
+            damaged |= missing
+        return jobs, damaged
 
     def _admit(self, row: PendingRow, job: Job | None) -> None:
         claims = _claims(row, job)

@@ -119,6 +119,44 @@ def test_i4_a_flipped_blob_is_parked_not_replicated_and_the_remotes_copy_is_serv
     assert daemon.fetch("GET", "/bucket/damaged").status == 500
 
 
+@pytest.mark.parametrize("where", ["a record", "the whole file"])
+def test_decision_18_a_damaged_older_file_stops_what_is_in_it_and_nothing_else(
+    daemon_at: Make, tmp_path: Path, where: str
+) -> None:
+    """Its pending records are parked, what is in other files is sent, and the daemon lives: nothing is sent changed."""
+    far = daemon_at(tmp_path / "far", "")
+    config = f'[remote]\nendpoint = "{far.url}"\naccess_key = "any"\nsecret_key = "any-secret"\n'
+    config += "[journal]\nfile_bytes_max = 65536\n"
+    daemon = daemon_at(tmp_path / "near", config.replace(far.url, "http://127.0.0.1:9"))
+    assert daemon.fetch("PUT", "/bucket").status == 200
+    for number in range(12):
+        assert daemon.fetch("PUT", f"/bucket/k{number:02}", LARGE[:20_000]).status == 200
+    assert len(daemon.ask("/status")["files"]) >= 3
+    daemon.stop()
+    path = daemon.directory / "journal" / "journal-000002.db"
+    connection = apsw.Connection(str(path))
+    held = [str(stream) for (stream,) in connection.execute("SELECT stream FROM record").fetchall()]
+    connection.execute("UPDATE record SET stream = 'bucket/changed' WHERE stream = ?", (held[0],))
+    connection.close()
+    damaged = held[:1]
+    if where == "the whole file":
+        damaged = held
+        flip(path, 0)
+    daemon._config.write_text(config)
+    daemon.start()
+    wait_until(
+        lambda: bool(daemon.ask("/status")["pending"]["count"] == daemon.ask("/status")["pending"]["parked"] > 0)
+    )
+    parked = {record["key"]: record["code"] for record in daemon.ask("/parked")["records"]}
+    assert parked == {stream.partition("/")[2]: "LocalRecordUnreadable" for stream in damaged}
+    for number in range(12):
+        at_remote = far.fetch("GET", f"/bucket/k{number:02}")
+        assert at_remote.status == (404 if f"k{number:02}" in parked else 200)
+    assert far.fetch("GET", "/bucket/changed").status == 404
+    assert daemon.fetch("PUT", "/bucket/new", b"new").status == 200
+    assert not [line for line in daemon._log if "Traceback" in line]
+
+
 def test_c3_a_body_in_a_row_that_was_changed_is_an_error(daemon: LiveDaemon) -> None:
     """The journal holds it against the digest in the chain."""
     assert daemon.fetch("PUT", "/bucket/row", b"precious" * 10).status == 200

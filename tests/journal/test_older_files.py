@@ -87,15 +87,23 @@ async def test_decision_18_what_changed_in_an_older_file_is_not_read_before_it_i
     assert [record.sequence for record in journal.pick([3, 5, 6, 30])] == [3, 5, 6, 30], "the others are as they were"
 
 
-async def test_an_older_file_with_a_broken_page_is_found_behind(rotated: str, open_journal: Any) -> None:
-    """Pages that no record of the chain lies on, too."""
+@pytest.mark.parametrize("offset", [0, 4096])
+async def test_an_older_file_with_a_broken_page_is_found_behind(
+    rotated: str, keys: Any, open_journal: Any, offset: int
+) -> None:
+    """Pages that no record of the chain lies on, too; and one that is no database any more. It is said which file."""
     with open(f"{rotated}/{file_name(2)}", "r+b") as file:
-        file.seek(4096)
+        file.seek(offset)
         file.write(bytes(4096))
+    keys.position = 30
     journal: Journal = await open_journal(backend=rotating(rotated))
-    with pytest.raises(JournalDamaged):
+    with pytest.raises(JournalDamaged) as caught:
         async for _ in journal.verify_older():
             pass
+    first, last = journal.files()[1].first, journal.files()[1].last
+    assert caught.value.sequence is not None
+    assert first <= caught.value.sequence <= last
+    assert journal.pick([last + 1]), "the record that follows the file's last one can be told sound all the same"
 
 
 # looking, repairing, upgrading

@@ -1,12 +1,13 @@
 """The scan of pending records, while things happen around it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from journal import JournalDamaged, Record
 from s3d.commands.outcomes import ParkRecord
 from s3d.replicator.lanes import Lanes
 from s3d.replicator.window import Window
@@ -88,3 +89,26 @@ async def test_what_waits_for_a_parked_record_is_not_even_read(
     while await window.load():
         pass
     assert window.is_done
+
+
+async def test_a_record_that_the_disk_has_changed_is_told_of_and_the_others_go_on(
+    quiet: Site, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor what comes after it on the same key; nothing is sent of what cannot be believed."""
+    sequences = [await quiet.put(key, b"x") for key in ("a", "damaged", "lost", "b", "damaged")]
+    pick = quiet.journal.pick
+
+    def pick_on_a_bad_disk(wanted: Sequence[int]) -> list[Record]:
+        if sequences[1] in wanted:
+            raise JournalDamaged(f"record {sequences[1]} does not follow the one before it", sequence=sequences[1])
+        return pick([sequence for sequence in wanted if sequence != sequences[2]])
+
+    monkeypatch.setattr(quiet.journal, "pick", pick_on_a_bad_disk)
+    told: dict[int, str] = {}
+    window = Window(quiet.journal, quiet.questions, lanes, ThreadPoolExecutor(1), 100, told.__setitem__)
+    while await window.load():
+        pass
+    assert taken(lanes) == [sequences[0], sequences[3]]
+    assert list(told) == sequences[1:3]
+    assert "does not follow" in told[sequences[1]]
+    assert "not in the journal" in told[sequences[2]]
