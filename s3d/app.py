@@ -266,6 +266,7 @@ class Daemon:
                 Attributes(reader),
             ),
             lambda: self._journal.state_is_current,
+            settings.auth.account,
         )
 
     def _are_here(self, extents: Extents) -> bool:

@@ -35,6 +35,13 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             "`tls-or-loopback`, or `always`, which lets anybody on the path change it."
         ),
     ] = UnsignedPayloads.TLS_OR_LOOPBACK
+    account: Annotated[
+        str,
+        Meta(
+            description="The account that all buckets belong to: what `x-amz-expected-bucket-owner` is held against.",
+            pattern="^[0-9]{12}$",
+        ),
+    ] = "000000000000"
 
     @property
     def configured(self) -> bool:

@@ -5,16 +5,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.calls import Call, Reply
+from s3d.operations.ownership import check_owner
 
 Handler = Callable[[Call], Awaitable[Reply]]
 
 
 class Operations:
-    """The table of what this daemon can do; `is_current` says whether the view shows all that was acknowledged."""
+    """The table of what this daemon can do; `is_current` says whether the view shows all that was acknowledged.
 
-    def __init__(self, handlers: Mapping[str, Handler], is_current: Callable[[], bool]) -> None:
+    Every bucket belongs to `account`, a number of twelve digits.
+    """
+
+    def __init__(self, handlers: Mapping[str, Handler], is_current: Callable[[], bool], account: str) -> None:
         self._handlers = handlers
         self._is_current = is_current
+        self._account = account
 
     def check_known(self, operation: str) -> None:
         """Raise NotImplemented for an operation that is not in the table: a surface asks before it reads anything."""
@@ -38,4 +43,5 @@ class Operations:
             limits.check_named_bucket(call.bucket)
         if call.key:
             limits.check_key(call.key)
+        check_owner(call.input, self._account)
         return await handler(call)

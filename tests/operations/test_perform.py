@@ -10,9 +10,11 @@ from s3d.operations.bodies import BodyCache
 from s3d.operations.calls import Call, Reply
 from s3d.operations.perform import Operations
 
+ACCOUNT = "123456789012"
 
-def call(operation="GetObject", bucket="bucket", key="key"):
-    return Call(operation, Caller("", "anonymous", ""), bucket, key, {}, None, "request", 0)
+
+def call(operation="GetObject", bucket="bucket", key="key", **given):
+    return Call(operation, Caller("", "anonymous", ""), bucket, key, given, None, "request", 0)
 
 
 @pytest.fixture
@@ -20,13 +22,14 @@ def operations():
     async def answer(one):
         return Reply({"Key": one.key})
 
-    found = Operations({"GetObject": answer}, lambda: found.current)
+    found = Operations({"GetObject": answer}, lambda: found.current, ACCOUNT)
     found.current = True
     return found
 
 
 async def test_what_is_in_the_table_is_done(operations):
     assert (await operations.perform(call())).output == {"Key": "key"}
+    assert (await operations.perform(call(ExpectedBucketOwner=ACCOUNT))).output == {"Key": "key"}
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,11 @@ async def test_what_is_in_the_table_is_done(operations):
         ({"key": "k" * 1025}, "KeyTooLongError"),
         ({"bucket": "a/b"}, "InvalidBucketName"),
         ({"bucket": ".."}, "InvalidBucketName"),
+        ({"ExpectedBucketOwner": "210987654321"}, "AccessDenied"),
+        ({"ExpectedBucketOwner": ACCOUNT, "ExpectedSourceBucketOwner": "210987654321"}, "AccessDenied"),
+        ({"ExpectedBucketOwner": "somebody"}, "InvalidBucketOwnerAWSAccountID"),
+        ({"ExpectedBucketOwner": ACCOUNT + "\n"}, "InvalidBucketOwnerAWSAccountID"),
+        ({"ExpectedSourceBucketOwner": ""}, "InvalidBucketOwnerAWSAccountID"),
     ],
 )
 async def test_what_no_operation_gets_to_see(operations, given_, code):
