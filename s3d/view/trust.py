@@ -88,8 +88,8 @@ class ViewTrust:
         file = self._disk.open(path)
         try:
             return msgspec.json.decode(file.pread(4096, 0), type=RunStamp)
-        except msgspec.MsgspecError:
-            return None  # torn by a power cut: then it vouches for nothing
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None  # torn by a power cut, or changed by the disk: then it vouches for nothing
         finally:
             file.close()
 

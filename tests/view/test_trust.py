@@ -56,7 +56,10 @@ def test_decision_15_a_clean_stop_counts_once(stamps, tmp_path):
     assert stamps(boot="boot-3").begin()[0] is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"token": 5}', b"\0" * 200, b'{"token":"a","boot":"b"'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b'{"token": 5}', b"\0" * 200, b'{"token":"\xad","boot":"b","mount":"m"}', b'{"token":"a","boot":"b"'],
+)
 @pytest.mark.parametrize("name", [RUN_NAME, CLEAN_NAME])
 def test_a_torn_stamp_vouches_for_nothing(stamps, tmp_path, name, content):
     """And keeps nobody from starting."""
