@@ -29,7 +29,9 @@ from s3d.clock import SystemClock, milliseconds
 from s3d.commands.machine import StateMachine
 from s3d.config.settings import Settings
 from s3d.errors import DataDirectoryError, S3dError
+from s3d.http import descriptors
 from s3d.http.admin import build_admin
+from s3d.http.admission import Admission
 from s3d.http.path import RequestPath
 from s3d.http.reply import Replier
 from s3d.http.server import S3Listener
@@ -38,6 +40,7 @@ from s3d.operations.bodies import BodyCache
 from s3d.operations.bucket_operations import BucketOperations
 from s3d.operations.capturing import Capturing
 from s3d.operations.copies import Copies
+from s3d.operations.limits import Queue
 from s3d.operations.listings import Listings
 from s3d.operations.object_reads import ObjectReads
 from s3d.operations.object_writes import ObjectWrites
@@ -58,7 +61,7 @@ from s3d.queries.caching import Cache
 from s3d.queries.objects import ObjectReader
 from s3d.queries.tags import Tags
 from s3d.replication import Replication
-from s3d.telemetry.metrics import Metrics
+from s3d.telemetry.metrics import Load, Metrics
 from s3d.telemetry.report import PendingSummary
 from s3d.telemetry.timed import timed
 from s3d.upkeep.decide import Limits
@@ -115,6 +118,13 @@ class Daemon:
         Raises S3dError or JournalError; then nothing runs and nothing was changed.
         """
         self._give_up = give_up
+        http = self._settings.http
+        self._connections_max = descriptors.reserve(http.connections_max, http.large_bodies_max)
+        self._admission = Admission(
+            memory_bytes_max=http.memory_bytes_max,
+            large_bodies_max=http.large_bodies_max,
+            refused=self._metrics.refused,
+        )
         self._lock = self._take_directory()
         view = await self._open_state()
         questions = Questions(view.reader(), self._journal.distrust_state)
@@ -249,7 +259,8 @@ class Daemon:
 
     def _build_operations(self, questions: Questions) -> Operations:
         settings, asking = self._settings, self._asking
-        submitter = Submitter(self._journal.submit, asking)
+        self._writes = writes = Queue(settings.http.writes_waiting_max, self._metrics.refused)
+        submitter = Submitter(self._journal.submit, asking, writes)
         reader = ObjectReader(questions, asking, self._clock, self._are_here, self._checks.are_sound)
         cache = Cache(self._pool, questions, self._journal.submit, self._clock, settings.cache.capacity_bytes)
         uploads, tags = Uploads(submitter, questions), Tags(asking)
@@ -287,15 +298,24 @@ class Daemon:
             parser=Parser(service),
             verifier=Verifier(keys, None, allow_unsigned_payload=settings.auth.allow_unsigned_payload),
             operations=operations,
-            replier=Replier(Serializer(service), self._pool, self._rows, self._journal.identity.epoch),
+            replier=Replier(Serializer(service), self._pool, self._rows, self._journal.identity.epoch, self._admission),
             pool=self._pool,
             clock=self._clock,
             observer=self._metrics,
             inline_bytes_max=settings.journal.inline_bytes_max,
             object_bytes_max=settings.http.object_bytes_max,
+            admission=self._admission,
+            idle_seconds=settings.http.idle_seconds,
             base_domains=settings.http.base_domains,
         )
-        self._listener = S3Listener(path.handle, keepalive_seconds=settings.http.keepalive_seconds)
+        self._listener = S3Listener(
+            path.handle,
+            admission=self._admission,
+            keepalive_seconds=settings.http.keepalive_seconds,
+            connections_max=self._connections_max,
+            head_seconds=settings.http.head_seconds,
+            idle_seconds=settings.http.idle_seconds,
+        )
         address = settings.address
         try:
             self.port = await self._listener.listen(address.host, address.port)
@@ -319,6 +339,7 @@ class Daemon:
             clock=self._clock,
             listen=self._listen_url(),
             files=self._upkeep.standing,
+            load=self._load,
         )
         self._admin = web.AppRunner(build_admin(self._standing, self._clock), access_log=None)
         await self._admin.setup()
@@ -365,6 +386,10 @@ class Daemon:
             except (OSError, ViewDamaged) as error:
                 _log.warning("bodies could not be collected", error=str(error))
             await self._clock.sleep(COLLECT_SECONDS)
+
+    def _load(self) -> Load:
+        admission = self._admission
+        return Load(self._listener.connections, admission.large_bodies, admission.held_bytes, self._writes.records)
 
     def _listen_url(self) -> str:
         return f"http://{self._settings.address.host}:{self.port}"

@@ -171,6 +171,49 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     keepalive_seconds: Annotated[
         float, Meta(description="How long an idle connection is kept open.", ge=0, le=86400)
     ] = 75.0
+    connections_max: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        Meta(
+            description="Connections at once; one more is told 503 SlowDown and closed. Unset: 12,000, or what the "
+            "hard limit of file descriptors allows. A number that it does not allow stops the start."
+        ),
+    ] = None
+    head_seconds: Annotated[
+        float, Meta(description="How long the head of a request may take from its first byte on.", gt=0, le=3600)
+    ] = 20.0
+    idle_seconds: Annotated[
+        float,
+        Meta(
+            description="How long a client may be silent in the middle of a body that it sends, or take nothing of an "
+            "answer.",
+            gt=0,
+            le=3600,
+        ),
+    ] = 60.0
+    memory_bytes_max: Annotated[
+        int,
+        Meta(
+            description="Memory for bodies on their way in and for answers that clients have not taken. When it is "
+            "used up, bodies wait in the network, then there is 503 SlowDown.",
+            ge=MIB,
+        ),
+    ] = 32 * MIB
+    large_bodies_max: Annotated[
+        int,
+        Meta(
+            description="Bodies with a file of their own that are sent or received at once; one more is 503 SlowDown.",
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = 2000
+    writes_waiting_max: Annotated[
+        int,
+        Meta(
+            description="Records that may wait for the journal's writer (a DeleteObjects counts each key); more are "
+            "503 SlowDown.",
+            ge=1,
+        ),
+    ] = 2000
     base_domains: Annotated[
         tuple[str, ...],
         Meta(

@@ -1,8 +1,9 @@
 """A request's body, from the socket to memory or to a durable blob, verified on the way.
 
-Small bodies stay in memory and go into the journal's row. Large ones are gathered into pieces of 256 KiB or more; one
-piece is hashed and written on a thread while the next arrives, never two at once, so that memory stays flat and the
-order is kept. Nothing is left behind when a claim does not hold or the client goes away.
+Small bodies stay in memory and go into the journal's row. Large ones are gathered into pieces, the
+smaller the more uploads there are (admission.py); one piece is hashed and written on a thread while the next arrives,
+never two at once, so that memory stays flat and the order is kept. Nothing is left behind when a claim does not hold or
+the client goes away.
 """
 
 import asyncio
@@ -21,9 +22,10 @@ from s3d.blobs.pool import BlobPool
 from s3d.checksums import BodyClaims, BodyDigest, Digests, digest_whole
 from s3d.commands.objects import ReceivedBody
 from s3d.errors import S3Error, slow_down
+from s3d.http.admission import HEAD_READ_BYTES, Admission, read_at_most
 from s3d.values import BlobBytes
 
-PIECE_BYTES = 256 * 1024
+MEMORY_BYTES = 32 * 1024 * 1024
 IDLE_SECONDS = 60.0  # a client that stops in the middle holds memory, a blob and a descriptor
 Buffer = bytes | bytearray | memoryview
 
@@ -48,10 +50,15 @@ class RequestBody:
         inline_bytes_max: int,
         object_bytes_max: int,
         continue_to: Transport | None,
+        admission: Admission | None = None,
+        connection: Transport | None = None,
         idle_seconds: float = IDLE_SECONDS,
         synced: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._synced = synced
+        self._admission = admission or Admission(memory_bytes_max=MEMORY_BYTES, large_bodies_max=1000)
+        self._connection = connection
+        self._held_bytes = 0
         self.received_bytes = 0
         self._idle_seconds = idle_seconds
         self._content = content
@@ -77,6 +84,7 @@ class RequestBody:
         length = self._claims.content_length
         if length is not None and length > bytes_max:
             raise _too_long()
+        await self._hold(bytes_max if length is None else length)
         self._send_continue()
         pieces: list[Buffer] = []
         size = 0
@@ -100,9 +108,14 @@ class RequestBody:
                 "Your proposed upload exceeds the maximum allowed size",
                 details={"ProposedSize": str(length), "MaxSizeAllowed": str(self._object_bytes_max)},
             )
-        self._send_continue()
-        small = length <= self._inline_bytes_max
-        received = await self._receive_small(length) if small else await self._receive_large()
+        if length <= self._inline_bytes_max:
+            await self._hold(length)
+            self._send_continue()
+            received = await self._receive_small(length)
+        else:
+            with self._admission.large_body():
+                self._send_continue()
+                received = await self._receive_large()
         self.received_bytes = received.size
         return received
 
@@ -126,6 +139,15 @@ class RequestBody:
         if self._blob is not None:
             self._pool.release(self._blob.id)
             self._blob = None
+        if self._held_bytes:
+            self._admission.give(self._held_bytes)
+            self._held_bytes = 0
+
+    async def _hold(self, size_bytes: int) -> None:
+        """Memory for what is kept until the answer; it may have to be waited for. Raises SlowDown."""
+        if not self._admission.take(size_bytes):
+            await self._admission.wait_for(size_bytes)
+        self._held_bytes += size_bytes
 
     def _send_continue(self) -> None:
         """Only now, after authentication and the checks of the head: a refused upload is never sent at all."""
@@ -172,16 +194,19 @@ class RequestBody:
         writing: Awaitable[None] | None = None
         gathered: list[Buffer] = []
         size = 0
+        read_at_most(self._connection, self._admission.piece_bytes)
         try:
             async for piece in self._pieces():
                 gathered.append(piece)
                 size += len(piece)
-                if size >= PIECE_BYTES:
+                if size >= self._admission.piece_bytes:
                     if writing is not None:
                         await writing
                     writing = asyncio.ensure_future(self._pool.run(_write, writer, digest, gathered))
                     gathered, size = [], 0
+                    read_at_most(self._connection, self._admission.piece_bytes)
         finally:
+            read_at_most(self._connection, HEAD_READ_BYTES)
             if writing is not None:
                 await asyncio.shield(writing)
         if gathered:

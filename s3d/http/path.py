@@ -25,7 +25,8 @@ from s3d.blobs.pool import BlobPool
 from s3d.clock import Clock, milliseconds
 from s3d.errors import S3Error
 from s3d.http import address
-from s3d.http.body import RequestBody
+from s3d.http.admission import Admission
+from s3d.http.body import IDLE_SECONDS, RequestBody
 from s3d.http.reply import Answer, Replier
 from s3d.operations.calls import Call, Reply
 from s3d.operations.perform import Operations
@@ -74,6 +75,8 @@ class RequestPath:
         observer: RequestObserver,
         inline_bytes_max: int,
         object_bytes_max: int,
+        admission: Admission | None = None,
+        idle_seconds: float = IDLE_SECONDS,
         base_domains: tuple[str, ...] = (),
     ) -> None:
         self._router = router
@@ -87,6 +90,8 @@ class RequestPath:
         self._inline_bytes_max = inline_bytes_max
         self._object_bytes_max = object_bytes_max
         self._base_domains = base_domains
+        self._admission = admission
+        self._idle_seconds = idle_seconds
         self._run = secrets.token_hex(4).upper()
         self._numbers = itertools.count(1)
         self._debug = _log.bind().debug  # bound once: that costs more than the line that is not written
@@ -157,6 +162,9 @@ class RequestPath:
             inline_bytes_max=self._inline_bytes_max,
             object_bytes_max=self._object_bytes_max,
             continue_to=request.transport if headers.get("Expect", "").lower() == "100-continue" else None,
+            admission=self._admission,
+            connection=request.transport,
+            idle_seconds=self._idle_seconds,
             synced=self._observer.fsync,
         )
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from typing import BinaryIO
 
 import structlog
@@ -13,6 +14,7 @@ from journal import JournalError
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.errors import S3Error
+from s3d.http.admission import Admission
 from s3d.http.whole import SERVER, Head, WholeAnswer
 from s3d.operations.calls import Bytes, Reply
 from s3d.protocol.errors import error_document, status_of
@@ -29,7 +31,15 @@ _log = structlog.get_logger("s3d.http")
 class Replier:
     """Turns replies and errors into responses. `epoch` goes into `x-s3d-seq`."""
 
-    def __init__(self, serializer: Serializer, pool: BlobPool, rows: RowBodies, epoch: int) -> None:
+    def __init__(
+        self,
+        serializer: Serializer,
+        pool: BlobPool,
+        rows: RowBodies,
+        epoch: int,
+        admission: Admission | None = None,
+    ) -> None:
+        self._admission = admission or Admission(memory_bytes_max=sys.maxsize, large_bodies_max=sys.maxsize)
         self._serializer = serializer
         self._pool = pool
         self._rows = rows
@@ -49,12 +59,15 @@ class Replier:
             return _without_content(request, answer.status, head, answer.body)
         if content.stream is not None:
             return await self._send_stream(request, answer.status, head, content)
+        if (short := self._admission.is_short) and any(isinstance(extent, RowBytes) for extent in content.extents):
+            raise self._admission.refuse("memory", "Too many answers wait for their clients.")
         if len(content.extents) == 1 and isinstance(extent := content.extents[0], RowBytes):
             return WholeAnswer(answer.status, head, await self._extent(extent))  # most reads: no file to be pinned
         with self._pool.pinned(content.extents), self._rows.pinned(content.extents):
-            if content.size <= WHOLE_BYTES_MAX:
+            if content.size <= WHOLE_BYTES_MAX and not short:
                 return WholeAnswer(answer.status, head, await self._whole(content))
-            return await self._send_extents(request, answer.status, head, content)
+            with self._admission.large_body():
+                return await self._send_extents(request, answer.status, head, content)
 
     def error(self, request: BaseRequest, error: S3Error, path: str, request_id: str) -> Answer:
         """S3's error document; an answer without a body where the protocol forbids one.

@@ -11,6 +11,7 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_request import BaseRequest
 from multidict import CIMultiDict
 
@@ -28,7 +29,7 @@ class WholeAnswer:
     `close` ends the connection after it.
     """
 
-    __slots__ = ("_close", "_head", "body", "keep_alive", "status")
+    __slots__ = ("_close", "_head", "_writer", "body", "keep_alive", "status")
 
     def __init__(self, status: int, head: Head, body: bytes = b"", *, close: bool = False) -> None:
         self._close = close
@@ -36,6 +37,7 @@ class WholeAnswer:
         self.body = body
         self.keep_alive: bool | None = None
         self._head = head
+        self._writer: AbstractStreamWriter | None = None
 
     @property
     def headers(self) -> CIMultiDict[str]:
@@ -52,9 +54,14 @@ class WholeAnswer:
         if version != HttpVersion11 or not self.keep_alive:  # such a client must be told what becomes of the connection
             self._head.append(("Connection", "keep-alive" if self.keep_alive else "close"))
         transport.write(self._bytes(f"HTTP/{version.major}.{version.minor}"))
+        if transport.get_write_buffer_size():
+            self._writer = request.writer
 
     async def write_eof(self) -> None:
-        """Everything has been written."""
+        """Everything has been written; until the client takes it, its next request waits."""
+        if self._writer is not None:
+            self.body = b""
+            await self._writer.drain()
 
     def _bytes(self, version: str) -> bytes:
         lines = [f"{name}: {value}" for name, value in self._head]

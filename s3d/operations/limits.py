@@ -1,4 +1,4 @@
-"""What S3 refuses about names, metadata and features, before anything is read or kept.
+"""What S3 refuses about names, metadata and features, before anything is read or kept; and how much may wait.
 
 Source of the figures: "Creating object key names", "Working with object metadata", "Bucket naming rules" and "Object
 tagging" in the S3 User Guide.
@@ -6,11 +6,11 @@ tagging" in the S3 User Guide.
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-from s3d.errors import S3Error
+from s3d.errors import S3Error, slow_down
 
 KEY_BYTES_MAX = 1024
 METADATA_BYTES_MAX = 2048
@@ -51,6 +51,32 @@ _UNSUPPORTED = {
     "WriteOffsetBytes": "x-amz-write-offset-bytes",
     "VersionId": "versionId",
 }
+
+
+class Queue:
+    """What waits for the journal's writer: bounded, so that what is let in is answered soon.
+
+    `refused` is told the reason of everything that was turned away.
+    """
+
+    def __init__(self, records_max: int, refused: Callable[[Literal["writer"]], None] = lambda _: None) -> None:
+        self._records_max = records_max
+        self._refused = refused
+        self.records = 0
+
+    def enter(self, records: int) -> None:
+        """So many records want to be written; `leave` when they are. Raises SlowDown.
+
+        An empty queue takes whatever comes: the largest request is larger than some bounds.
+        """
+        if self.records and self.records + records > self._records_max:
+            self._refused("writer")
+            raise slow_down("Too many changes wait to be written.")
+        self.records += records
+
+    def leave(self, records: int) -> None:
+        """They were written, or refused."""
+        self.records -= records
 
 
 def check_bucket_name(name: str) -> None:

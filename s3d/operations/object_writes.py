@@ -111,7 +111,7 @@ class ObjectWrites:
             else:
                 errors.append(_error_entry(one["Key"], refused))
         command = DeleteObjects(call.bucket, tuple(deletions), origin_of(call))
-        appended = await self._submitter.submit(command, essential=True)
+        appended = await self._submitter.submit(command, essential=True, records=len(deletions))
         deleted: list[dict[str, str]] = []
         for deletion, error in zip(deletions, appended.answer, strict=True):
             if error is None:

@@ -13,7 +13,7 @@ from s3d import __version__
 from s3d.clock import Clock
 from s3d.commands.outcomes import ResumeRecords
 from s3d.config.settings import Settings
-from s3d.telemetry.metrics import Metrics, Moment
+from s3d.telemetry.metrics import Load, Metrics, Moment
 from s3d.telemetry.report import FileReport, LinkReport, PendingSummary, SenderReport, Status, format_sequence, iso_time
 from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Connection, Questions
@@ -59,6 +59,7 @@ class Standing:
         clock: Clock,
         listen: str,
         files: Callable[[], tuple[FileReport, ...]],
+        load: Callable[[], Load] = Load,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -69,6 +70,7 @@ class Standing:
         self._clock = clock
         self._listen = listen
         self._files = files
+        self._load = load
         self._started = clock.now()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="standing")
         self._connect = connect
@@ -161,6 +163,7 @@ class Standing:
                 cache_bytes=cache_bytes,
                 journal_files=len(files),
                 journal_bytes=sum(file.size_bytes for file in files),
+                load=self._load(),
             )
         )
 

@@ -1,11 +1,13 @@
 """Commands into the journal, and what a client is told when one cannot be decided or kept."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from journal import Appended, CommitAmbiguous, DiskFull, JournalError, StateBehind
 from s3d.commands.knowledge import Need, NeedBucket
 from s3d.errors import S3Error, remote_unreachable
+from s3d.operations.limits import Queue
 from s3d.queries.asking import Asking
 
 _ANSWERS_MAX = 4  # a decision asks for the bucket, then the object; more means that the clock runs backwards
@@ -15,15 +17,24 @@ Submit = Callable[..., Any]
 class Submitter:
     """Submits commands; where a decision needs a fact, asks the remote for it and submits again."""
 
-    def __init__(self, submit: Submit, asking: Asking | None) -> None:
+    def __init__(self, submit: Submit, asking: Asking | None, queue: Queue | None = None) -> None:
         self._submit = submit
         self._asking = asking
+        self._queue = queue or Queue(sys.maxsize)
 
-    async def submit(self, command: Any, *, essential: bool = False) -> Appended:
-        """The command's records, durable and visible.
+    async def submit(self, command: Any, *, essential: bool = False, records: int = 1) -> Appended:
+        """The command's records, durable and visible; `records` is about how many there will be.
 
-        Raises the S3Error that the decision came to, or a 503 when the remote would have to be asked and cannot.
+        Raises the S3Error that the decision came to, SlowDown when too much waits for the writer, or a 503 when the
+        remote would have to be asked and cannot.
         """
+        self._queue.enter(records)
+        try:
+            return await self._decided(command, essential=essential)
+        finally:
+            self._queue.leave(records)
+
+    async def _decided(self, command: Any, *, essential: bool) -> Appended:
         for _ in range(_ANSWERS_MAX):
             try:
                 appended: Appended = await self._submit(command, essential=essential)

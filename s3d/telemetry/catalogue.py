@@ -47,6 +47,23 @@ REQUEST_SECONDS = Metric(
 BODY_BYTES = Metric(
     "s3d_body_bytes_total", "counter", "bytes", "Body bytes of S3 clients, `in` and `out`.", ("direction",)
 )
+REFUSED = Metric(
+    "s3d_refused_total",
+    "counter",
+    "refusals",
+    "What was told 503 SlowDown because there was too much: `connections`, `memory`, `large-bodies` or `writer`.",
+    ("reason",),
+)
+CONNECTIONS = Metric("s3d_connections", "gauge", "connections", "Open connections of S3 clients.")
+LARGE_BODIES = Metric(
+    "s3d_large_bodies", "gauge", "bodies", "Bodies with a file of their own that are being received or sent."
+)
+HELD_BYTES = Metric(
+    "s3d_held_bytes", "gauge", "bytes", "Memory of small bodies in flight and of answers that clients have not taken."
+)
+WRITES_WAITING = Metric(
+    "s3d_writes_waiting", "gauge", "records", "Records that clients wait for and that the writer has not committed."
+)
 COMMIT_SECONDS = Metric(
     "s3d_journal_commit_seconds",
     "histogram",
@@ -137,6 +154,11 @@ METRICS = (
     REQUESTS,
     REQUEST_SECONDS,
     BODY_BYTES,
+    REFUSED,
+    CONNECTIONS,
+    LARGE_BODIES,
+    HELD_BYTES,
+    WRITES_WAITING,
     COMMIT_SECONDS,
     COMMIT_RECORDS,
     LOOP_LAG,

@@ -28,7 +28,17 @@ from s3d.telemetry import catalogue
 from s3d.telemetry.catalogue import Metric
 from s3d.telemetry.lag import Lag
 
+_REASONS = ("connections", "memory", "large-bodies", "writer")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Load(msgspec.Struct, frozen=True):
+    """How much is going on."""
+
+    connections: int = 0
+    large_bodies: int = 0
+    held_bytes: int = 0
+    writes_waiting: int = 0
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +53,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     cache_bytes: int
     journal_files: int = 0
     journal_bytes: int = 0
+    load: Load = Load()
 
 
 class Metrics:
@@ -58,6 +69,8 @@ class Metrics:
         self.request = self._requests.answered
         self._body_bytes = _Counters(catalogue.BODY_BYTES, self.registry)
         self._bytes_in, self._bytes_out = self._body_bytes.child("in"), self._body_bytes.child("out")
+        refused = _counter(catalogue.REFUSED, self.registry)
+        self._refused = {reason: refused.labels(reason) for reason in _REASONS}  # all shown from the start, at 0
         self._commit_seconds = _histogram(catalogue.COMMIT_SECONDS, self.registry)
         self._commit_records = _histogram(catalogue.COMMIT_RECORDS, self.registry)
         self.loop_lag = _registered(Lag(catalogue.LOOP_LAG, catalogue.LOOP_LAG_MAX), self.registry)
@@ -80,6 +93,10 @@ class Metrics:
     def body_out(self, size_bytes: int) -> None:
         """A body went out to a client."""
         self._bytes_out.inc(size_bytes)
+
+    def refused(self, reason: str) -> None:
+        """Something was told to come again, because there was too much of `reason`."""
+        self._refused[reason].inc()
 
     def commit(self, seconds: float, records: int) -> None:
         """The journal committed a batch; for `timed.timed`."""
@@ -191,6 +208,10 @@ class _Moments(Collector):
             (catalogue.CACHE_BYTES, self.now.cache_bytes),
             (catalogue.JOURNAL_FILES, self.now.journal_files),
             (catalogue.JOURNAL_BYTES, self.now.journal_bytes),
+            (catalogue.CONNECTIONS, self.now.load.connections),
+            (catalogue.LARGE_BODIES, self.now.load.large_bodies),
+            (catalogue.HELD_BYTES, self.now.load.held_bytes),
+            (catalogue.WRITES_WAITING, self.now.load.writes_waiting),
         ):
             if value is not None:
                 yield GaugeMetricFamily(metric.name, metric.meaning, value=float(value))

@@ -14,7 +14,8 @@ from s3d.blobs.files import BlobFiles
 from s3d.blobs.pool import BlobPool
 from s3d.checksums import BodyClaims
 from s3d.errors import S3Error
-from s3d.http.body import PIECE_BYTES, RequestBody
+from s3d.http.admission import PIECE_BYTES
+from s3d.http.body import RequestBody
 
 LIMIT = 1000
 
