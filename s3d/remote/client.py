@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.lean import wanted
 from s3d.remote.outgoing import OutgoingBody
 from s3d.remote.seam import Content, RemoteStream
 from s3d.remote.settings import RemoteSettings
@@ -29,6 +30,7 @@ class AiobotocoreRemote:
         self._exit = contextlib.AsyncExitStack()
         self._starting = asyncio.Lock()
         self._client: Any = None
+        self._lean: Any = None  # a LeanPath, which is imported late
 
     async def start(self) -> None:
         """Import and build the client; the first call does it otherwise."""
@@ -37,10 +39,14 @@ class AiobotocoreRemote:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._executor, importlib.import_module, "s3d.remote.tailoring")
                 await loop.run_in_executor(self._executor, importlib.import_module, "s3d.remote.translation")
-                self._client = await self._exit.enter_async_context(_new_client(self._settings))
+                from s3d.remote.leanpath import LeanPath
                 from s3d.remote.tailoring import tailor
 
-                tailor(self._client)
+                session = _new_session(self._settings)
+                client = await self._exit.enter_async_context(_new_client(session, self._settings))
+                tailor(client)
+                self._lean = LeanPath(client, await session.get_credentials())
+                self._client = client
 
     async def call(
         self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
@@ -49,17 +55,23 @@ class AiobotocoreRemote:
         if self._client is None:
             await self.start()
         loop, patience = asyncio.get_running_loop(), self._settings.read_timeout_seconds
-        body: OutgoingBody | None = None
         with _failures(operation) as failing:
             async with asyncio.timeout(self._settings.connect_timeout_seconds + patience) as deadline:
-                arguments = dict(parameters)
-                if content is not None:
-                    body = OutgoingBody(content, self._executor, lambda: deadline.reschedule(loop.time() + patience))
-                    failing.append(body)
-                    arguments |= _body_arguments(content, body)
-                output: dict[str, Any] = await self._method(operation)(**arguments)
-                output.pop("ResponseMetadata", None)
-                return output
+
+                async def full() -> dict[str, Any]:
+                    arguments = dict(parameters)
+                    if content is not None:
+                        body = OutgoingBody(
+                            content, self._executor, lambda: deadline.reschedule(loop.time() + patience)
+                        )
+                        failing.append(body)
+                        arguments |= _body_arguments(content, body)
+                    output: dict[str, Any] = await self._method(operation)(**arguments)
+                    output.pop("ResponseMetadata", None)
+                    return output
+
+                small = wanted(operation, parameters, content) if self._settings.lean else None
+                return await (full() if small is None else self._lean.perform(small, full))
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:
         """See `Remote.open`."""
@@ -121,9 +133,18 @@ def _failures(operation: str) -> Iterator[list[OutgoingBody]]:
         raise (local or translate(error, operation)) from error
 
 
-def _new_client(settings: RemoteSettings) -> Any:
-    from aiobotocore.config import AioConfig
+def _new_session(settings: RemoteSettings) -> Any:
+    """With the credentials that were given; otherwise it asks the AWS chain, and refreshes them itself."""
     from aiobotocore.session import get_session
+
+    session = get_session()
+    if settings.access_key is not None:
+        session.set_credentials(settings.access_key, settings.secret_key, settings.session_token)
+    return session
+
+
+def _new_client(session: Any, settings: RemoteSettings) -> Any:
+    from aiobotocore.config import AioConfig
 
     from s3d.remote.tailoring import SingleAttemptSession
 
@@ -137,12 +158,9 @@ def _new_client(settings: RemoteSettings) -> Any:
         s3={"addressing_style": "path" if settings.path_style else "auto"},
         http_session_cls=SingleAttemptSession,
     )
-    return get_session().create_client(
+    return session.create_client(
         "s3",
         endpoint_url=settings.endpoint_url,
         region_name=settings.region,
-        aws_access_key_id=settings.access_key,
-        aws_secret_access_key=settings.secret_key,
-        aws_session_token=settings.session_token,
         config=config,
     )

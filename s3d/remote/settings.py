@@ -8,7 +8,8 @@ class RemoteSettings:
     """Times are seconds.
 
     Without `endpoint_url` it is AWS, without `access_key` the AWS credential chain is asked. `read_timeout_seconds` is
-    how long the remote may be silent, and how long an upload may make no progress.
+    how long the remote may be silent, and how long an upload may make no progress. `lean` lets small requests past the
+    full client; without it they differ in nothing but their cost.
     """
 
     endpoint_url: str | None
@@ -20,3 +21,4 @@ class RemoteSettings:
     connect_timeout_seconds: float = 5.0
     read_timeout_seconds: float = 60.0
     connections_max: int = 64
+    lean: bool = True
