@@ -33,6 +33,17 @@ def check_read(
         raise _not_modified(etag, modified_ms)
 
 
+def range_applies(if_range: str, etag: str, modified_ms: int) -> bool:
+    """Whether a range may be answered with a part: `If-Range` names the object that the client has a part of.
+
+    Source: RFC 9110, section 13.1.5: an ETag that is not weak, or exactly the Last-Modified.
+    """
+    text = if_range.strip()
+    if text.startswith('"'):
+        return text == f'"{etag}"'
+    return text == http_date(modified_ms)
+
+
 def check_write(current_etag: str | None, *, if_match: str | None, if_none_match: str | None) -> None:
     """Raise what S3 answers when a conditional write does not apply; `current_etag` None means: no object.
 

@@ -48,10 +48,15 @@ class ObjectReads:
     async def get_object(self, call: Call) -> Reply:
         """The object, or the part of it that the range names."""
         self._check(call.input)
-        part = {name: call.input[name] for name in ("Range", "PartNumber") if name in call.input}
-        found = await self._reader.open(call.bucket, call.key, part)
+        given = await self._heeding_if_range(call)
+        found = await self._reader.open(call.bucket, call.key, _part_of(given))
+        if "IfRange" in given and not _range_applies(given, found):  # written over since it was looked at
+            if found.stream is not None:
+                await found.stream.close()
+            given = _whole(given)
+            found = await self._reader.open(call.bucket, call.key, {})
         try:
-            output, span = self._answer(call, found)
+            output, span = self._answer(given, found)
         except BaseException:
             if found.stream is not None:
                 await found.stream.close()
@@ -66,12 +71,23 @@ class ObjectReads:
     async def head_object(self, call: Call) -> Reply:
         """The same answer without its body."""
         self._check(call.input)
-        if "PartNumber" in call.input:
-            found = await self._reader.head_part(call.bucket, call.key, call.input["PartNumber"])
+        given = await self._heeding_if_range(call)
+        if "PartNumber" in given:
+            found = await self._reader.head_part(call.bucket, call.key, given["PartNumber"])
         else:
             found = await self._reader.head(call.bucket, call.key)
-        output, span = self._answer(call, found)
+        output, span = self._answer(given, found)
         return _reply(found, output, None, span)
+
+    async def _heeding_if_range(self, call: Call) -> Mapping[str, Any]:
+        """The input; without its range where that is of another object than there is now."""
+        given = call.input
+        if "IfRange" not in given:
+            return given
+        if "Range" not in given:
+            return _whole(given)  # without a range it means nothing
+        found = await self._reader.head(call.bucket, call.key)
+        return given if _range_applies(given, found) else _whole(given)
 
     def _check(self, given: Mapping[str, Any]) -> None:
         limits.check_supported(given)
@@ -81,9 +97,8 @@ class ObjectReads:
             if not 1 <= given["PartNumber"] <= PARTS_MAX:
                 raise S3Error("InvalidArgument", f"Part number must be an integer between 1 and {PARTS_MAX}, inclusive")
 
-    def _answer(self, call: Call, found: Found) -> tuple[dict[str, Any], tuple[int, int] | None]:
+    def _answer(self, given: Mapping[str, Any], found: Found) -> tuple[dict[str, Any], tuple[int, int] | None]:
         """The output without what belongs to the body, and the span of bytes. Raises 304, 412 and 416."""
-        given = call.input
         preconditions.check_read(
             found.etag,
             found.modified_ms,
@@ -114,6 +129,18 @@ class ObjectReads:
             stream = self._keep(fact, stream)
         size = found.size if span is None else span[1]
         return _reply(found, output, Bytes(size, stream=stream), span)
+
+
+def _part_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: given[name] for name in ("Range", "PartNumber") if name in given}
+
+
+def _whole(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in given.items() if name not in {"Range", "IfRange"}}
+
+
+def _range_applies(given: Mapping[str, Any], found: Found) -> bool:
+    return preconditions.range_applies(given["IfRange"], found.etag, found.modified_ms)
 
 
 def _span(given: Mapping[str, Any], found: Found) -> tuple[int, int] | None:

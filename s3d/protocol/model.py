@@ -183,7 +183,8 @@ def _content_of(payload: Any) -> Content:
 def _check_patches(operations: Mapping[str, Operation], shapes: Mapping[tuple[str, str], Shape]) -> None:
     """A patch for something that the model does not have is a bug here, or a newer model that needs a look."""
     tables = (patches.UNROUTED, patches.STATUS, patches.ROOTS, patches.ROOT_ALIASES, patches.MALFORMED)
-    for name in (name for table in (*tables, patches.BODY_BYTES, patches.URL_ENCODED) for name in table):
+    more = (patches.BODY_BYTES, patches.URL_ENCODED, patches.HEADERS)
+    for name in (name for table in (*tables, *more) for name in table):
         assert name in operations, f"patches.py names {name}, which the model does not have"
     names = {shape for shape, _ in shapes}
     for name in (*patches.REQUIRED, *(shape for shape, _ in patches.LONGEST)):

@@ -87,8 +87,12 @@ def _tables(operation: Operation) -> _Tables:
     members = operation.input.head
     maps = [member for member in members if member.location == "headers"]
     assert all(member.wire == METADATA_PREFIX for member in maps)
+    more: dict[str, Place] = {
+        wire.lower(): (name, None) for name, wire in patches.HEADERS.get(operation.name, {}).items()
+    }
     return _Tables(
-        headers={m.wire.lower(): (m.name, argument_text(m, reads=reads)) for m in members if m.location == "header"},
+        headers=more
+        | {m.wire.lower(): (m.name, argument_text(m, reads=reads)) for m in members if m.location == "header"},
         parameters={m.wire: (m.name, argument_text(m, reads=reads)) for m in members if m.location == "querystring"},
         metadata=maps[0].name if maps else "",
         path=frozenset(member.name for member in members if member.location == "uri"),

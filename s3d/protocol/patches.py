@@ -29,6 +29,12 @@ TEXT: Final[Mapping[str, str]] = {
     "ResponseExpires": "S3 echoes the parameter as it was sent",
 }
 
+# Request headers that S3 heeds although the model does not have them: operation -> member -> header.
+HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
+    "GetObject": {"IfRange": "If-Range"},  # browsers and download managers resume with it
+    "HeadObject": {"IfRange": "If-Range"},
+}
+
 # Members that S3 insists on although the model calls them optional: shape -> members.
 REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "CompleteMultipartUploadRequest": ("MultipartUpload",),  # no document: nothing to complete
