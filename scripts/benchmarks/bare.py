@@ -4,11 +4,15 @@ Started as a program of its own, `python bare.py`; prints its port.
 """
 
 import asyncio
+import tempfile
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-SMALL, PIECE, PIECES = b"x" * 4096, memoryview(b"x" * (1024 * 1024)), 64
+SMALL, LARGE_BYTES = b"x" * 4096, 64 * 1024 * 1024
+_file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the program runs
+_file.write(b"x" * LARGE_BYTES)
+_file.flush()
 
 
 async def answer(request: BaseRequest) -> web.StreamResponse:
@@ -22,10 +26,17 @@ async def answer(request: BaseRequest) -> web.StreamResponse:
         return web.Response()
     if not request.raw_path.endswith("large"):
         return web.Response(body=SMALL)
-    response = web.StreamResponse(headers={"Content-Length": str(PIECES * len(PIECE))})
-    await response.prepare(request)
-    for _ in range(PIECES):
-        await response.write(PIECE)
+    return await _send_file(request)
+
+
+async def _send_file(request: BaseRequest) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": str(LARGE_BYTES)})
+    writer = await response.prepare(request)
+    assert writer is not None
+    assert request.transport is not None
+    writer.send_headers()
+    await asyncio.get_running_loop().sendfile(request.transport, _file, 0, LARGE_BYTES)
+    await response.write_eof()
     return response
 
 

@@ -5,8 +5,6 @@ them: the event loop, the hand-over to the writer's thread, the GIL, and caches 
 """
 
 import hashlib
-import os
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +14,8 @@ from typing import Any, cast
 from aiohttp.web_request import BaseRequest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from benchmarks.rounds import Found
+from benchmarks.findings import SUBJECT, Findings
+from benchmarks.references import on_core
 from benchmarks.servers import ACCESS_KEY, SECRET_KEY
 from benchmarks.signing import BODY_BYTES, BUCKET, Signer, key_of
 from journal import SqliteBackend
@@ -56,20 +55,16 @@ class Step:
     aim_us: str
 
 
-def measure(directory: Path, core: int, found: Found) -> list[Step]:
+def measure(directory: Path, core: int, findings: Findings) -> list[Step]:
     """Every row, on this core; the first and the last come from the run."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
+    with on_core(core):
         steps = [*_request_steps(directory), *_writer_steps(directory)]
-    finally:
-        os.sched_setaffinity(0, before)
-    if "PUT 32 bare" not in found.cpu_us:
+    bare, whole = _cpu_of(findings, "bare aiohttp handler"), _cpu_of(findings, SUBJECT)
+    if bare is None or whole is None:
         return steps
-    http = Step("HTTP: aiohttp's server, sockets, the loop (the bare handler)", _median(found, "PUT 32 bare"), "55-85")
+    http = Step("HTTP: aiohttp's server, sockets, the loop (the bare handler)", bare, "55-85")
     steps = [http, *steps]
     total = sum(step.cpu_us for step in steps if not step.name.startswith(" "))
-    whole = _median(found, "PUT 32 signed")
     return [
         *steps,
         Step("sum", total, "195-225"),
@@ -78,14 +73,19 @@ def measure(directory: Path, core: int, found: Found) -> list[Step]:
     ]
 
 
-def _median(found: Found, row: str) -> float:
-    return statistics.median(found.cpu_us[row])
+def _cpu_of(findings: Findings, server: str) -> float | None:
+    """Per PUT at 32 connections, in this run."""
+    row = findings.rows.get("put")
+    spread = row.spread(server, lambda sample: sample.cpu_us) if row is not None else None
+    return spread.median if spread is not None else None
 
 
 def _request_steps(directory: Path) -> list[Step]:
     service = compile_service()
     router, parser, metrics = Router(service), Parser(service), Metrics()
-    head = Signer("127.0.0.1:9000").head("PUT", f"/{BUCKET}/{key_of(1)}", sha256=_sha256(), length=BODY_BYTES)
+    head = Signer(9000, ACCESS_KEY, SECRET_KEY).head(
+        "PUT", f"/{BUCKET}/{key_of(1)}", sha256=_sha256(), length=BODY_BYTES
+    )
     target, headers = _parsed(head)
     verifier = Verifier(StaticKeys({ACCESS_KEY: SECRET_KEY}), None)
     now = time.time()

@@ -1,5 +1,15 @@
 -- Sends prepared requests: heads of one length from a file, one after another from an offset, and a constant body.
-local heads, size, count, body, index
+-- With a rate, requests leave on a timetable that all connections share, whenever the answers come.
+local ffi = require("ffi")
+ffi.cdef("typedef struct { long seconds, nanoseconds; } moment; int clock_gettime(int clock, moment *now);")
+
+local heads, size, count, body, index, rate, sent, began
+
+local function now()
+  local moment = ffi.new("moment")
+  ffi.C.clock_gettime(1, moment)
+  return tonumber(moment.seconds) + tonumber(moment.nanoseconds) / 1e9
+end
 
 function init(args)
   local file = assert(io.open(args[1], "rb"))
@@ -8,6 +18,14 @@ function init(args)
   size, count = tonumber(args[2]), tonumber(args[3])
   index = tonumber(args[4]) - 1 -- wrk asks for one request that it only looks at
   body = string.rep("x", tonumber(args[5]))
+  rate, sent = tonumber(args[6]), 0
+  if rate > 0 then
+    delay = function() -- milliseconds until the next free place on the timetable
+      began = began or now()
+      sent = sent + 1
+      return math.max(0, math.floor((began + sent / rate - now()) * 1000))
+    end
+  end
 end
 
 function request()

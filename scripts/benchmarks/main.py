@@ -1,91 +1,175 @@
 """The command line of `scripts/bench`."""
 
+import json
 import os
 import shutil
 import sys
 import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
-from benchmarks import budget, report, rounds
-from benchmarks.load import LoadFailed, wrk_missing
+from benchmarks import page, peers, report
+from benchmarks.load import wrk_missing
+from benchmarks.plan import SECTIONS, Plan
+from benchmarks.run import run
+from benchmarks.servers import ServerFailed, start_bare
 
-_ROWS = ("put", "put1", "get", "cold", "list", "large", "unsigned")
+LONG_STORE = 10_000_000
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--quick", is_flag=True, help="One round of 2 s and 5,000 objects: does it run at all? (CI)")
-@click.option("--rounds", "count", default=5, show_default=True, help="Interleaved rounds.")
-@click.option("--seconds", default=4.0, show_default=True, help="Length of each measurement, at least 1 s.")
 @click.option(
-    "--rows",
-    default=",".join(_ROWS),
-    show_default=True,
-    help="What to measure: PUT at 32 connections and at 1, GET from memory and from the journal, LIST, 64 MiB bodies; "
-    "`unsigned` measures a daemon without keys beside the one with.",
+    "--quick", is_flag=True, help="Everything small, one round, of the peers only rclone: does it run at all?"
 )
-@click.option("--objects", default=100_000, show_default=True, help="How many objects LIST has around it.")
+@click.option("--long", is_flag=True, help="A store of ten million objects too: an hour, 20 GB of disk.")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Interleaved rounds.")
+@click.option("--seconds", type=click.FloatRange(1), default=2.0, show_default=True, help="Each measurement.")
+@click.option("--rows", default=",".join(SECTIONS), show_default=True, help="What to measure.")
+@click.option("--peers", "with_peers", default=",".join(peers.STARTERS), show_default=True, help="Whom to measure too.")
+@click.option("--fetch-peers", is_flag=True, help="Install JuiceFS (100 MB) into the user's cache first.")
+@click.option("--no-unsigned", is_flag=True, help="Leave out the daemon without keys.")
+@click.option("--no-budget", is_flag=True, help="Leave out the budget, the steps of a PUT one by one.")
 @click.option(
     "--baseline",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="Another checkout (git worktree), measured in the same rounds: what did a change bring?",
 )
 @click.option(
     "--directory",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
     help="Where the data goes; the disk matters. By default a temporary directory.",
 )
 @click.option("--server-core", default=0, show_default=True, help="Core of the servers.")
 @click.option("--load-core", default=1, show_default=True, help="Core of the load.")
-@click.option("--no-budget", is_flag=True, help="Leave out the budget, the steps of a PUT one by one.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the run to a file.")
+@click.option(
+    "--write", "page_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the page, with a picture."
+)
+@click.option(
+    "--from",
+    "earlier",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Measure nothing: show, or write, what --json has written.",
+)
 def main(
     *,
     quick: bool,
-    count: int,
+    long: bool,
+    rounds: int,
     seconds: float,
     rows: str,
-    objects: int,
+    with_peers: str,
+    fetch_peers: bool,
+    no_unsigned: bool,
+    no_budget: bool,
     baseline: Path | None,
     directory: Path | None,
     server_core: int,
     load_core: int,
-    no_budget: bool,
-    as_json: bool,
+    json_file: Path | None,
+    page_file: Path | None,
+    earlier: Path | None,
 ) -> None:
-    """Measure s3d on this machine, as ratios to a bare aiohttp handler and to append + fdatasync in the same rounds.
+    """Measure s3d on this machine, beside a bare aiohttp handler, the disk itself, and other servers.
 
-    The servers are pinned to one core and the load (wrk) to another, every measurement of a round follows the one
-    before it at once, and a ratio is taken within its round. Figures of different runs must not be compared. Nothing
-    here decides a test.
+    Servers run on one core and the load on another, every measurement of a round follows the one before it at once,
+    and a ratio is taken within its round. Figures of different runs must not be compared. Nothing here decides a test.
+    Exit code 1: a section failed; the report says why, and has the others.
     """
-    if (why := wrk_missing()) is not None:
-        raise click.ClickException(why)
-    cores = os.sched_getaffinity(0)
-    if not {server_core, load_core} <= cores or server_core == load_core:
-        raise click.ClickException(f"two cores are needed, one for the servers and one for the load; here: {cores}")
-    unknown = set(rows.split(",")) - set(_ROWS)
-    if unknown:
-        raise click.ClickException(f"no such rows: {', '.join(sorted(unknown))}")
+    errors = Console(stderr=True, highlight=False)
+    if earlier is not None:
+        _give(json.loads(earlier.read_text(encoding="utf-8")), None, page_file)
+        return
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        errors.print(f"[dim]{time.monotonic() - began:4.0f} s  {line}[/dim]")
+
+    plan = Plan(
+        directory=Path(),
+        rows=_known("rows", rows, SECTIONS),
+        rounds=rounds,
+        seconds=seconds,
+        peers=tuple(name for name in peers.STARTERS if name in _known("peers", with_peers, peers.STARTERS)),
+        unsigned=not no_unsigned,
+        baseline=baseline,
+        server_core=server_core,
+        load_core=load_core,
+    )
+    _check_machine(plan)
+    if long:
+        plan = replace(plan, stores=(*plan.stores, LONG_STORE))
     if quick:
-        count, seconds, objects = 1, 2.0, 5_000
+        plan = _small(plan)
+    if fetch_peers:
+        _fetch(say)
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="s3d-bench-", dir=directory))
-    errors = Console(stderr=True)
-    plan = rounds.Plan(
-        place, count, max(seconds, 1.0), objects, frozenset(rows.split(",")), server_core, load_core, baseline
-    )
     try:
-        found = rounds.run(plan, lambda line: errors.print(f"[dim]{line}[/dim]"))
-        steps = [] if no_budget else budget.measure(place / "budget", server_core, found)
-    except (LoadFailed, RuntimeError) as error:
-        raise click.ClickException(str(error)) from error
+        found = run(replace(plan, directory=place), say, with_budget=not no_budget)
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    if as_json:
-        sys.stdout.write(report.as_json(found, steps) + "\n")
-    else:
-        report.show(found, steps, Console(width=None if sys.stdout.isatty() else 160))
+    _give(found, json_file, page_file)
+    if any(missing["what"].startswith("FAILED") for missing in found["missing"]):
+        raise click.exceptions.Exit(1)
+
+
+def _small(plan: Plan) -> Plan:
+    """Every section once, with figures that mean nothing."""
+    return replace(
+        plan,
+        rounds=1,
+        seconds=1.0,
+        stores=(2_000,),
+        drain_objects=500,
+        drain_rounds=1,
+        large_rounds=1,
+        paced=300.0,
+        paced_seconds=1.0,
+        search=False,
+        settle_seconds=0.2,
+        peers=tuple(name for name in plan.peers if name == "rclone"),
+        unsigned=False,
+    )
+
+
+def _known(option: str, text: str, names: Any) -> frozenset[str]:
+    wanted = frozenset(filter(None, text.split(",")))
+    if unknown := wanted - set(names):
+        raise click.BadParameter(
+            f"{', '.join(sorted(unknown))}; there are {', '.join(names)}", param_hint=f"--{option}"
+        )
+    return wanted
+
+
+def _check_machine(plan: Plan) -> None:
+    if (why := wrk_missing()) is not None:
+        raise click.ClickException(why)
+    cores = os.sched_getaffinity(0)
+    if not plan.both_cores <= cores or plan.server_core == plan.load_core:
+        raise click.ClickException(f"two cores are needed, one for the servers and one for the load; here: {cores}")
+    try:
+        start_bare(plan.server_core).stop()
+    except (ServerFailed, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _fetch(say: Any) -> None:
+    try:
+        peers.fetch_juicefs()
+    except peers.NotInstalled as error:
+        say(str(error))
+
+
+def _give(found: dict[str, Any], json_file: Path | None, page_file: Path | None) -> None:
+    if json_file is not None:
+        json_file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if page_file is not None:
+        page.write(page_file, found)
+    report.show(found, Console(width=None if sys.stdout.isatty() else 180, highlight=False))

@@ -6,14 +6,13 @@ Every head has the same length, so that wrk's script finds the n-th by multiplic
 import hashlib
 import hmac
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.servers import ACCESS_KEY, SECRET_KEY
-
 BUCKET = "bench"
 BODY_BYTES = 4096
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"  # instead of the body's SHA-256
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 SIGNED_HEADERS = "host;x-amz-content-sha256;x-amz-date"
 
@@ -30,11 +29,12 @@ class Heads:
 class Signer:
     """Signs for one server and one moment; what it made is good for fifteen minutes."""
 
-    def __init__(self, host: str) -> None:
-        self._host = host
+    def __init__(self, port: int, access_key: str, secret_key: str) -> None:
+        self._host = f"127.0.0.1:{port}"
+        self._access_key = access_key
         self._timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self._scope = f"{self._timestamp[:8]}/us-east-1/s3/aws4_request"
-        key = b"AWS4" + SECRET_KEY.encode()
+        key = b"AWS4" + secret_key.encode()
         for part in self._scope.split("/"):
             key = hmac.digest(key, part.encode(), "sha256")
         self._key = key
@@ -53,22 +53,21 @@ class Signer:
         return (
             f"{method} {target} HTTP/1.1\r\nHost: {self._host}\r\nX-Amz-Content-SHA256: {sha256}\r\n"
             f"X-Amz-Date: {self._timestamp}\r\n{content_length}Authorization: AWS4-HMAC-SHA256 "
-            f"Credential={ACCESS_KEY}/{self._scope},SignedHeaders={SIGNED_HEADERS},Signature={signature}\r\n\r\n"
+            f"Credential={self._access_key}/{self._scope},SignedHeaders={SIGNED_HEADERS},Signature={signature}\r\n\r\n"
         ).encode()
 
 
 def key_of(number: int) -> str:
-    """Keys that come in no order, as hashes and UUIDs do; the same for the same number."""
-    return f"{(number * 2654435761) % 2**32:08x}/{number:08d}"
+    """Keys that come in no order, as hashes and UUIDs do; the same for the same number. No slashes: a server that
+    keeps objects as files would have to make a directory for each."""
+    return f"{(number * 2654435761) % 2**32:08x}-{number:08d}"
 
 
-def write_objects(path: Path, signer: Signer, method: str, count: int, body: bytes = b"") -> Heads:
+def write_objects(path: Path, signer: Signer, method: str, numbers: Sequence[int], body: bytes = b"") -> Heads:
     """One request per object."""
     sha256 = hashlib.sha256(body).hexdigest()
-    heads = (
-        signer.head(method, f"/{BUCKET}/{key_of(number)}", sha256=sha256, length=len(body)) for number in range(count)
-    )
-    return _write(path, heads, count)
+    heads = (signer.head(method, f"/{BUCKET}/{key_of(number)}", sha256=sha256, length=len(body)) for number in numbers)
+    return _write(path, heads, len(numbers))
 
 
 def write_listings(path: Path, signer: Signer, count: int) -> Heads:

@@ -1,0 +1,106 @@
+"""What is asked of a run, and what its sections share."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.findings import Findings, Sample
+from benchmarks.load import Load, LoadFailed, Rate, exchange, wrk
+from benchmarks.servers import Server
+from benchmarks.signing import BUCKET
+
+Say = Callable[[str], None]
+
+SECTIONS = ("put", "put1", "get", "cold", "list", "large", "drain", "sustained", "stores", "start")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes and places. `stores` are numbers of objects; starts are measured of `large_store` and larger ones."""
+
+    directory: Path
+    rows: frozenset[str]
+    rounds: int = 5
+    seconds: float = 2.0
+    stores: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    drain_objects: int = 10_000
+    drain_rounds: int = 3
+    large_rounds: int = 6
+    paced: float = 1500.0
+    paced_seconds: float = 4.0
+    search: bool = True
+    settle_seconds: float = 2.0
+    peers: tuple[str, ...] = ("rclone", "juicefs", "rgw")
+    unsigned: bool = True
+    baseline: Path | None = None
+    server_core: int = 0
+    load_core: int = 1
+
+    @property
+    def large_store(self) -> int:
+        """The store that the aims are about: a million objects, or the largest that there is."""
+        return min(max(self.stores), 1_000_000)
+
+    @property
+    def both_cores(self) -> frozenset[int]:
+        """For what is meant to use more than one."""
+        return frozenset({self.server_core, self.load_core})
+
+
+@dataclass
+class Bench:
+    """A run in progress. Whatever is started goes on `stack`, so that it ends with the run."""
+
+    plan: Plan
+    stack: ExitStack
+    say: Say
+    findings: Findings = field(default_factory=Findings)
+    loads: int = 0
+
+    def keep(self, server: Server) -> Server:
+        """Have it stopped at the end."""
+        self.stack.callback(server.stop)
+        return server
+
+    def room(self, name: str) -> Path:
+        """A directory of this run."""
+        path = self.plan.directory / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def make_bucket(self, server: Server) -> None:
+        """The bucket of all requests, which may be there already. Raises LoadFailed, OSError."""
+        head = server.signer().head("PUT", f"/{BUCKET}")
+        try:
+            exchange(server.port, head)
+        except LoadFailed as error:
+            if "409" not in str(error):
+                raise
+
+    def load(self, server: Server, load: Load) -> tuple[Rate, float]:
+        """The rate, and the CPU that the server used for each request, in microseconds. Raises LoadFailed."""
+        before = server.cpu_seconds()
+        rate = wrk(server.port, load)
+        self.loads += 1
+        return rate, (server.cpu_seconds() - before) / rate.requests * 1e6
+
+    def note(self, row: str, server: Server, number: int, measured: tuple[Rate, float]) -> None:
+        """Remember a rate in a row that exists, and what the server holds now."""
+        self.note_as(row, server.name, number, server, measured)
+
+    def note_as(self, row: str, name: str, number: int, server: Server, measured: tuple[Rate, float]) -> None:
+        """The same under another name."""
+        rate, cpu_us = measured
+        self.add(row, name, Sample(number, rate.per_second, rate.p50_ms, rate.p99_ms, cpu_us))
+        self.findings.rows[row].memory[name] = server.memory()
+
+    def add(self, row: str, name: str, sample: Sample) -> None:
+        """Remember a figure that belongs to no server, or to more than one."""
+        self.findings.rows[row].samples.setdefault(name, []).append(sample)
+
+
+def spread_over(count: int, most: int) -> Sequence[int]:
+    """At most so many of the numbers below `count`, all over them."""
+    step = max(1, count // most)
+    return range(0, count, step)[:most]
