@@ -27,6 +27,7 @@ from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.clock import SystemClock, milliseconds
 from s3d.commands.machine import StateMachine
+from s3d.commands.sharing import ShareBuckets
 from s3d.config.settings import Settings
 from s3d.errors import DataDirectoryError, S3dError
 from s3d.http import descriptors
@@ -127,6 +128,8 @@ class Daemon:
         )
         self._lock = self._take_directory()
         view = await self._open_state()
+        if self._settings.remote.configured:
+            await self._share_after_restore()
         questions = Questions(view.reader(), self._journal.distrust_state)
         self._bodies = BodyCache(self._settings.cache.body_memory_bytes)
         self._rows = RowBodies(self._journal.body, questions.relocated, self._pool, self._bodies)
@@ -228,6 +231,16 @@ class Daemon:
         files.prepare()
         self._pool = BlobPool(files, settings.http.body_threads)
         return self._view
+
+    async def _share_after_restore(self) -> None:
+        """Once in each epoch but the first: the remote may have what this journal has lost."""
+        epoch = self._journal.identity.epoch
+        begun = self._journal.follow(f"epoch-{epoch}")
+        if epoch == 1 or begun.position:
+            return
+        shared = await self._journal.submit(ShareBuckets(), essential=True)
+        await begun.advance(self._journal.head.sequence)
+        _log.warning("records were lost: the remote is asked for what is not here", epoch=epoch, buckets=shared.answer)
 
     def _build_upkeep(self, view: View) -> Upkeep:
         settings = self._settings.journal

@@ -1,8 +1,9 @@
 """What the records say: the payloads of the journal, as S3's own operations and their outcomes.
 
-A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`) or
-of what the daemon did with its own files (`Relocated`, `Carried`). Payloads are JSON, so that an auditor can read them
-without this program; every payload carries a version, and old versions stay readable.
+A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), or
+of what the daemon did with its own files (`Relocated`, `Carried`) or found out about its buckets (`Shared`). Payloads are
+JSON, so that an auditor can read them without this program; every payload carries a version, and old versions stay
+readable.
 """
 
 from typing import Any
@@ -90,6 +91,13 @@ class Relocated(msgspec.Struct, frozen=True, omit_defaults=True, rename={"versio
     moved: tuple[tuple[int, str], ...] = ()
 
 
+class Shared(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """Others may have written into these buckets, or this daemon may have forgotten that it did."""
+
+    version: int = 1
+    buckets: tuple[str, ...] = ()
+
+
 class Carried(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
     """Pending records once more, as they were: the file that they are in may be dropped."""
 
@@ -98,8 +106,8 @@ class Carried(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version"
 
 
 CONFIRMED, PARKED, RESUMED = "Confirmed", "Parked", "Resumed"
-RELOCATED, CARRIED = "Relocated", "Carried"
-OUTCOMES = frozenset({CONFIRMED, PARKED, RESUMED, RELOCATED, CARRIED})  # they are about records, not about objects
+RELOCATED, CARRIED, SHARED = "Relocated", "Carried", "Shared"
+OUTCOMES = frozenset({CONFIRMED, PARKED, RESUMED, RELOCATED, CARRIED, SHARED})  # about records and buckets, not objects
 
 _encoder = msgspec.json.Encoder()
 _mutation = msgspec.json.Decoder(Mutation)
@@ -107,6 +115,7 @@ _confirmed = msgspec.json.Decoder(Confirmed)
 _parked = msgspec.json.Decoder(Parked)
 _resumed = msgspec.json.Decoder(Resumed)
 _relocated = msgspec.json.Decoder(Relocated)
+_shared = msgspec.json.Decoder(Shared)
 _carried = msgspec.json.Decoder(Carried)
 _record = msgspec.json.Decoder(Record)
 
@@ -116,5 +125,6 @@ decode_confirmed = _confirmed.decode
 decode_parked = _parked.decode
 decode_resumed = _resumed.decode
 decode_relocated = _relocated.decode
+decode_shared = _shared.decode
 decode_carried = _carried.decode
 decode_record = _record.decode

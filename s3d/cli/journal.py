@@ -12,7 +12,9 @@ from s3d.cli.showing import count_text, show_json
 from s3d.errors import DataDirectoryError
 
 if TYPE_CHECKING:
+    from journal.backend import Identity
     from journal.inspection import Inspection
+    from journal.record import Head
 
 
 @click.group(short_help="Verify, export or adopt a journal on disk.")
@@ -71,11 +73,28 @@ def adopt(data_dir: str, as_json: bool) -> None:  # noqa: FBT001
     """
     from journal.adoption import adopt as adopt_journal
 
-    identity, head = adopt_journal(_journal_directory(data_dir))
+    _show_epoch("Adopted", *adopt_journal(_journal_directory(data_dir)), as_json=as_json)
+
+
+@journal.command(short_help="Say that a data directory comes from a backup.")
+@click.argument("data_dir", metavar="DATA_DIR")
+@as_json
+def restored(data_dir: str, as_json: bool) -> None:  # noqa: FBT001
+    """Begin a new epoch in a data directory that was restored from a backup, before a daemon starts on it.
+
+    Records that were written after the backup are lost here, and their numbers will be used again; what of them had
+    reached the remote is still there. From now on the remote is asked for whatever is not here.
+    """
+    from journal.adoption import new_epoch
+
+    _show_epoch("Restored", *new_epoch(_journal_directory(data_dir)), as_json=as_json)
+
+
+def _show_epoch(done: str, identity: "Identity", head: "Head", *, as_json: bool) -> None:
     if as_json:
         show_json({"instance": identity.instance, "epoch": identity.epoch, "head": head.sequence})
     else:
-        click.echo(f"Adopted at record {head.sequence}; epoch {identity.epoch} begins.")
+        click.echo(f"{done} at record {head.sequence}; epoch {identity.epoch} begins.")
 
 
 def _summary(inspection: "Inspection") -> dict[str, object]:

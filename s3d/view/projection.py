@@ -18,6 +18,7 @@ from s3d.events import (
     PARKED,
     RELOCATED,
     RESUMED,
+    SHARED,
     Confirmation,
     Mutation,
     decode_carried,
@@ -26,6 +27,7 @@ from s3d.events import (
     decode_parked,
     decode_relocated,
     decode_resumed,
+    decode_shared,
 )
 from s3d.values import Replication, split_stream, split_upload_stream
 from s3d.view.upload_projection import (
@@ -229,6 +231,11 @@ def _relocated(connection: apsw.Connection, record: Record) -> None:
     connection.executemany("INSERT OR IGNORE INTO relocated VALUES (?, ?)", decode_relocated(record.payload).moved)
 
 
+def _shared(connection: apsw.Connection, record: Record) -> None:
+    names = decode_shared(record.payload).buckets
+    connection.executemany("UPDATE bucket SET sole = 0 WHERE name = ?", [(name,) for name in names])
+
+
 def _carried(connection: apsw.Connection, record: Record) -> None:
     records = decode_carried(record.payload).records
     connection.executemany(
@@ -266,4 +273,5 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], None]] = {
     CARRIED: _carried,
     PARKED: _parked,
     RESUMED: _resumed,
+    SHARED: _shared,
 }
