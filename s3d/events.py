@@ -1,7 +1,7 @@
 """What the records say: the payloads of the journal, as S3's own operations and their outcomes.
 
 A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), or
-of what the daemon did with its own files (`Relocated`, `Carried`) or found out about its buckets (`Shared`). Payloads are
+of what the daemon did with its own files (`Relocated`, `Carried`) or found out about buckets (`Shared`). Payloads are
 JSON, so that an auditor can read them without this program; every payload carries a version, and old versions stay
 readable.
 """
