@@ -45,7 +45,8 @@ class AiobotocoreRemote:
                 session = _new_session(self._settings)
                 client = await self._exit.enter_async_context(_new_client(session, self._settings))
                 tailor(client)
-                self._lean = LeanPath(client, await session.get_credentials())
+                patience = self._settings.connect_timeout_seconds + self._settings.read_timeout_seconds
+                self._lean = LeanPath(client, await session.get_credentials(), patience)
                 self._client = client
 
     async def call(
@@ -54,24 +55,11 @@ class AiobotocoreRemote:
         """See `Remote.call`. An upload that makes no progress for the read timeout is given up as ambiguous."""
         if self._client is None:
             await self.start()
-        loop, patience = asyncio.get_running_loop(), self._settings.read_timeout_seconds
-        with _failures(operation) as failing:
-            async with asyncio.timeout(self._settings.connect_timeout_seconds + patience) as deadline:
-
-                async def full() -> dict[str, Any]:
-                    arguments = dict(parameters)
-                    if content is not None:
-                        body = OutgoingBody(
-                            content, self._executor, lambda: deadline.reschedule(loop.time() + patience)
-                        )
-                        failing.append(body)
-                        arguments |= _body_arguments(content, body)
-                    output: dict[str, Any] = await self._method(operation)(**arguments)
-                    output.pop("ResponseMetadata", None)
-                    return output
-
-                small = wanted(operation, parameters, content) if self._settings.lean else None
-                return await (full() if small is None else self._lean.perform(small, full))
+        small = wanted(operation, parameters, content) if self._settings.lean else None
+        if small is None:
+            return await self._full(operation, parameters, content)
+        output: Mapping[str, Any] = await self._lean.perform(small, lambda: self._full(operation, parameters, content))
+        return output
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:
         """See `Remote.open`."""
@@ -86,6 +74,19 @@ class AiobotocoreRemote:
         await self._exit.aclose()
         self._client = None
         self._executor.shutdown(wait=False)
+
+    async def _full(self, operation: str, parameters: Mapping[str, Any], content: Content | None) -> Mapping[str, Any]:
+        loop, patience = asyncio.get_running_loop(), self._settings.read_timeout_seconds
+        with _failures(operation) as failing:
+            async with asyncio.timeout(self._settings.connect_timeout_seconds + patience) as deadline:
+                arguments = dict(parameters)
+                if content is not None:
+                    body = OutgoingBody(content, self._executor, lambda: deadline.reschedule(loop.time() + patience))
+                    failing.append(body)
+                    arguments |= _body_arguments(content, body)
+                output: dict[str, Any] = await self._method(operation)(**arguments)
+                output.pop("ResponseMetadata", None)
+                return output
 
     def _method(self, operation: str) -> Any:
         from botocore import xform_name

@@ -1,30 +1,36 @@
 """The lean path: small PutObject and DeleteObject past the full client, over the same connections and credentials.
 
 The first request for a bucket goes through the full client and is looked at on its way out. If lean.py would have built
-the very same, later ones for that bucket are built there. They leave through the full client's own HTTP session, so
-that connections, TLS, proxies and what goes wrong are the same. A plain success is read here; any other answer is given
-to the full client as if it had sent the request, so that it means the same. Imports botocore, so it is imported late.
+the very same, later ones for that bucket are built there. They leave over the full client's own connections. A plain
+success is read here; any other answer is given to the full client as if it had sent the request, and what goes wrong is
+told by its own HTTP session, so that both mean the same. Imports botocore, so it is imported late.
 """
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any
 from uuid import uuid4
 
-from s3d.remote.lean import Route, Wanted, build, learn
+from s3d.remote.lean import Request, Route, Wanted, build, learn
+from s3d.remote.tailoring import answered
+from s3d.remote.translation import EXPECTED, translate
 
 ROUTES_MAX = 10_000
 OPERATIONS = ("PutObject", "DeleteObject")
-Full = Callable[[], Awaitable[dict[str, Any]]]
+Full = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
 class LeanPath:
     """For one client. `credentials` are the client's own, None when it found none; `now` is in seconds since 1970."""
 
-    def __init__(self, client: Any, credentials: Any, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, client: Any, credentials: Any, patience_seconds: float, now: Callable[[], float] = time.time
+    ) -> None:
         self._session = client._endpoint.http_session  # noqa: SLF001 - no public name; a test holds us to it
         self._credentials = credentials
+        self._patience_seconds = patience_seconds
         self._now = now
         self._second, self._timestamp = -1, ""
         self._routes: dict[tuple[str, str], Route] = {}
@@ -34,28 +40,42 @@ class LeanPath:
         for name in OPERATIONS:
             client.meta.events.register_first(f"before-send.s3.{name}", self._before_send)
 
-    async def perform(self, one: Wanted, full: Full) -> dict[str, Any]:
-        """The parsed output. Raises what the full client raises. `full` performs the same with the full client."""
-        if self._credentials is None:
+    async def perform(self, one: Wanted, full: Full) -> Mapping[str, Any]:
+        """The parsed output. Raises RemoteFailure. `full` performs the same with the full client, and raises alike."""
+        if self._credentials is None or self._session.has_proxies:
             return await full()
-        keys = await self._credentials.get_frozen_credentials()
-        route = self._routes.get((one.operation, one.bucket))
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                keys = await self._credentials.get_frozen_credentials()
+                route = self._routes.get((one.operation, one.bucket))
+                if route is not None:
+                    answer = await self._send(one.operation, build(route, one, keys, self._time()))
+        except EXPECTED as error:
+            raise translate(error, one.operation) from error
         if route is None:
             return await self._look(one, keys, full)
-        request = build(route, one, keys, self._time())
-        request.headers["amz-sdk-invocation-id"] = str(uuid4())
-        response = await self._session.send(request)
-        if response.status_code in {200, 204} and not await response.content:
-            output = self._plain(one.operation, response.headers)
-            if output is not None:
-                return output
-        token = self._answer.set(response)
+        if isinstance(answer, dict):
+            return answer
+        token = self._answer.set(answer)
         try:
             return await full()
         finally:
             self._answer.reset(token)
 
-    async def _look(self, one: Wanted, keys: Any, full: Full) -> dict[str, Any]:
+    async def _send(self, operation: str, request: Request) -> Any:
+        """The output of a plain success, or an answer for the full client. Raises what its HTTP session raises."""
+        request.headers["amz-sdk-invocation-id"] = str(uuid4())
+        request.headers["Accept-Encoding"] = "identity"
+        try:
+            response = await self._session.request(request)
+            body = await response.read()
+            output = None if body or response.status not in {200, 204} else self._plain(operation, response.raw_headers)
+            return answered(response) if output is None else output
+        except Exception as error:
+            await self._session.explain(error, request)
+            raise
+
+    async def _look(self, one: Wanted, keys: Any, full: Full) -> Mapping[str, Any]:
         """Let the full client do it, and learn the route."""
         seen: list[Any] = []
         token = self._seen.set(seen)
@@ -76,15 +96,18 @@ class LeanPath:
             seen.append(request)
         return self._answer.get()
 
-    def _plain(self, operation: str, headers: Mapping[str, str]) -> dict[str, Any] | None:
+    def _plain(self, operation: str, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any] | None:
         """The output of an answer without a body; None when a header is more than text."""
         members, output = self._members[operation], {}
-        for name, value in headers.items():
-            if name in members:
-                member = members[name]
+        for name, value in headers:
+            lowered = name.lower()
+            if not value.isascii():
+                return None
+            if lowered in members:
+                member = members[lowered]
                 if member is None:
                     return None
-                output[member] = value
+                output[member] = value.decode()
         return output
 
     def _time(self) -> str:
@@ -94,12 +117,12 @@ class LeanPath:
         return self._timestamp
 
 
-def _members(client: Any, operation: str) -> dict[str, str | None]:
+def _members(client: Any, operation: str) -> dict[bytes, str | None]:
     """Of the output: header name → member; None where the value is not simply text."""
     shape = client.meta.service_model.operation_model(operation).output_shape
-    found: dict[str, str | None] = {}
+    found: dict[bytes, str | None] = {}
     for member, its in shape.members.items():
         location = its.serialization.get("location")
         if location == "header":
-            found[its.serialization["name"].lower()] = member if its.type_name == "string" else None
+            found[its.serialization["name"].lower().encode()] = member if its.type_name == "string" else None
     return found

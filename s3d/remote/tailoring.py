@@ -7,12 +7,16 @@
 - No `Expect: 100-continue`: aiohttp waits for the 100 without a limit, and not every remote sends one.
 """
 
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
+from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.auth import AUTH_TYPE_MAPS, UNSIGNED_PAYLOAD, S3SigV4Auth
+from yarl import URL
 
+from s3d.remote.lean import Request
 from s3d.remote.outgoing import OutgoingBody
 
 _SIGNER = "s3d-known-payload"
@@ -29,8 +33,35 @@ class KnownPayloadAuth(S3SigV4Auth):  # type: ignore[misc]
 class SingleAttemptSession(AIOHTTPSession):  # type: ignore[misc]
     """aiobotocore's HTTP session over aiohttp sessions that neither redirect nor repeat."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._wrapped: _SingleAttempt | None = None
+        self.has_proxies = bool(named.get("proxies"))
+        self._error: ContextVar[Exception | None] = ContextVar("error", default=None)
+
+    async def request(self, request: Request) -> aiohttp.ClientResponse:
+        """Send a request as `send` would where there is no proxy, and raise what aiohttp raises."""
+        session: _SingleAttempt = await self._get_session(None)
+        url = URL(request.url, encoded=True)
+        return await session.request(request.method, url=url, headers=request.headers, data=request.body)
+
+    async def explain(self, error: Exception, request: Request) -> None:
+        """Raise what `send` would have made of this error."""
+        token = self._error.set(error)
+        try:
+            await self.send(request)
+        finally:
+            self._error.reset(token)
+
     async def _get_session(self, proxy_url: str | None) -> "_SingleAttempt":
-        return _SingleAttempt(await super()._get_session(proxy_url))
+        if (error := self._error.get()) is not None:
+            raise error
+        found = self._wrapped
+        if found is None or proxy_url is not None:
+            found = _SingleAttempt(await super()._get_session(proxy_url))
+            if proxy_url is None:
+                self._wrapped = found
+        return found
 
 
 class _SingleAttempt:
@@ -40,6 +71,12 @@ class _SingleAttempt:
 
     async def request(self, method: str, **arguments: Any) -> aiohttp.ClientResponse:
         return await self._session.request(method, allow_redirects=False, **arguments)
+
+
+def answered(response: aiohttp.ClientResponse) -> AioAWSResponse:
+    """An answer as aiobotocore's `send` returns it."""
+    headers = {name.decode().lower(): value.decode() for name, value in response.raw_headers}
+    return AioAWSResponse(str(response.url), response.status, headers, response)
 
 
 def tailor(client: Any) -> None:
