@@ -37,6 +37,7 @@ OWNERS = {
     "botocore": {"remote", "protocol"},  # protocol reads botocore's service model as data
     "aiohttp": {"http", "remote", "app"},  # app only starts and stops the admin listener's runner
     "multidict": {"http"},  # what aiohttp's headers are
+    "yarl": {"remote"},  # what aiohttp's URLs are: one that is signed must not be encoded again
     "apsw": {"journal", "view"},
     "awscrt": {"checksums"},
     "click": {"cli"},
