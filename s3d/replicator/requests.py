@@ -136,10 +136,13 @@ def _checksum(mutation: Mutation) -> dict[str, str]:
 
 
 def condition(job: Job, replaced_etag: str | None) -> dict[str, str]:
-    """If-Match of the predecessor as the remote knows it (decision 22). If-None-Match goes out as it is."""
+    """If-Match of our predecessor as the remote knows it (decision 22). If-None-Match goes out as it is.
+
+    What the client wants may also be what somebody else wrote after our predecessor: that goes out as it is.
+    """
     wanted = job.mutation.input.get("IfMatch")
     if wanted is None:
         return {}
-    if wanted.strip() == "*" or not replaced_etag:
+    if not replaced_etag or bare(wanted.strip()) != job.mutation.replaces_etag:
         return {"IfMatch": wanted}
     return {"IfMatch": f'"{replaced_etag}"'}

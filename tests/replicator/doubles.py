@@ -338,6 +338,7 @@ class Site:
         self.crashes: list[BaseException] = []
         self.model: dict[str, dict[str, bytes]] = {}
         self.last: dict[str, int] = {}  # the latest record of each stream
+        self.etags: dict[str, str] = {}
         self.buckets_seen: list[Mapping[str, Any]] = []
 
     async def open(self, *, replicate: bool = True) -> None:
@@ -389,7 +390,9 @@ class Site:
         if body is not None:
             mutation |= {"size": len(body), "etag": hashlib.md5(body).hexdigest()}
         digest = hashlib.sha256(body).digest() if body is not None else b""
-        payload = encode(Mutation(replaces=self.last.get(stream, 0), **mutation))
+        replaces_etag = self.etags.get(stream, "")
+        self.etags[stream] = mutation.get("etag", "")
+        payload = encode(Mutation(replaces=self.last.get(stream, 0), replaces_etag=replaces_etag, **mutation))
         entry = Entry(stream, kind, payload, body, digest, len(body or b""))
         (record,) = await self.journal.append([entry])
         self.last[stream] = record.sequence

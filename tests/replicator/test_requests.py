@@ -53,13 +53,20 @@ def test_the_token_never_pushes_metadata_over_the_limit(room: int, carried: bool
 
 @pytest.mark.parametrize(
     ("wanted", "replaced", "sent"),
-    [('"e0"', "remote", '"remote"'), ('"e0"', None, '"e0"'), ("*", "remote", "*"), (None, "remote", None)],
+    [
+        ('"e0"', "remote", '"remote"'),
+        ("e0", "remote", '"remote"'),
+        ('"e0"', None, '"e0"'),
+        ('"stranger"', "remote", '"stranger"'),
+        ("*", "remote", "*"),
+        (None, "remote", None),
+    ],
 )
 def test_if_match_is_translated(wanted: str | None, replaced: str | None, sent: str | None) -> None:
-    """The predecessor's ETag at the remote where it is known; `*` stays `*`."""
-    given = {} if wanted is None else {"IfMatch": wanted}
-    assert put_parameters(job(input=given), "", replaced).get("IfMatch") == sent
-    assert plain_parameters(job("DeleteObject", input=given), replaced).get("IfMatch") == sent
+    """The predecessor's ETag at the remote where it is known; `*`, and what somebody else wrote since, stay."""
+    given: dict[str, Any] = {"input": {} if wanted is None else {"IfMatch": wanted}, "replaces_etag": "e0"}
+    assert put_parameters(job(**given), "", replaced).get("IfMatch") == sent
+    assert plain_parameters(job("DeleteObject", **given), replaced).get("IfMatch") == sent
 
 
 def test_a_copy_names_the_version_that_it_was_made_of() -> None:
