@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -86,6 +87,7 @@ def main(
         _give(json.loads(earlier.read_text(encoding="utf-8")), None, page_file)
         return
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends too
 
     def say(line: str) -> None:
         errors.print(f"[dim]{time.monotonic() - began:4.0f} s  {line}[/dim]")
@@ -127,6 +129,7 @@ def _small(plan: Plan) -> Plan:
         rounds=1,
         seconds=1.0,
         stores=(2_000,),
+        keys=5_000,
         drain_objects=500,
         drain_rounds=1,
         large_rounds=1,

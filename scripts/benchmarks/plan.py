@@ -1,5 +1,6 @@
 """What is asked of a run, and what its sections share."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from pathlib import Path
 from benchmarks.findings import Findings, Sample
 from benchmarks.load import Load, LoadFailed, Rate, exchange, wrk
 from benchmarks.servers import Server
-from benchmarks.signing import BUCKET
+from benchmarks.signing import BODY_BYTES, BUCKET
 
 Say = Callable[[str], None]
 
@@ -24,7 +25,8 @@ class Plan:
     rounds: int = 5
     seconds: float = 2.0
     stores: tuple[int, ...] = (10_000, 100_000, 1_000_000)
-    drain_objects: int = 10_000
+    keys: int = 60_000  # after so many, keys are written again
+    drain_objects: int = 6_000
     drain_rounds: int = 3
     large_rounds: int = 6
     paced: float = 1500.0
@@ -70,13 +72,17 @@ class Bench:
         return path
 
     def make_bucket(self, server: Server) -> None:
-        """The bucket of all requests, which may be there already. Raises LoadFailed, OSError."""
+        """The bucket of all requests, which may be there already, and an object in it. Raises LoadFailed, OSError."""
         head = server.signer().head("PUT", f"/{BUCKET}")
         try:
             exchange(server.port, head)
         except LoadFailed as error:
             if "409" not in str(error):
                 raise
+        body = b"x" * BODY_BYTES  # a first object: some servers make what they keep objects in with it
+        sha256 = hashlib.sha256(body).hexdigest()
+        head = server.signer().head("PUT", f"/{BUCKET}/first", sha256=sha256, length=len(body))
+        exchange(server.port, head, memoryview(body))
 
     def load(self, server: Server, load: Load) -> tuple[Rate, float]:
         """The rate, and the CPU that the server used for each request, in microseconds. Raises LoadFailed."""

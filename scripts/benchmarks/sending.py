@@ -177,7 +177,7 @@ def _prepare(bench: Bench, server: Server) -> Heads:
     signer = server.signer()
     bench.make_bucket(server)
     path = bench.room("requests") / f"sustained-{server.name}"
-    heads = signing.write_objects(path, signer, "PUT", range(60_000), b"x" * BODY_BYTES)
+    heads = signing.write_objects(path, signer, "PUT", range(bench.plan.keys), b"x" * BODY_BYTES)
     bench.load(server, Load(heads, 32, 1, bench.plan.load_core, 0, BODY_BYTES))
     return heads
 

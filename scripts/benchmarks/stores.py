@@ -22,8 +22,8 @@ from benchmarks.signing import BODY_BYTES, Heads, key_of
 STORED_BYTES = 128
 KEYS = 20_000  # how many of a store's keys are written and read, spread all over it
 LISTINGS = 200
-LISTED_WITH_PEERS = 100_000  # rclone takes a second for a page out of so many
-ROUNDS = 3
+LISTED_WITH_OTHERS = 100_000  # rclone takes a second for a page out of so many
+ROUNDS, ROUNDS_OF_PEERS = 3, 2
 SLOW_SECONDS = 0.25
 
 
@@ -53,14 +53,15 @@ def measure(bench: Bench, peers: list[Server]) -> list[Store]:
     """The rows `list-N`, `put-N` and `get-N`. Raises LoadFailed, ServerFailed."""
     plan = bench.plan
     kinds = (["put", "get"] if "stores" in plan.rows else []) + (["list"] if "list" in plan.rows else [])
-    stores = [_start(bench, SUBJECT, count) for count in plan.stores]
-    before = [_start_baseline(bench)] if plan.baseline is not None and "list" in kinds else []
+    before = _baseline(bench) if plan.baseline is not None and "list" in kinds else []
+    daemons = [(_filled(bench, SUBJECT, count), count) for count in plan.stores]
+    stores = [_start(bench, daemon, count) for daemon, count in daemons]  # signed only now: filling takes its time
     for number in range(min(ROUNDS, plan.rounds)):
         bench.say(f"stores of {', '.join(f'{count:,}' for count in plan.stores)} objects, round {number + 1}")
         for kind in kinds:
             for store in stores:
                 _round(bench, number, kind, store)
-        for store in filter(None, before):
+        for store in before:
             _round(bench, number, "list", store)
     if "list" in kinds:
         _list_of_peers(bench, peers)
@@ -72,11 +73,15 @@ def row_of(kind: str, count: int) -> str:
     return f"{kind}-{count}"
 
 
-def _start(bench: Bench, name: str, count: int, checkout: Path | None = None) -> Store:
+def _filled(bench: Bench, name: str, count: int, checkout: Path | None = None) -> Daemon:
     bench.say(f"writing {count:,} objects for {name}")
     directory = bench.plan.directory / f"store-{name}-{count}"
     fill(directory, count, STORED_BYTES, checkout)
-    daemon = Daemon(name, directory, frozenset({bench.plan.server_core}), checkout=checkout)
+    return Daemon(name, directory, frozenset({bench.plan.server_core}), checkout=checkout)
+
+
+def _start(bench: Bench, daemon: Daemon, count: int) -> Store:
+    directory = daemon.directory
     server = bench.keep(daemon.start())
     signer, room, numbers = server.signer(), bench.room("requests"), spread_over(count, KEYS)
     return Store(
@@ -89,13 +94,19 @@ def _start(bench: Bench, name: str, count: int, checkout: Path | None = None) ->
     )
 
 
-def _start_baseline(bench: Bench) -> Store | None:
-    count = max(count for count in bench.plan.stores if count <= LISTED_WITH_PEERS)
+def _baseline(bench: Bench) -> list[Store]:
+    """The other checkout's, if it could be filled by its own code."""
+    count = _listed_with_others(bench)
     try:
-        return _start(bench, "baseline", count, bench.plan.baseline)
+        return [_start(bench, _filled(bench, "baseline", count, bench.plan.baseline), count)]
     except ServerFailed as error:
         bench.findings.lacks("baseline: LIST", str(error))
-        return None
+        return []
+
+
+def _listed_with_others(bench: Bench) -> int:
+    stores = bench.plan.stores
+    return max((count for count in stores if count <= LISTED_WITH_OTHERS), default=min(stores))
 
 
 def _round(bench: Bench, number: int, kind: str, store: Store) -> None:
@@ -114,12 +125,12 @@ def _round(bench: Bench, number: int, kind: str, store: Store) -> None:
 
 def _list_of_peers(bench: Bench, peers: list[Server]) -> None:
     """Pages out of what a peer has; rclone is given files for it, the others have what was PUT."""
-    count = max((count for count in bench.plan.stores if count <= LISTED_WITH_PEERS), default=bench.plan.stores[0])
+    count = _listed_with_others(bench)
     for server in peers:
         bench.say(f"LIST of {server.name}")
         try:
             stored = _put_some(bench, server) if server.fill is None else _write_files(server, count)
-            for number in range(min(ROUNDS, bench.plan.rounds)):
+            for number in range(min(ROUNDS_OF_PEERS, bench.plan.rounds)):
                 bench.note_as(
                     row_of("list", count), f"{server.name} ({stored:,})", number, server, _list(bench, server)
                 )
