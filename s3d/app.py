@@ -52,6 +52,7 @@ from s3d.operations.table import handlers
 from s3d.operations.tagging import Tagging
 from s3d.operations.upload_listings import UploadListings
 from s3d.operations.uploads import Uploads
+from s3d.policy.rules import Rules
 from s3d.protocol.model import compile_service
 from s3d.protocol.parser import Parser
 from s3d.protocol.router import Router
@@ -104,6 +105,8 @@ class Daemon:
     def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self._settings = settings
         self._clock = SystemClock()
+        self._rules = Rules(settings.rules)
+        self._is_shared = self._rules.is_shared if settings.rules else None
         self._metrics = metrics or Metrics()
         self._disk = RealDisk()
         self._failed = False
@@ -130,7 +133,7 @@ class Daemon:
         view = await self._open_state()
         if self._settings.remote.configured:
             await self._share_after_restore()
-        questions = Questions(view.reader(), self._journal.distrust_state)
+        questions = Questions(view.reader(), self._journal.distrust_state, self._is_shared)
         self._bodies = BodyCache(self._settings.cache.body_memory_bytes)
         self._rows = RowBodies(self._journal.body, questions.relocated, self._pool, self._bodies)
         self._checks = BlobChecks(self._pool, self._blob_damaged)
@@ -212,7 +215,7 @@ class Daemon:
         settings, directory = self._settings, self._settings.data_dir
         self._trust = ViewTrust(self._disk, directory, *this_boot(directory))
         trusted, self._token = self._trust.begin()
-        self._view = View(f"{directory}/view.db", token=self._token, trusted=trusted)
+        self._view = View(f"{directory}/view.db", token=self._token, trusted=trusted, is_shared=self._is_shared)
         backend = SqliteBackend(
             f"{directory}/journal",
             disk=self._disk,
@@ -274,7 +277,9 @@ class Daemon:
         settings, asking = self._settings, self._asking
         self._writes = writes = Queue(settings.http.writes_waiting_max, self._metrics.refused)
         submitter = Submitter(self._journal.submit, asking, writes)
-        reader = ObjectReader(questions, asking, self._clock, self._are_here, self._checks.are_sound)
+        reader = ObjectReader(
+            questions, asking, self._clock, self._are_here, self._checks.are_sound, self._rules.fresh_ms
+        )
         cache = Cache(self._pool, questions, self._journal.submit, self._clock, settings.cache.capacity_bytes)
         uploads, tags = Uploads(submitter, questions), Tags(asking)
         return Operations(

@@ -23,7 +23,7 @@ FLOORS = (
     {"operations", "replicator", "upkeep"},  # what can be asked for; journal -> remote; the journal's files
     {"commands", "queries"},  # mutations; reads
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
-    {"auth", "protocol"},  # pure siblings: who is asking; words and bytes
+    {"auth", "policy", "protocol"},  # pure siblings: who is asking; what is said of objects; words and bytes
     {"events", "preconditions", "ranges", "checksums"},
     {"values", "dates", "clock", "anchored"},
     {"errors"},
@@ -41,6 +41,7 @@ OWNERS = {
     "apsw": {"journal", "view"},
     "awscrt": {"checksums"},
     "click": {"cli"},
+    "lark": {"policy"},
     "rich": {"cli"},
     "prometheus_client": {"telemetry"},
     "tenacity": {"replicator"},

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from s3d.auth.keys import SecretKey
 from s3d.config.settings import Settings
+from s3d.policy.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,12 @@ def catalogue() -> dict[str, Setting]:
     for name, struct in sections().items():
         found.extend(_settings(name, struct))
     return {setting.path: setting for setting in found}
+
+
+@cache
+def rule_settings() -> tuple[Setting, ...]:
+    """What can stand in a `[[rule]]`."""
+    return tuple(_settings("rule", Rule))
 
 
 def _settings(section: str, struct: type[msgspec.Struct]) -> Iterator[Setting]:

@@ -4,12 +4,14 @@ A test compares the page with what this module makes, so that neither can change
 """
 
 import enum
+from collections.abc import Iterable
 from inspect import getdoc
 from typing import Any
 
 from msgspec import NODEFAULT
 
-from s3d.config.catalogue import Setting, catalogue, sections
+from s3d.config.catalogue import Setting, catalogue, rule_settings, sections
+from s3d.policy.rules import Rule
 
 _HEADER = "| Setting | Default | Environment | Flag | Meaning |\n|---|---|---|---|---|"
 
@@ -19,6 +21,7 @@ def tables() -> str:
     parts = [_table("")]
     for name, struct in sections().items():
         parts.append(f"### `[{name}]`\n\n{getdoc(struct)}\n\n{_table(name)}")
+    parts.append(f"### `[[rule]]`\n\n{getdoc(Rule)}\n\n{_rows(rule_settings())}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -44,8 +47,11 @@ def toml_value(value: Any) -> str:
 
 
 def _table(section: str) -> str:
-    rows = [_row(setting) for setting in catalogue().values() if setting.section == section]
-    return "\n".join([_HEADER, *rows])
+    return _rows(setting for setting in catalogue().values() if setting.section == section)
+
+
+def _rows(settings: Iterable[Setting]) -> str:
+    return "\n".join([_HEADER, *(_row(setting) for setting in settings)])
 
 
 def _row(setting: Setting) -> str:

@@ -17,8 +17,11 @@ import msgspec
 from s3d.auth.keys import SecretKey
 from s3d.config.addresses import check_domain, check_endpoint, is_loopback, parse_listen
 from s3d.config.catalogue import Setting, catalogue, sections
+from s3d.config.rules import TABLE as RULE_TABLE
+from s3d.config.rules import read_rules
 from s3d.config.settings import Settings
 from s3d.errors import ConfigurationError
+from s3d.policy.rules import Rule
 
 
 def load(
@@ -29,21 +32,24 @@ def load(
     `path` names a TOML file, None: there is none. `root` says whether the system's data directory is the default;
     None: ask the operating system. Raises ConfigurationError.
     """
-    text = _read(path) if path is not None else ""
-    file = _flatten(_parse(text, path or ""), path or "")
+    document = _parse(_read(path), path) if path is not None else {}
+    rules = read_rules(document.pop(RULE_TABLE, []), path or "")
+    file = _flatten(document, path or "")
     values: dict[str, Any] = {"data_dir": _default_data_dir(environ, root=os.geteuid() == 0 if root is None else root)}
     for setting in catalogue().values():
         given = _given(setting, flags, environ, file, path or "")
         if given is not None:
             values[setting.path] = given
-    settings = _assemble(values, environ)
+    settings = _assemble(values, environ, rules)
     _check(settings)
     return settings
 
 
 def exposes_secrets(path: str) -> bool:
     """Whether the file gives secrets and every user of this machine may read it: worth a warning at start."""
-    given = _flatten(_parse(_read(path), path), path)
+    document = _parse(_read(path), path)
+    document.pop(RULE_TABLE, None)
+    given = _flatten(document, path)
     return any(catalogue()[name].secret for name in given) and bool(os.stat(path).st_mode & 0o004)
 
 
@@ -180,7 +186,7 @@ def _default_data_dir(environ: Mapping[str, str], *, root: bool) -> str:
     return os.path.join(base, "s3d")
 
 
-def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+def _assemble(values: Mapping[str, Any], environ: Mapping[str, str], rules: tuple[Rule, ...]) -> Settings:
     top = {name: value for name, value in values.items() if "." not in name}
     top["data_dir"] = _absolute(top["data_dir"], environ)
     for section, struct in sections().items():
@@ -191,7 +197,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings
                 if name.startswith(f"{section}.")
             }
         )
-    return Settings(**top)
+    return Settings(**top, rules=rules)
 
 
 def _absolute(path: str, environ: Mapping[str, str]) -> str:

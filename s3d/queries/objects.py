@@ -52,6 +52,7 @@ class ObjectReader:
 
     `are_here` tells whether bytes are still on this disk: rows lose theirs some time after the remote has them.
     `are_sound` reads them, and tells whether they are what was written; what is not is not here from then on.
+    `fresh_ms` tells for how long what is known of an object in a bucket that others write to is good enough.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class ObjectReader:
         clock: Clock,
         are_here: Callable[[Extents], bool],
         are_sound: Callable[[Extents], Awaitable[bool]],
+        fresh_ms: Callable[[str, str], float] = lambda _bucket, _key: 0,
     ) -> None:
         self._questions = questions
         self._asking = asking
         self._clock = clock
         self._are_here = are_here
         self._are_sound = are_sound
+        self._fresh_ms = fresh_ms
 
     async def head(self, bucket: str, key: str) -> Found:
         """The object without a promise where its bytes are. Raises NoSuchKey, NoSuchBucket or a 503."""
@@ -76,7 +79,7 @@ class ObjectReader:
         known = await existing_bucket(self._questions, self._asking, bucket)
         if self._is_known_here(known, row):
             return _local(row, key)
-        return await self._ask(bucket, key, row)
+        return self._fresh(bucket, key, row) or await self._ask(bucket, key, row)
 
     async def head_part(self, bucket: str, key: str, number: int) -> Found:
         """The same, with what the remote says of one part where only it knows the parts."""
@@ -111,8 +114,9 @@ class ObjectReader:
             found = self._own(bucket, key, row)
             assert row is not None, "what is not there was refused"
             return found if found.extents is not None else await self._fetch_own(bucket, key, row, found, part)
-        if self._has_bytes(bucket, key, row):
-            found = await self._ask(bucket, key, row)
+        fresh = self._fresh(bucket, key, row)
+        if fresh is not None or self._has_bytes(bucket, key, row):
+            found = fresh or await self._ask(bucket, key, row)
             if found.extents is not None and not ("PartNumber" in part and found.has_unknown_parts):
                 return found
         return await self._fetch(bucket, key, part)
@@ -167,13 +171,44 @@ class ObjectReader:
             extents=self._cached(bucket, key, fact.etag, fact.size),
         )
 
+    def _fresh(self, bucket: str, key: str, row: ObjectRow | None) -> Found | None:
+        """What is known, while a rule says that it is good enough. Raises NoSuchKey where that is what is known."""
+        fresh_ms = self._fresh_ms(bucket, key)
+        if fresh_ms == 0:
+            return None
+        now_ms = milliseconds(self._clock.now())
+        fact = self._fact_after(bucket, key, row)
+        if fact is not None:
+            known, present, etag = fact.seen_ms, fact.present, fact.etag
+        elif row is not None:
+            known, present, etag = row.confirmed_ms, row.present, row.remote_etag
+        else:
+            return None
+        if now_ms - known > fresh_ms:
+            return None
+        if not present:
+            raise no_such_key(key)
+        if row is not None and row.present and row.remote_etag == etag:
+            return self._aged(bucket, key, row, now_ms - known)
+        assert fact is not None, "what the row says is the row's own"
+        return self._stale_fact(bucket, key, fact, now_ms)
+
+    def _fact_after(self, bucket: str, key: str, row: ObjectRow | None) -> RemoteObjectRow | None:
+        """What the remote said of a key, unless what was confirmed since is newer."""
+        fact = self._questions.remote_object(bucket, key)
+        return fact if fact is not None and (row is None or fact.seen_ms >= row.confirmed_ms) else None
+
     def _stale(self, bucket: str, key: str, row: ObjectRow | None) -> Found:
         now_ms = milliseconds(self._clock.now())
-        fact = self._questions.remote_object(bucket, key)
-        if fact is not None and (row is None or fact.seen_ms >= row.confirmed_ms):
+        fact = self._fact_after(bucket, key, row)
+        if fact is not None:
             return self._stale_fact(bucket, key, fact, now_ms)
         if row is None or not row.present:
             raise remote_unreachable(f"Whether the object {key} exists")
+        return self._aged(bucket, key, row, now_ms - row.confirmed_ms)
+
+    def _aged(self, bucket: str, key: str, row: ObjectRow, age_ms: int) -> Found:
+        """What was written here, and for how long nobody has asked whether it still is so."""
         found = self._own(bucket, key, row)
         return Found(
             found.size,
@@ -183,7 +218,7 @@ class ObjectReader:
             found.replication,
             found.sequence,
             found.extents,
-            age_seconds=max(0, (now_ms - row.confirmed_ms) // 1000),
+            age_seconds=max(0, age_ms // 1000),
             parts=found.parts,
         )
 

@@ -45,10 +45,19 @@ Connection = apsw.Connection
 
 
 class Questions:
-    """Reads on one connection; not to be shared between threads. Each raises ViewDamaged, and tells `damaged` first."""
+    """Reads on one connection; not to be shared between threads. Each raises ViewDamaged, and tells `damaged` first.
 
-    def __init__(self, connection: apsw.Connection, damaged: Callable[[], None] | None = None) -> None:
+    `is_shared` tells of a bucket whether others write to it although it was created here.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        damaged: Callable[[], None] | None = None,
+        is_shared: Callable[[str], bool] | None = None,
+    ) -> None:
         self._ask = Asked(connection, damaged)
+        self._is_shared = is_shared
 
     # buckets
 
@@ -59,7 +68,8 @@ class Questions:
         """
         row = self._ask.one(_BUCKET, (name,))
         if row is not None:
-            return BucketRow(row[0], bool(row[1]), row[2], row[3], bool(row[4]), row[5])
+            sole = bool(row[4]) and not (self._is_shared is not None and self._is_shared(name))
+            return BucketRow(row[0], bool(row[1]), row[2], row[3], sole, row[5])
         fact = self._ask.one(_REMOTE_BUCKET, (name,))
         if fact is not None:
             return BucketRow(name, bool(fact[0]), 0, fact[1], sole=False, replication=1, seen_ms=fact[2])

@@ -6,6 +6,7 @@ and folded again, beginning with the base, a snapshot that the journal names (sn
 
 import logging
 import os
+from collections.abc import Callable
 from importlib import resources
 
 import apsw
@@ -24,13 +25,18 @@ _log = logging.getLogger(__name__)
 
 
 class View:
-    """Folds records inside one transaction per batch. `token` is this run's, `trusted` the one a view must carry."""
+    """Folds records inside one transaction per batch. `token` is this run's, `trusted` the one a view must carry.
 
-    def __init__(self, path: str, *, token: str, trusted: str | None) -> None:
+    `is_shared`: see Questions.
+    """
+
+    def __init__(
+        self, path: str, *, token: str, trusted: str | None, is_shared: Callable[[str], bool] | None = None
+    ) -> None:
         self._path = path
         self._token = token
         self._connection = self._open(trusted)
-        self.questions = Questions(self._connection)
+        self.questions = Questions(self._connection, is_shared=is_shared)
         self._position = self.questions.position
         self._origin = ("", 0)
 

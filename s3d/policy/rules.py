@@ -1,0 +1,100 @@
+"""What an operator has decided for some objects: the first rule that says something about a question answers it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from s3d.errors import S3dError
+from s3d.policy.filters import Filter
+
+YEAR_SECONDS = 366 * 24 * 3600
+Freshness = Annotated[float, Meta(ge=0, le=YEAR_SECONDS)] | Literal["forever"]
+_ANY_KEY = ("", "")
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What holds for the objects that `match` is about; of several rules the first that sets something decides it."""
+
+    match: Annotated[
+        str,
+        Meta(
+            description="Which objects: `BUCKET` or `BUCKET/KEY`, with `*` for any run of characters.",
+            min_length=1,
+            extra={"default": "every rule has one"},
+        ),
+    ]
+    shared: Annotated[
+        Literal[True] | None,
+        Meta(
+            description="`true`: others write to these buckets too. Without it, a bucket that was created through this "
+            "daemon counts as its own, and the remote is not asked about what is in it. For whole buckets only."
+        ),
+    ] = None
+    fresh_seconds: Annotated[
+        Freshness | None,
+        Meta(
+            description="In buckets that others write to: for how long a read is answered from what is known of an "
+            'object, with its age, before the remote is asked again. 0: always asked; `"forever"`: only about what is '
+            "not known. Conditional writes always ask. Unset: 0."
+        ),
+    ] = None
+
+
+class RuleError(S3dError):
+    """A rule that cannot be; `field` is the setting that is wrong."""
+
+    def __init__(self, field: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
+
+
+class Rules:
+    """All rules, ready to be asked. Raises RuleError or FilterError for one that cannot be."""
+
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+        read = [(_filter(rule), rule) for rule in rules]
+        self._shared = [_whole_buckets(matching) for matching, rule in read if rule.shared]
+        self._freshness = [
+            (_by_name(matching), _milliseconds(rule.fresh_seconds))
+            for matching, rule in read
+            if rule.fresh_seconds is not None
+        ]
+
+    def is_shared(self, bucket: str) -> bool:
+        """Whether others write to this bucket, whoever created it."""
+        return any(matching.bucket.matches(bucket) for matching in self._shared)
+
+    def fresh_ms(self, bucket: str, key: str) -> float:
+        """For how many milliseconds what is known of an object is good enough; 0: not at all, `inf`: always."""
+        for matching, fresh_ms in self._freshness:
+            if matching.matches_name(bucket, key):
+                return fresh_ms
+        return 0
+
+
+def _filter(rule: Rule) -> Filter:
+    from s3d.policy.filter_language import parse_filter  # only who has rules pays for the parser, in time and memory
+
+    return parse_filter(rule.match)
+
+
+def _whole_buckets(matching: Filter) -> Filter:
+    if matching.predicates or matching.key.runs != _ANY_KEY:
+        raise RuleError("shared", "a bucket is shared as a whole", hint=f'match = "{matching.text.partition("/")[0]}"')
+    return matching
+
+
+def _by_name(matching: Filter) -> Filter:
+    if matching.predicates:
+        raise RuleError(
+            "fresh_seconds",
+            "whether an object is asked about cannot depend on its tags, headers or metadata, which the answer tells",
+            hint="match by bucket and key only, or leave fresh_seconds out of this rule",
+        )
+    return matching
+
+
+def _milliseconds(seconds: float | str) -> float:
+    return float("inf") if isinstance(seconds, str) else seconds * 1000
