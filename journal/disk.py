@@ -5,9 +5,11 @@ and reorder their writes under the same I/O index as the database's.
 """
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -19,6 +21,12 @@ class DiskFile(Protocol):
 
     def pread(self, size_bytes: int, offset: int) -> bytes:
         """Read up to `size_bytes` at `offset`."""
+
+    def hasten(self, offset: int, size_bytes: int) -> None:
+        """Have what was written there on its way to the disk already, so that `sync` finds less to wait for.
+
+        A hint: it promises nothing, does not wait, and leaves every error to `sync`.
+        """
 
     def sync(self) -> None:
         """Return when everything written so far is durable (fdatasync)."""
@@ -64,6 +72,18 @@ class Disk(Protocol):
         """Take an exclusive lock for as long as the file stays open; None when another process has it."""
 
 
+def _linux_sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    """The system call that begins writing without waiting; None where there is none."""
+    function = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if function is not None:
+        function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return function
+
+
+_SYNC_FILE_RANGE_WRITE = 2  # alone it waits for nothing, and does not use up an error that fdatasync has to report
+_sync_file_range = _linux_sync_file_range()
+
+
 class RealFile:
     """A file descriptor."""
 
@@ -79,6 +99,10 @@ class RealFile:
 
     def pread(self, size_bytes: int, offset: int) -> bytes:
         return os.pread(self.descriptor, size_bytes, offset)
+
+    def hasten(self, offset: int, size_bytes: int) -> None:
+        if _sync_file_range is not None:
+            _sync_file_range(self.descriptor, offset, size_bytes, _SYNC_FILE_RANGE_WRITE)
 
     def sync(self) -> None:
         os.fdatasync(self.descriptor)

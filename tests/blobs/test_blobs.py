@@ -81,6 +81,29 @@ def test_invariant_1_bytes_then_name_are_synced(files, disk):
     assert files.ids() == [blob]
 
 
+def test_a_large_body_is_on_its_way_to_the_disk_before_its_end(files):
+    """Every byte of it once and in order, but for what came last: then the sync has little to wait for."""
+    writer, hastened = files.create(), []
+    writer._file.hasten = lambda offset, size: hastened.append((offset, size))
+    for _ in range(23):
+        writer.write(b"x" * 1_000_000)
+    writer.finish()
+    at = 0
+    for offset, size in hastened:
+        assert offset == at
+        assert size >= 4 * 1024 * 1024
+        at += size
+    assert 23_000_000 - at < 5 * 1024 * 1024
+
+
+def test_hastened_bytes_are_the_same_bytes(files):
+    """The call is a hint to the kernel, whatever it makes of it."""
+    data = os.urandom(9 * 1024 * 1024)
+    blob = written(files, data)
+    files.check(blob)
+    assert files.read_whole(blob) == data
+
+
 def test_user_text_is_never_a_path(files):
     """An id is made here, and is nothing but hexadecimal digits."""
     blob = written(files)

@@ -131,6 +131,9 @@ class SimulatedFile:
     def pread(self, size_bytes: int, offset: int) -> bytes:
         return bytes(self._volume.content(self._inode)[offset : offset + size_bytes])
 
+    def hasten(self, offset: int, size_bytes: int) -> None:
+        """What is on its way may arrive or not, which every write may anyway."""
+
     def sync(self) -> None:
         self._volume.perform(Sync(self._inode))
 
