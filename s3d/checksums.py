@@ -337,24 +337,38 @@ def _content_md5(headers: Headers) -> bytes | None:
 
 
 class BodyDigest:
-    """Accumulates the digests of a body that arrives in pieces. Not safe for two threads at once."""
+    """Accumulates the digests of a body that arrives in pieces.
 
-    __slots__ = ("_claims", "_extra", "_md5", "_name", "_sha256", "_size")
+    Two threads can share the work: MD5 takes as long as all the others together, so `update_md5` and `update_others`
+    may run at once, each on one thread at a time, and both must be given every byte. `crc64nvme` is a running checksum
+    of the same bytes that somebody else feeds and needs as well: it is not computed twice.
+    """
 
-    def __init__(self, claims: BodyClaims = NO_CLAIMS) -> None:
+    __slots__ = ("_claims", "_extra", "_fed", "_md5", "_name", "_sha256", "_size")
+
+    def __init__(self, claims: BodyClaims = NO_CLAIMS, crc64nvme: Hasher | None = None) -> None:
         self._claims = claims
         self._size = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha256 = hashlib.sha256()
         self._name = claims.algorithm or DEFAULT_ALGORITHM
-        self._extra = None if self._name in _ALWAYS else ALGORITHMS[self._name].start()
+        self._fed = crc64nvme is not None and self._name == "CRC64NVME"
+        self._extra = crc64nvme if self._fed else None if self._name in _ALWAYS else ALGORITHMS[self._name].start()
 
     def update(self, data: Buffer) -> None:
         """Add the next bytes. Pieces above 2 KiB are hashed without the GIL, so a thread may do it."""
-        self._size += len(data)
+        self.update_md5(data)
+        self.update_others(data)
+
+    def update_md5(self, data: Buffer) -> None:
+        """Add the next bytes to the MD5 only."""
         self._md5.update(data)
+
+    def update_others(self, data: Buffer) -> None:
+        """Add the next bytes to everything but the MD5."""
+        self._size += len(data)
         self._sha256.update(data)
-        if self._extra is not None:
+        if self._extra is not None and not self._fed:
             self._extra.update(data)
 
     def finish(self, trailers: Mapping[str, str] | None = None) -> Digests:

@@ -27,8 +27,12 @@ class BlobPool:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call on one of the threads."""
+        return await self.start(function, *args, **kwargs)
+
+    def start(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Begin a call on one of the threads; whoever does waits for its end, whatever happens."""
         assert not kwargs, "positional arguments only"
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+        return asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
 
     async def create(self) -> BlobWriter:
         """Begin a blob that is pinned from the first moment; whoever creates it calls `release` when a record names it.

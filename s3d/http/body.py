@@ -1,14 +1,14 @@
 """A request's body, from the socket to memory or to a durable blob, verified on the way.
 
-Small bodies stay in memory and go into the journal's row. Large ones are gathered into pieces, the
-smaller the more uploads there are (admission.py); one piece is hashed and written on a thread while the next arrives,
-never two at once, so that memory stays flat and the order is kept. Nothing is left behind when a claim does not hold or
+Small bodies stay in memory and go into the journal's row. Large ones are gathered into pieces, the smaller the more
+uploads there are (admission.py); one piece is hashed and written on two threads while the next arrives, never two
+pieces at once, so that memory stays flat and the order is kept. Nothing is left behind when a claim does not hold or
 the client goes away.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from aiohttp import ClientError, StreamReader
@@ -113,7 +113,7 @@ class RequestBody:
             self._send_continue()
             received = await self._receive_small(length)
         else:
-            with self._admission.large_body():
+            async with self._admission.large_body():
                 self._send_continue()
                 received = await self._receive_large()
         self.received_bytes = received.size
@@ -174,7 +174,7 @@ class RequestBody:
             writer = self._blob = await self._pool.create()
         except OSError as error:
             raise _not_written(error) from error
-        digest = BodyDigest(self._claims)
+        digest = BodyDigest(self._claims, crc64nvme=writer.checksum)
         try:
             await self._absorb(writer, digest)
             digests = digest.finish(self._trailers())
@@ -190,8 +190,8 @@ class RequestBody:
         return _received(digests, None, (BlobBytes(writer.id, 0, digests.size),))
 
     async def _absorb(self, writer: BlobWriter, digest: BodyDigest) -> None:
-        """Feed the thread: one piece is being written while the next one arrives."""
-        writing: Awaitable[None] | None = None
+        """Feed the threads: one piece is being written while the next one arrives."""
+        working: list[asyncio.Future[None]] = []
         gathered: list[Buffer] = []
         size = 0
         read_at_most(self._connection, self._admission.piece_bytes)
@@ -200,17 +200,20 @@ class RequestBody:
                 gathered.append(piece)
                 size += len(piece)
                 if size >= self._admission.piece_bytes:
-                    if writing is not None:
-                        await writing
-                    writing = asyncio.ensure_future(self._pool.run(_write, writer, digest, gathered))
+                    await _ended(working)
+                    working = self._work(writer, digest, gathered)
                     gathered, size = [], 0
                     read_at_most(self._connection, self._admission.piece_bytes)
+            if gathered:
+                await _ended(working)
+                working = self._work(writer, digest, gathered)
         finally:
             read_at_most(self._connection, HEAD_READ_BYTES)
-            if writing is not None:
-                await asyncio.shield(writing)
-        if gathered:
-            await self._pool.run(_write, writer, digest, gathered)
+            await asyncio.shield(_ended(working))
+
+    def _work(self, writer: BlobWriter, digest: BodyDigest, pieces: list[Buffer]) -> list[asyncio.Future[None]]:
+        """Two threads share it where there are two cores: MD5 takes as long as everything else."""
+        return [self._pool.start(_hash, digest, pieces), self._pool.start(_write, writer, digest, pieces)]
 
     async def _pieces(self) -> AsyncIterator[Buffer]:
         """The body's bytes, unframed and (where they are signed) verified."""
@@ -243,10 +246,24 @@ class RequestBody:
         await self._pool.run(writer.abort)
 
 
+async def _ended(working: list[asyncio.Future[None]]) -> None:
+    """Wait for all of them, also when one has failed: nobody may be using what is cleaned up then. Raises its error."""
+    if working:
+        await asyncio.wait(working)
+    for error in [one.exception() for one in working]:
+        if error is not None:
+            raise error
+
+
+def _hash(digest: BodyDigest, pieces: list[Buffer]) -> None:
+    for piece in pieces:
+        digest.update_md5(piece)
+
+
 def _write(writer: BlobWriter, digest: BodyDigest, pieces: list[Buffer]) -> None:
     for piece in pieces:
-        digest.update(piece)
         writer.write(piece)
+        digest.update_others(piece)
 
 
 def _received(digests: Digests, data: bytes | None, extents: tuple[BlobBytes, ...]) -> ReceivedBody:
