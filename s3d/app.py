@@ -296,6 +296,7 @@ class Daemon:
             ),
             lambda: self._journal.state_is_current,
             settings.auth.account,
+            self._journal.distrust_state,
         )
 
     def _are_here(self, extents: Extents) -> bool:

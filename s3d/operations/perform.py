@@ -6,6 +6,7 @@ from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.calls import Call, Reply
 from s3d.operations.ownership import check_owner
+from s3d.view.damage import RowDamaged
 
 Handler = Callable[[Call], Awaitable[Reply]]
 
@@ -13,13 +14,21 @@ Handler = Callable[[Call], Awaitable[Reply]]
 class Operations:
     """The table of what this daemon can do; `is_current` says whether the view shows all that was acknowledged.
 
-    Every bucket belongs to `account`, a number of twelve digits.
+    Every bucket belongs to `account`, a number of twelve digits. `distrust` has a view rebuilt that turned out to be
+    damaged.
     """
 
-    def __init__(self, handlers: Mapping[str, Handler], is_current: Callable[[], bool], account: str) -> None:
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        is_current: Callable[[], bool],
+        account: str,
+        distrust: Callable[[], None] = lambda: None,
+    ) -> None:
         self._handlers = handlers
         self._is_current = is_current
         self._account = account
+        self._distrust = distrust
 
     def check_known(self, operation: str) -> None:
         """Raise NotImplemented for an operation that is not in the table: a surface asks before it reads anything."""
@@ -44,4 +53,8 @@ class Operations:
         if call.key:
             limits.check_key(call.key)
         check_owner(call.input, self._account)
-        return await handler(call)
+        try:
+            return await handler(call)
+        except RowDamaged:
+            self._distrust()
+            raise

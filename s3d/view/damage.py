@@ -22,6 +22,10 @@ class ViewDamaged(S3Error):
         self.error = error
 
 
+class RowDamaged(ViewDamaged):
+    """What a row holds is no value of ours. Whoever comes upon it tells the journal, which has the view rebuilt."""
+
+
 class Asked:
     """Statements on one connection, answered with all their rows. `damaged` is told when there is reason to rebuild."""
 

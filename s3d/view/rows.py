@@ -1,11 +1,13 @@
 """What a question to the view is answered with."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from s3d.values import Extent, Extents, Replication, RowBytes
+from s3d.view.damage import RowDamaged
 
+T = TypeVar("T")
 _attributes = msgspec.json.Decoder(dict[str, Any])
 _checksums = msgspec.json.Decoder(dict[str, str])
 _parts = msgspec.json.Decoder(tuple[tuple[int, int, str], ...])
@@ -43,19 +45,19 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def parts(self) -> tuple[tuple[int, int, str], ...]:
         """(number, size, checksum) of each part of a multipart object; empty for any other."""
-        return _parts.decode(self.parts_json) if self.parts_json is not None else ()
+        return _decoded(_parts, self.parts_json) if self.parts_json is not None else ()
 
     @property
     def attributes(self) -> dict[str, Any]:
         """What the client gave, under botocore's input names, with the checksums under `ChecksumX`."""
-        return _attributes.decode(self.attributes_json)
+        return _decoded(_attributes, self.attributes_json)
 
     @property
     def extents(self) -> Extents:
         """Where the bytes are."""
         if self.extents_json is None:
             return (RowBytes(self.sequence, 0, self.size),) if self.size else ()
-        return _extents.decode(self.extents_json)
+        return _decoded(_extents, self.extents_json)
 
     @property
     def confirmed(self) -> bool:
@@ -90,13 +92,13 @@ class UploadRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def attributes(self) -> dict[str, Any]:
         """What the object will be given, under botocore's input names."""
-        return _attributes.decode(self.attributes_json)
+        return _decoded(_attributes, self.attributes_json)
 
     @property
     def result(self) -> UploadResult:
         """What Complete answered; only of a completed upload."""
         assert self.result_json is not None, "only a completed upload has a result"
-        return _result.decode(self.result_json)
+        return _decoded(_result, self.result_json)
 
 
 class PartRow(msgspec.Struct, frozen=True, gc=False):
@@ -114,14 +116,14 @@ class PartRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def checksums(self) -> dict[str, str]:
         """In base64, by botocore's names."""
-        return _checksums.decode(self.checksums_json)
+        return _decoded(_checksums, self.checksums_json)
 
     @property
     def extents(self) -> Extents:
         """Where the bytes are."""
         if self.extents_json is None:
             return (RowBytes(self.sequence, 0, self.size),) if self.size else ()
-        return _extents.decode(self.extents_json)
+        return _decoded(_extents, self.extents_json)
 
 
 class RemoteObjectRow(msgspec.Struct, frozen=True, gc=False):
@@ -137,7 +139,7 @@ class RemoteObjectRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def attributes(self) -> dict[str, Any]:
         """Headers and metadata under botocore's names."""
-        return _attributes.decode(self.attributes_json)
+        return _decoded(_attributes, self.attributes_json)
 
 
 class ListedObject(msgspec.Struct, frozen=True, gc=False):
@@ -178,3 +180,10 @@ class PendingTotals(msgspec.Struct, frozen=True, gc=False):
 
 
 _result = msgspec.json.Decoder(UploadResult)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], column: bytes) -> T:
+    try:
+        return decoder.decode(column)
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+        raise RowDamaged(error) from error

@@ -185,12 +185,13 @@ class View:
         connection = apsw.Connection(self._path)
         try:
             _set_up(connection)
+            _check_size(connection, self._path)
             row = connection.execute("SELECT position, token FROM progress").fetchone()
             if row is not None and row[1] == trusted and connection.pragma("user_version") == SCHEMA_VERSION:
                 connection.execute("UPDATE progress SET token = ?", (self._token,))
                 self._folded = row[0]
                 return connection
-        except apsw.Error:
+        except (apsw.Error, ValueError):
             pass  # whatever it is, it is not a view that can be continued
         connection.close()
         return None
@@ -206,6 +207,19 @@ class View:
             connection.execute(schema)
             connection.execute("INSERT INTO progress (only_row, position, token) VALUES (1, 0, ?)", (self._token,))
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _check_size(connection: apsw.Connection, path: str) -> None:
+    """Raise ValueError for a file that is not as long as it says. SQLite takes what is missing at its end for zeros,
+    and keys that were there for absent.
+    """
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except (apsw.FullError, apsw.BusyError):
+        return  # what its log has cannot be put into it now
+    pages, page_bytes = connection.pragma("page_count"), connection.pragma("page_size")
+    if os.path.getsize(path) != int(str(pages)) * int(str(page_bytes)):
+        raise ValueError("it has been cut off")
 
 
 def _check_base(base: apsw.Connection, position: int) -> None:

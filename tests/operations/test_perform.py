@@ -9,6 +9,7 @@ from s3d.errors import S3Error
 from s3d.operations.bodies import BodyCache
 from s3d.operations.calls import Call, Reply
 from s3d.operations.perform import Operations
+from s3d.view.damage import RowDamaged
 
 ACCOUNT = "123456789012"
 
@@ -59,6 +60,19 @@ async def test_decision_2_nothing_is_read_from_a_view_that_is_behind(operations)
     with pytest.raises(S3Error) as error:
         await operations.perform(call())
     assert (error.value.code, error.value.headers) == ("ServiceUnavailable", {"Retry-After": "1"})
+
+
+async def test_decision_2_a_damaged_row_has_the_view_rebuilt():
+    """Whoever asked is told to come again."""
+    told = []
+
+    async def answer(_):
+        raise RowDamaged(ValueError("no JSON"))
+
+    operations = Operations({"GetObject": answer}, lambda: True, ACCOUNT, lambda: told.append(1))
+    with pytest.raises(S3Error) as error:
+        await operations.perform(call())
+    assert (error.value.code, told) == ("ServiceUnavailable", [1])
 
 
 @given(st.integers(0, 20), st.lists(st.tuples(st.integers(1, 6), st.binary(max_size=8), st.booleans()), max_size=60))

@@ -1,5 +1,7 @@
 """The view's database: continued, thrown away, rebuilt under its readers, and on a full disk."""
 
+import os
+
 import apsw
 import pytest
 from edge_state import Edge, create, delete, put
@@ -7,6 +9,7 @@ from live import dump_view
 
 from journal import DiskFull
 from s3d.values import RowBytes, slice_extents
+from s3d.view.damage import RowDamaged
 from s3d.view.facts import BucketFact, CachedFact, EvictedFact, ObjectFact
 from s3d.view.questions import Questions
 from s3d.view.view import View
@@ -51,6 +54,32 @@ def test_what_is_no_view_is_thrown_away(edge, tmp_path, content):
     path = tmp_path / "other.db"
     path.write_bytes(content)
     assert position_after(str(path), trusted="first") == 0
+
+
+@pytest.mark.parametrize("missing", [1, 600, 4096, 3 * 4096])
+def test_a_view_whose_end_is_missing_is_thrown_away(edge, missing):
+    """SQLite would take half a page for one that ends in zeros, and the keys on it for absent."""
+    edge.view.close(sync=True)
+    with open(edge.path, "r+b") as file:
+        file.truncate(os.path.getsize(edge.path) - missing)
+    assert position_after(edge.path, trusted="first") == 0
+    edge.view = View(edge.path, token="x", trusted="new")
+
+
+@pytest.mark.parametrize(
+    ("column", "ask"),
+    [
+        ("attributes", lambda row: row.attributes),
+        ("extents", lambda row: row.extents),
+        ("parts", lambda row: row.parts),
+    ],
+)
+@pytest.mark.parametrize("content", [b"{", b"\0", b'{"a": "\xad"}', b"7"])
+def test_a_column_that_cannot_be_decoded_is_damage(edge, column, ask, content):
+    """Not a bug of whoever asked."""
+    edge.view._connection.execute(f"UPDATE object SET {column} = ?", (content,))
+    with pytest.raises(RowDamaged):
+        ask(edge.ask.object("bucket", "k1"))
 
 
 def test_another_schema_is_thrown_away(edge):
