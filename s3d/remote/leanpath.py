@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -32,6 +33,7 @@ class LeanPath:
         self._credentials = credentials
         self._patience_seconds = patience_seconds
         self._now = now
+        self._life, self._count = str(uuid4())[:-12], count()  # a UUID for each call, without asking for randomness
         self._second, self._timestamp = -1, ""
         self._routes: dict[tuple[str, str], Route] = {}
         self._seen: ContextVar[list[Any] | None] = ContextVar("seen", default=None)
@@ -64,7 +66,7 @@ class LeanPath:
 
     async def _send(self, operation: str, request: Request) -> Any:
         """The output of a plain success, or an answer for the full client. Raises what its HTTP session raises."""
-        request.headers["amz-sdk-invocation-id"] = str(uuid4())
+        request.headers["amz-sdk-invocation-id"] = f"{self._life}{next(self._count) & 0xFFFFFFFFFFFF:012x}"
         request.headers["Accept-Encoding"] = "identity"
         try:
             response = await self._session.request(request)
