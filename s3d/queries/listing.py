@@ -2,8 +2,13 @@
 
 A page is made from a source of runs: consecutive entries from a starting point. In a bucket that is ours alone the view
 is the source. In one that others write to it is the remote's pages, with what has not been confirmed laid over them.
+
+Where most of what is read is rolled up, few entries are read at once and the source is asked to go on behind the
+prefix: a page costs what is on it, however many keys each prefix has. Where each prefix has few keys they are read on.
 """
 
+import asyncio
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -15,6 +20,10 @@ from s3d.view.questions import Questions
 from s3d.view.rows import ListedObject
 
 _LAST_CODE_POINT = "\U0010ffff"
+_FIRST_RUN = 64  # entries, where there is a delimiter: nobody knows yet how much is rolled up
+_ROLLED_UP = 4  # so many entries read for one on the page are too many: asking again takes as long as reading ten
+_ASKING = 12  # what asking takes, in entries read
+_TURN = 1500  # entries: about a millisecond, and then the event loop's other work has its turn
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -45,6 +54,11 @@ class Page(msgspec.Struct):
     next: Start | None = None
     last: str = ""
 
+    @property
+    def size(self) -> int:
+        """Objects and prefixes together."""
+        return len(self.objects) + len(self.prefixes)
+
 
 class Run(msgspec.Struct, frozen=True):
     """Consecutive objects of a source; `next` is where it goes on, None when there is no more under the prefix."""
@@ -54,7 +68,9 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """Where a listing's entries come from."""
+    """Where a listing's entries come from. Less than `fewest` at once saves it nothing."""
+
+    fewest: int
 
     async def run(self, start: Start, limit: int) -> Run:
         """About `limit` objects from `start` on that have the prefix."""
@@ -66,13 +82,21 @@ async def make_page(source: Source, request: ListRequest) -> Page:
     if request.entries_max == 0:
         return page
     start: Start | None = first_start(request)
-    wanted = request.entries_max + 1 if not request.delimiter else min(request.entries_max + 1, 64)
+    most = request.entries_max + 1
+    wanted = most if not request.delimiter else min(most, _FIRST_RUN)
+    effort = 0
     while start is not None:
         run = await source.run(start, wanted)
+        before = page.size
         start = _take(page, run, request)
         if page.next is not None:
             return page
-        wanted = min(2 * wanted, request.entries_max + 1)
+        is_rolled_up = len(run.objects) > _ROLLED_UP * (page.size - before)
+        wanted = max(min(source.fewest, most), wanted // 4) if is_rolled_up else min(2 * wanted, most)
+        effort += _ASKING + len(run.objects)
+        if effort > _TURN:
+            effort = 0
+            await asyncio.sleep(0)
     return page
 
 
@@ -106,8 +130,10 @@ def _take(page: Page, run: Run, request: ListRequest) -> Start | None:
     """Put a run's entries on the page; where to go on, None at the end of the listing or of the page."""
     if not request.delimiter:
         return _take_all(page, run, request)
-    for listed in run.objects:
-        if len(page.objects) + len(page.prefixes) == request.entries_max:
+    objects, at = run.objects, 0
+    while at < len(objects):
+        listed = objects[at]
+        if page.size == request.entries_max:
             page.next = Start(page.last, inclusive=False)
             if page.prefixes and page.last == page.prefixes[-1]:
                 page.next = Start(behind_prefix(page.last) or listed.key, inclusive=True)
@@ -116,11 +142,16 @@ def _take(page: Page, run: Run, request: ListRequest) -> Start | None:
         if rolled is None:
             page.objects.append(listed)
             page.last = listed.key
+            at += 1
             continue
         page.prefixes.append(rolled)
         page.last = rolled
         behind = behind_prefix(rolled)
-        return Start(behind, inclusive=True) if behind is not None else None
+        if behind is None:
+            return None
+        if objects[-1].key < behind:
+            return Start(behind, inclusive=True) if run.next is not None else None
+        at = bisect_left(objects, behind, at + 1, key=_key)
     return run.next
 
 
@@ -136,6 +167,10 @@ def _take_all(page: Page, run: Run, request: ListRequest) -> Start | None:
     return run.next
 
 
+def _key(listed: ListedObject) -> str:
+    return listed.key
+
+
 def _common_prefix(key: str, request: ListRequest) -> str | None:
     if not request.delimiter or not key.startswith(request.prefix):
         return None
@@ -145,6 +180,8 @@ def _common_prefix(key: str, request: ListRequest) -> str | None:
 
 class LocalSource:
     """The view: enough wherever nobody else writes."""
+
+    fewest = 2
 
     def __init__(self, questions: Questions, bucket: str, prefix: str) -> None:
         self._questions = questions
@@ -160,6 +197,8 @@ class LocalSource:
 
 class MergedSource:
     """The remote's pages, with what had not been confirmed when they were asked for laid over them."""
+
+    fewest = _FIRST_RUN
 
     def __init__(self, questions: Questions, asking: Asking, bucket: str, prefix: str) -> None:
         self._questions = questions

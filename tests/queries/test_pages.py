@@ -1,5 +1,6 @@
 """Pages of a listing against S3's rules in a few lines of Python, over a source in memory."""
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -20,15 +21,19 @@ delimiters = st.sampled_from(["", "/", "//", "a/", "/-a", "\0", "\ud7ff", "\U001
 class Memory:
     """A source that gives as few entries as it may, and remembers where it was asked."""
 
+    fewest = 2
+
     def __init__(self, keys, prefix, run_length):
         self.keys = [key for key in sorted(keys) if key.startswith(prefix)]
         self.run_length = run_length
         self.asked = []
+        self.read = 0
 
     async def run(self, start, limit):
         self.asked.append(start)
         left = [key for key in self.keys if key > start.key or (start.inclusive and key == start.key)]
         given_ = left[: min(limit, self.run_length)]
+        self.read += len(given_)
         objects = [ListedObject(key, 0, "", 0) for key in given_]
         return Run(objects, Start(given_[-1], inclusive=False) if len(left) > len(given_) else None)
 
@@ -82,6 +87,34 @@ async def test_a_rolled_up_prefix_is_skipped_and_not_read():
     source = Memory({f"a/{number}" for number in range(1000)} | {"b"}, "", 10_000)
     page = await make_page(source, ListRequest("b", "", "/", Start("", inclusive=False), 10))
     assert (page.prefixes, [one.key for one in page.objects], len(source.asked)) == (["a/"], ["b"], 2)
+
+
+@pytest.mark.parametrize("keys_each", [1, 2, 3, 7, 30, 200])
+async def test_a_page_of_prefixes_costs_what_is_on_it(keys_each):
+    """Neither a look for each prefix where they have few keys, nor a read of all keys where they have many."""
+    keys = {f"{prefix:03}/{number:03}" for prefix in range(300) for number in range(keys_each)}
+    source = Memory(keys, "", 10_000)
+    page = await make_page(source, ListRequest("b", "", "/", Start("", inclusive=False), 200))
+    assert (len(page.prefixes), page.prefixes[-1]) == (200, "199/")
+    cost = source.read + 12 * len(source.asked)  # a look costs as much as a dozen keys
+    assert cost < 200 * min(5 * keys_each, 25) + 400
+
+
+async def test_a_long_page_lets_others_have_their_turn():
+    """Its thousand looks would stop the event loop for ten milliseconds."""
+    source = Memory({f"{prefix:03}/{number:03}" for prefix in range(400) for number in range(100)}, "", 10_000)
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(others())
+    await make_page(source, ListRequest("b", "", "/", Start("", inclusive=False), 400))
+    running.cancel()
+    assert turns >= 3
 
 
 async def test_a_page_of_nothing_reads_nothing():
