@@ -1,12 +1,22 @@
 """A named reader of the journal: in order, at least once, with a position that survives restarts."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from journal.errors import JournalError
 from journal.record import Record
 
-if TYPE_CHECKING:
-    from journal.journal import Journal
+
+class Followed(Protocol):
+    """What a follower needs of a journal."""
+
+    async def wait(self, position: int) -> None:
+        """Return when this record is durable."""
+
+    def read(self, after: int, limit: int) -> list[Record]:
+        """Records after a position."""
+
+    async def advance(self, name: str, position: int) -> None:
+        """Remember a follower's position durably."""
 
 
 class Follower:
@@ -15,7 +25,7 @@ class Follower:
     A crash between reading and advancing repeats records: what a follower does must bear repetition.
     """
 
-    def __init__(self, journal: "Journal", name: str, position: int) -> None:
+    def __init__(self, journal: Followed, name: str, position: int) -> None:
         self._journal = journal
         self.name = name
         self.position = position

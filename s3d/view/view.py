@@ -4,6 +4,7 @@ It is disposable: any I/O error, a foreign schema, another journal or a stamp th
 and folded again, beginning with the base, a snapshot that the journal names (snapshot.py), where there is one.
 """
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -128,6 +129,9 @@ class View:
         source = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
         try:
             _check_base(source, position)
+            if not self._position:  # at a start: nobody reads, and gigabytes need not go through the log
+                with contextlib.suppress(apsw.BusyError, apsw.LockedError):
+                    self._connection.execute("PRAGMA journal_mode=OFF")
             with self._connection.backup("main", source, "main") as copying:
                 copying.step()
         finally:
