@@ -50,7 +50,11 @@ async def test_a_sender_that_is_killed_over_and_over_loses_nothing(nursery, tmp_
         assert await listing(session, remote.endpoint) == at_edge
         for key in at_edge:
             assert await read(session, remote.endpoint, key) == await read(session, edge.endpoint, key)
+        async with session.get(f"{edge.admin}/metrics") as response:
+            assert f"s3d_sender_restarts_total {KILLS}.0" in await response.text()
     assert (await sender_of(edge)).restarts == KILLS
+    with open(edge.log) as log:
+        assert sum("the sender ended (SIGKILL)" in line for line in log) == KILLS
     assert not [pid for pid in killed if Path(f"/proc/{pid}").exists()], "a sender was left as a zombie"
 
 
