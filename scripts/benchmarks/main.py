@@ -136,6 +136,7 @@ def _small(plan: Plan) -> Plan:
         paced=300.0,
         paced_seconds=1.0,
         search=False,
+        warm=False,
         settle_seconds=0.2,
         peers=tuple(name for name in plan.peers if name == "rclone"),
         unsigned=False,

@@ -35,6 +35,7 @@ class Plan:
     settle_seconds: float = 2.0
     peers: tuple[str, ...] = ("rclone", "juicefs", "rgw")
     unsigned: bool = True
+    warm: bool = True  # a first load that does not count
     baseline: Path | None = None
     server_core: int = 0
     load_core: int = 1

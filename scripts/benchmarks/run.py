@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks import large, sending, small, starting, stores
@@ -47,19 +48,25 @@ class _Run:
         bench, rows = self._bench, self._bench.plan.rows
         bare = bench.keep(start_bare(bench.plan.server_core))
         self._start_peers()
-        ours = self._start_ours() if rows & {"put", "put1", "get", "cold", "large"} else []
         peers = list(self._peers.values())
-        self._section("small requests", lambda: small.measure(bench, bare, [*ours, *peers]))
-        if "large" in rows:
-            self._section("64 MiB bodies", lambda: large.measure(bench, bare, [*ours, *peers]))
-        for server in ours:
-            server.stop()
+        if rows & {"put", "put1", "get", "cold", "large"}:
+            self._section("requests", lambda: self._requests(bare, peers))
         if "drain" in rows:
             self._section("drain", lambda: sending.measure_drains(bench, self._peers.get("rgw")))
         if "sustained" in rows:
             self._section("sustained", lambda: sending.measure_sustained(bench))
         if rows & {"stores", "list", "start"}:
             self._section("stores", lambda: self._stores(peers))
+
+    def _requests(self, bare: Server, peers: list[Server]) -> None:
+        """Two sections with the same daemons."""
+        ours = self._start_ours()
+        everybody = [*ours, *peers]
+        self._section("small requests", lambda: small.measure(self._bench, bare, everybody))
+        if "large" in self._bench.plan.rows:
+            self._section("64 MiB bodies", lambda: large.measure(self._bench, bare, everybody))
+        for server in ours:
+            server.stop()
 
     def _stores(self, peers: list[Server]) -> None:
         found = stores.measure(self._bench, peers)
@@ -98,7 +105,18 @@ class _Run:
         except FAILURES as error:
             self._bench.findings.lacks(f"FAILED: {name}", str(error))
             self._bench.say(f"{name} FAILED: {error}")
+            for line in _errors_of_daemons(self._bench.plan.directory):
+                self._bench.say(line)
         self._bench.say(f"{name}: {time.monotonic() - began:.0f} s")
+
+
+def _errors_of_daemons(directory: Path) -> list[str]:
+    """The last error that each daemon has logged: their logs go with the run's directory."""
+    found = []
+    for log in sorted(directory.rglob("*.log")):
+        lines = [line for line in log.read_text(errors="replace").splitlines() if '"level": "error"' in line]
+        found += [f"{log.name}: {line[-600:]}" for line in lines[-1:]]
+    return found
 
 
 def _budget(plan: Plan, findings: Findings, say: Say) -> list[dict[str, Any]]:

@@ -178,7 +178,8 @@ def _prepare(bench: Bench, server: Server) -> Heads:
     bench.make_bucket(server)
     path = bench.room("requests") / f"sustained-{server.name}"
     heads = signing.write_objects(path, signer, "PUT", range(bench.plan.keys), b"x" * BODY_BYTES)
-    bench.load(server, Load(heads, 32, 1, bench.plan.load_core, 0, BODY_BYTES))
+    if bench.plan.warm:
+        bench.load(server, Load(heads, 32, 1, bench.plan.load_core, 0, BODY_BYTES))
     return heads
 
 

@@ -45,7 +45,8 @@ def measure(bench: Bench, bare: Server, servers: list[Server]) -> None:
     everybody = [prepared for server in servers if (prepared := _attempt(bench, "all", server)) is not None]
     subject = next(one for one in everybody if one.server.name == SUBJECT)
     everybody.insert(0, _Prepared(bare, subject.put, subject.get, subject.signed_at))
-    _put(bench, everybody[0], 32)
+    if bench.plan.warm:
+        _put(bench, everybody[0], 32)
     for number in range(bench.plan.rounds):
         bench.say(f"small requests, round {number + 1} of {bench.plan.rounds}")
         _sign_again(bench, everybody)
