@@ -7,11 +7,12 @@ from typing import Any
 from s3d.dates import iso_date
 from s3d.errors import S3Error, remote_unreachable
 from s3d.operations.calls import Call, Reply
+from s3d.protocol.listing import Lines
 from s3d.queries.asking import Asking
 from s3d.queries.buckets import existing_bucket, list_buckets
 from s3d.queries.listing import ListRequest, LocalSource, MergedSource, Page, Source, Start, make_page
 from s3d.view.questions import Questions
-from s3d.view.rows import BucketRow, ListedObject
+from s3d.view.rows import BucketRow
 
 KEYS_MAX = 1000
 BUCKETS_MAX = 10_000
@@ -132,35 +133,13 @@ def _common_output(call: Call, page: Page, entries_max: int, owner: dict[str, st
         "Prefix": given.get("Prefix", ""),
         "MaxKeys": entries_max,
         "IsTruncated": page.next is not None,
-        "Contents": _contents(page.objects, owner),
+        "Contents": Lines(page.objects, iso_date, owner),
         "CommonPrefixes": [{"Prefix": prefix} for prefix in page.prefixes],
     }
     for name in ("Delimiter", "EncodingType"):
         if given.get(name):
             output[name] = given[name]
     return output
-
-
-def _contents(objects: list[ListedObject], owner: dict[str, str] | None) -> list[dict[str, Any]]:
-    """Entries for the serializer; the objects of a second share its text."""
-    texts: dict[int, str] = {}
-    entries: list[dict[str, Any]] = []
-    for one in objects:
-        second = one.modified_ms // 1000
-        moment = texts.get(second)
-        if moment is None:
-            moment = texts[second] = iso_date(one.modified_ms)
-        entry = {
-            "Key": one.key,
-            "LastModified": moment,
-            "ETag": f'"{one.etag}"',
-            "Size": one.size,
-            "StorageClass": one.storage_class,
-        }
-        if owner is not None:
-            entry["Owner"] = owner
-        entries.append(entry)
-    return entries
 
 
 def _bucket_entry(row: BucketRow) -> dict[str, Any]:

@@ -4,11 +4,13 @@ An entry of an ordinary page is five plain texts, perhaps a checksum's name and 
 An f-string writes it in a fraction of the time that the general writer takes. Whether keys and ETags need escaping is
 asked once for the whole page, in a few passes in C over their joined texts. An entry that is not ordinary (a restore
 status, a member that a newer model has) goes through the general writer; both ways write the same bytes.
+
+`Lines` are entries that were never made: what is known of a page's objects, written straight from where it lies.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from s3d.protocol.elements import Writer, escape, is_plain, is_url_safe, structure_writer, url_encode
 from s3d.protocol.model import Member, Shape
@@ -22,17 +24,95 @@ PLAIN: Final = 5  # how many of them every ordinary entry has
 Entry = Mapping[str, Any]
 
 
+class Line(Protocol):
+    """What a listing says of an object: the ETag without quotes, the time in milliseconds since 1970."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def modified_ms(self) -> int: ...
+    @property
+    def storage_class(self) -> str: ...
+
+
+class Lines:
+    """The `Contents` of a page. Written as the entries that it gives when it is iterated over, which it need not make.
+
+    `date` writes the time of a line; those of one second are the same text. All lines have the one owner, or none.
+    """
+
+    __slots__ = ("_date", "_dates", "lines", "owner")
+
+    def __init__(self, lines: Sequence[Line], date: Callable[[int], str], owner: Mapping[str, str] | None) -> None:
+        self._date = date
+        self._dates: dict[int, str] = {}
+        self.lines = lines
+        self.owner = owner
+
+    def __iter__(self) -> Iterator[Entry]:
+        for line, date in zip(self.lines, self.dates(), strict=True):
+            entry = {
+                "Key": line.key,
+                "LastModified": date,
+                "ETag": f'"{line.etag}"',
+                "Size": line.size,
+                "StorageClass": line.storage_class,
+            }
+            yield entry if self.owner is None else entry | {"Owner": self.owner}
+
+    def dates(self) -> list[str]:
+        """The lines' times, in order."""
+        dates = self._dates
+        for line in self.lines:
+            second = line.modified_ms // 1000
+            if second not in dates:
+                dates[second] = self._date(line.modified_ms)
+        return [dates[line.modified_ms // 1000] for line in self.lines]
+
+
 def listing_writer(shape: Shape, url_encoded: Collection[str]) -> Writer:
     """The writer of a listing's document: what `structure_writer` writes, sooner."""
     index = next(i for i, member in enumerate(shape.members) if member.name == ENTRIES)
     before = structure_writer(replace(shape, members=shape.members[:index]), url_encoded)
     after = structure_writer(replace(shape, members=shape.members[index + 1 :]), url_encoded)
     entries = _entries_writer(shape.members[index], url_encoded)
+    lines = _lines_writer(shape.members[index], url_encoded)
 
     def write(value: Mapping[str, Any], out: list[str]) -> None:
         before(value, out)
-        entries(value.get(ENTRIES) or (), out)
+        contents = value.get(ENTRIES) or ()
+        if isinstance(contents, Lines):
+            lines(contents, out)
+        else:
+            entries(contents, out)
         after(value, out)
+
+    return write
+
+
+def _lines_writer(member: Member, url_encoded: Collection[str]) -> Callable[[Lines, list[str]], None]:
+    entry = member.shape.item
+    assert entry is not None
+    owner_text = _text_writer(entry, "Owner")
+    encoding = f"{ENTRIES}.Key" in url_encoded
+
+    def write(page: Lines, out: list[str]) -> None:
+        lines = page.lines
+        owner = owner_text({"Owner": page.owner}) if page.owner is not None else ""
+        ends = {one: f"<StorageClass>{escape(one)}</StorageClass>{owner}" for one in {x.storage_class for x in lines}}
+        keys = _key_texts([line.key for line in lines], encoding=encoding)
+        etags = [line.etag for line in lines]
+        if not is_plain("".join(etags)):
+            etags = [escape(etag) for etag in etags]
+        out += [
+            f"<Contents><Key>{key}</Key><LastModified>{date}</LastModified><ETag>&quot;{etag}&quot;</ETag>"
+            f"<Size>{line.size}</Size>{ends[line.storage_class]}</Contents>"
+            for line, key, date, etag in zip(lines, keys, page.dates(), etags, strict=True)
+        ]
 
     return write
 
@@ -115,6 +195,10 @@ def _keys(entries: Sequence[Entry], *, encoding: bool) -> Sequence[str | None]:
     keys = [key for e in entries if (key := e.get("Key")) is not None]
     if len(keys) != len(entries):
         return [None] * len(entries)
+    return _key_texts(keys, encoding=encoding)
+
+
+def _key_texts(keys: list[str], *, encoding: bool) -> Sequence[str]:
     joined = "".join(keys)
     if is_url_safe(joined) if encoding else is_plain(joined):
         return keys

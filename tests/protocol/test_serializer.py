@@ -1,6 +1,7 @@
 """Responses on the wire: S3's root elements and dates, hostile text, the fast listing against the general one."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 from typing import Any
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3d.dates import iso_date
 from s3d.protocol import patches
 from s3d.protocol.elements import escape, structure_writer, url_encode
-from s3d.protocol.listing import ORDER, listing_writer
+from s3d.protocol.listing import ORDER, Lines, listing_writer
 from s3d.protocol.model import Service
 from s3d.protocol.serializer import Serializer
 
@@ -180,6 +182,59 @@ def test_fast_listing_writes_ordinary_entries_itself(service: Service) -> None:
     assert set(full) == set(ORDER)
     write({"Contents": [ORDINARY, full]}, written)
     assert [piece[:10] for piece in written] == ["<Contents>", "<Contents>"]  # one piece each: the f-string's
+
+
+@dataclass(frozen=True)
+class ListedLine:
+    """An object as the view lists it."""
+
+    key: str
+    size: int
+    etag: str
+    modified_ms: int
+    storage_class: str
+
+
+LINES = st.builds(
+    ListedLine,
+    st.text(max_size=8) | st.sampled_from(["dir/file-1.jpg", "a b", "<&>", "\x01", "\U0001f600"]),
+    st.integers(0, 2**40),
+    st.sampled_from(["0123", "0123-2", "", '"', "<&>"]),
+    st.integers(0, 2**42) | st.integers(1_700_000_000_000, 1_700_000_003_000),
+    st.sampled_from(["STANDARD", "GLACIER", "<odd>"]),
+)
+
+
+@given(
+    st.lists(LINES, max_size=6),
+    st.booleans(),
+    st.sampled_from([None, {"ID": "1"}, {"ID": "2", "DisplayName": "<b>"}]),
+    st.sampled_from(["ListObjects", "ListObjectsV2"]),
+)
+def test_lines_are_written_as_the_entries_that_they_stand_for(
+    serializer: Serializer, lines: list[ListedLine], encoded: bool, owner: dict[str, str] | None, operation: str
+) -> None:
+    """Byte for byte, whatever the keys, ETags, times, classes and owners are."""
+    entries = [
+        {
+            "Key": line.key,
+            "LastModified": iso_date(line.modified_ms),
+            "ETag": f'"{line.etag}"',
+            "Size": line.size,
+            "StorageClass": line.storage_class,
+            **({} if owner is None else {"Owner": owner}),
+        }
+        for line in lines
+    ]
+    page: dict[str, Any] = {
+        "Name": "b",
+        "CommonPrefixes": [{"Prefix": "p/"}],
+        **({"EncodingType": "url"} if encoded else {}),
+    }
+    contents = Lines(lines, iso_date, owner)
+    assert list(contents) == entries
+    written = serializer.serialize(operation, {**page, "Contents": contents}).body
+    assert written == serializer.serialize(operation, {**page, "Contents": entries}).body
 
 
 @given(st.text())
