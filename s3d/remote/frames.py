@@ -31,6 +31,9 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Configure(Message, frozen=True):
+    """`version` is the daemon's: both ends must be of one, as a package can be replaced under a running daemon."""
+
+    version: str
     settings: RemoteSettings
 
 

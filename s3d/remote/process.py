@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from s3d import __version__
 from s3d.clock import Clock, SystemClock
 from s3d.remote.conversation import Conversation
 from s3d.remote.failures import FailureKind, RemoteFailure
@@ -143,7 +144,7 @@ class ProcessRemote:
         finally:
             theirs.close()
         self._conversation = await Conversation.over(ours)
-        self._conversation.send(Configure(self._settings))
+        self._conversation.send(Configure(__version__, self._settings))
 
     async def _watch(self, conversation: Conversation) -> None:
         """Return when it has ended, or has been silent for too long: then it hangs, and is as good as ended."""

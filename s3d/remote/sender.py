@@ -19,6 +19,7 @@ import sys
 import traceback
 from collections.abc import Callable, Coroutine
 
+from s3d import __version__
 from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.failures import RemoteFailure
 from s3d.remote.frames import (
@@ -77,6 +78,7 @@ class Sender(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
         self._send = Writer(self._loop, transport).send
         logging.getLogger().addHandler(_Saying(self._loop, self._send))
 
@@ -103,8 +105,16 @@ class Sender(asyncio.Protocol):
             case Ping():
                 self._send(Pong())
             case Configure():
-                self._remote = AiobotocoreRemote(message.settings)
-                self._spawn(0, self._prepare())
+                self._configure(message)
+
+    def _configure(self, message: Configure) -> None:
+        if message.version != __version__:
+            text = f"the daemon is s3d {message.version}, but {__version__} is installed by now: restart the daemon"
+            self._send(Said(logging.ERROR, __name__, text))
+            self._loop.call_soon(self._transport.close)  # after what was said
+            return
+        self._remote = AiobotocoreRemote(message.settings)
+        self._spawn(0, self._prepare())
 
     def _spawn(self, call: int, work: Coroutine[None, None, None]) -> None:
         self._under_way[call] = task = self._loop.create_task(work)

@@ -253,6 +253,18 @@ async def test_a_bug_in_the_sender_is_a_bug_here() -> None:
     theirs.close()
 
 
+async def test_a_sender_of_another_version_refuses(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The package was replaced under a running daemon: the two might misunderstand each other; it says so and ends."""
+    monkeypatch.setattr(process, "__version__", "0.0.1")
+    async with process_at("http://127.0.0.1:1") as remote:
+        assert (await failure_of(asyncio.create_task(put(remote)))).kind is FailureKind.AMBIGUOUS
+        while not remote.restarts:
+            await asyncio.sleep(0.01)
+    assert "restart the daemon" in caplog.text
+
+
 async def test_a_daemon_that_is_killed_takes_its_sender_with_it() -> None:
     """The socket ends, and so does the process, in the middle of a request."""
     holding = Holding()
