@@ -17,6 +17,7 @@ from aiohttp import web
 
 from journal import CommitAmbiguous, Journal, SqliteBackend
 from journal.disk import DiskFile, RealDisk
+from s3d import garbage
 from s3d.anchored import anchored
 from s3d.auth.keys import StaticKeys
 from s3d.auth.sigv4 import Verifier
@@ -149,6 +150,11 @@ class Daemon:
         self._tasks[-1].add_done_callback(self._upkeep_ended)
         if self._replication is not None:
             await self._replication.start()
+        garbage.put_aside()
+        self._tasks.append(
+            asyncio.create_task(garbage.tend(self._listener.requests, self._clock.monotonic, self._clock.sleep))
+        )
+        asyncio.get_running_loop().call_soon(self._metrics.loop_lag.forget)
         _log.info(
             "ready",
             listen=self._listen_url(),

@@ -25,7 +25,7 @@ FLOORS = (
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
     {"auth", "policy", "protocol"},  # pure siblings: who is asking; what is said of objects; words and bytes
     {"events", "preconditions", "ranges", "checksums"},
-    {"values", "dates", "clock", "anchored"},
+    {"values", "dates", "clock", "anchored", "garbage"},
     {"errors"},
     {"journal"},  # the ground: knows nothing of S3
 )

@@ -210,8 +210,8 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     writes_waiting_max: Annotated[
         int,
         Meta(
-            description="Records that may wait for the journal's writer (a DeleteObjects counts each key); more are "
-            "503 SlowDown.",
+            description="Changes that may wait for the journal's writer; more are 503 SlowDown. (Of DeleteObjects with "
+            "many keys one is written at a time, and a hundred may wait.)",
             ge=1,
         ),
     ] = 2000

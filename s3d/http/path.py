@@ -26,7 +26,7 @@ from s3d.clock import Clock, milliseconds
 from s3d.errors import S3Error
 from s3d.http import address
 from s3d.http.admission import Admission
-from s3d.http.body import IDLE_SECONDS, RequestBody
+from s3d.http.body import IDLE_SECONDS, MEMORY_BYTES, RequestBody
 from s3d.http.reply import Answer, Replier
 from s3d.operations.calls import Call, Reply
 from s3d.operations.perform import Operations
@@ -36,6 +36,16 @@ from s3d.protocol.router import Router
 
 _log = structlog.get_logger("s3d.http")
 _CHECKSUMS_OF_THE_OBJECT = frozenset({"CompleteMultipartUpload"})
+_LONG = frozenset(
+    {
+        "CompleteMultipartUpload",
+        "DeleteObjects",
+        "ListMultipartUploads",
+        "ListObjects",
+        "ListObjectsV2",
+        "ListParts",
+    }
+)  # up to 1,000 entries, or 10,000 parts
 _EXPECTED = frozenset({"RemoteUnreachable", "NotImplemented", "SlowDown"})  # answers, not faults of ours
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
 
@@ -90,7 +100,7 @@ class RequestPath:
         self._inline_bytes_max = inline_bytes_max
         self._object_bytes_max = object_bytes_max
         self._base_domains = base_domains
-        self._admission = admission
+        self._admission = admission or Admission(memory_bytes_max=MEMORY_BYTES, large_bodies_max=1000)
         self._idle_seconds = idle_seconds
         self._run = secrets.token_hex(4).upper()
         self._numbers = itertools.count(1)
@@ -190,6 +200,8 @@ class RequestPath:
         document = None
         if self._parser.takes_document(operation):
             document = await body.document(body_bytes_max(operation))
+        if operation in _LONG:
+            await self._admission.long_request()
         return self._parser.parse(
             operation, parsed.bucket or None, parsed.key or None, parsed.query, request.headers, document
         )

@@ -59,14 +59,12 @@ class Replier:
             return _without_content(request, answer.status, head, answer.body)
         if content.stream is not None:
             return await self._send_stream(request, answer.status, head, content)
-        if (short := self._admission.is_short) and any(isinstance(extent, RowBytes) for extent in content.extents):
-            raise self._admission.refuse("memory", "Too many answers wait for their clients.")
-        if len(content.extents) == 1 and isinstance(extent := content.extents[0], RowBytes):
-            return WholeAnswer(answer.status, head, await self._extent(extent))  # most reads: no file to be pinned
+        if len(content.extents) == 1 and isinstance(content.extents[0], RowBytes):
+            return await self._in_memory(answer.status, head, content)  # most reads: no file to be pinned
         with self._pool.pinned(content.extents), self._rows.pinned(content.extents):
-            if content.size <= WHOLE_BYTES_MAX and not short:
-                return WholeAnswer(answer.status, head, await self._whole(content))
-            with self._admission.large_body():
+            if content.size <= WHOLE_BYTES_MAX and self._admission.has_room(content.size):
+                return await self._in_memory(answer.status, head, content)
+            async with self._admission.large_body():
                 return await self._send_extents(request, answer.status, head, content)
 
     def error(self, request: BaseRequest, error: S3Error, path: str, request_id: str) -> Answer:
@@ -82,6 +80,15 @@ class Replier:
         document = error_document(error.code, error.message, path, request_id, SERVER, error.details)
         head += [("Content-Type", "application/xml"), ("Content-Length", str(len(document)))]
         return WholeAnswer(status, head, document, close=close)
+
+    async def _in_memory(self, status: int, head: Head, content: Bytes) -> WholeAnswer:
+        """The body is held until it is written; what the client does not take of it is then held by its connection."""
+        if not self._admission.take(content.size):
+            await self._admission.wait_for(content.size)
+        try:
+            return WholeAnswer(status, head, await self._whole(content))
+        finally:
+            self._admission.give(content.size)
 
     async def _whole(self, content: Bytes) -> bytes:
         if len(content.extents) == 1:

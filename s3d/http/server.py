@@ -220,6 +220,10 @@ class S3Listener:
         """How many are open."""
         return len(self._server.connections_open)
 
+    def requests(self) -> int:
+        """How many there were so far."""
+        return self._server.requests_count
+
     async def listen(self, host: str, port: int, backlog: int = 4096) -> int:
         """Begin to accept; the port, which matters when 0 was asked for. Raises OSError."""
         loop = asyncio.get_running_loop()

@@ -54,13 +54,13 @@ class WholeAnswer:
         if version != HttpVersion11 or not self.keep_alive:  # such a client must be told what becomes of the connection
             self._head.append(("Connection", "keep-alive" if self.keep_alive else "close"))
         transport.write(self._bytes(f"HTTP/{version.major}.{version.minor}"))
+        self.body = b""  # the connection keeps its last answer for as long as it is idle
         if transport.get_write_buffer_size():
             self._writer = request.writer
 
     async def write_eof(self) -> None:
         """Everything has been written; until the client takes it, its next request waits."""
         if self._writer is not None:
-            self.body = b""
             await self._writer.drain()
 
     def _bytes(self, version: str) -> bytes:

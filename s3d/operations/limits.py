@@ -4,9 +4,11 @@ Source of the figures: "Creating object key names", "Working with object metadat
 tagging" in the S3 User Guide.
 """
 
+import asyncio
+import contextlib
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
@@ -14,6 +16,7 @@ from s3d.errors import S3Error, slow_down
 
 KEY_BYTES_MAX = 1024
 METADATA_BYTES_MAX = 2048
+MANY_WAITING_MAX = 100
 _TAG_SIGNS = frozenset("_.:/=+-@")
 TAGS_MAX, TAG_KEY_MAX, TAG_VALUE_MAX = 10, 128, 256
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
@@ -62,19 +65,38 @@ class Queue:
     def __init__(self, records_max: int, refused: Callable[[Literal["writer"]], None] = lambda _: None) -> None:
         self._records_max = records_max
         self._refused = refused
+        self._many = asyncio.Lock()
+        self._many_waiting = 0
         self.records = 0
 
-    def enter(self, records: int) -> None:
-        """So many records want to be written; `leave` when they are. Raises SlowDown.
-
-        An empty queue takes whatever comes: the largest request is larger than some bounds.
-        """
-        if self.records and self.records + records > self._records_max:
+    def enter(self) -> None:
+        """A record wants to be written; `leave` when it is. Raises SlowDown."""
+        if self.records >= self._records_max:
             self._refused("writer")
             raise slow_down("Too many changes wait to be written.")
-        self.records += records
+        self.records += 1
 
-    def leave(self, records: int) -> None:
+    @contextlib.asynccontextmanager
+    async def alone(self, records: int) -> AsyncIterator[None]:
+        """For a command of many records: it waits for the one before it, so that small ones get in between.
+
+        Raises SlowDown.
+        """
+        if self._many_waiting >= MANY_WAITING_MAX:
+            self._refused("writer")
+            raise slow_down("Too many changes wait to be written.")
+        self._many_waiting += 1
+        try:
+            async with self._many:
+                self.records += records
+                try:
+                    yield
+                finally:
+                    self.leave(records)
+        finally:
+            self._many_waiting -= 1
+
+    def leave(self, records: int = 1) -> None:
         """They were written, or refused."""
         self.records -= records
 

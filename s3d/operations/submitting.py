@@ -11,6 +11,7 @@ from s3d.operations.limits import Queue
 from s3d.queries.asking import Asking
 
 _ANSWERS_MAX = 4  # a decision asks for the bucket, then the object; more means that the clock runs backwards
+_FEW_RECORDS = 50
 Submit = Callable[..., Any]
 
 
@@ -28,11 +29,14 @@ class Submitter:
         Raises the S3Error that the decision came to, SlowDown when too much waits for the writer, or a 503 when the
         remote would have to be asked and cannot.
         """
-        self._queue.enter(records)
+        if records > _FEW_RECORDS:
+            async with self._queue.alone(records):
+                return await self._decided(command, essential=essential)
+        self._queue.enter()
         try:
             return await self._decided(command, essential=essential)
         finally:
-            self._queue.leave(records)
+            self._queue.leave()
 
     async def _decided(self, command: Any, *, essential: bool) -> Appended:
         for _ in range(_ANSWERS_MAX):

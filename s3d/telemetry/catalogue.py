@@ -51,7 +51,8 @@ REFUSED = Metric(
     "s3d_refused_total",
     "counter",
     "refusals",
-    "What was told 503 SlowDown because there was too much: `connections`, `memory`, `large-bodies` or `writer`.",
+    "What was told 503 SlowDown because there was too much: `connections`, `memory`, `large-bodies`, "
+    "`long-requests` or `writer`.",
     ("reason",),
 )
 CONNECTIONS = Metric("s3d_connections", "gauge", "connections", "Open connections of S3 clients.")

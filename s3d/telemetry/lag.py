@@ -51,6 +51,11 @@ class Lag(Collector):
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._greatest = max(self._greatest, seconds)
 
+    def forget(self) -> None:
+        """Begin anew: what building the daemon took has kept nobody waiting."""
+        self._counts = [0] * len(self._counts)
+        self._sum = self._greatest = self._before = 0.0
+
     @property
     def greatest(self) -> float:
         """The longest of the last minute or two, in seconds."""

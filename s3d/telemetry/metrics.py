@@ -28,7 +28,7 @@ from s3d.telemetry import catalogue
 from s3d.telemetry.catalogue import Metric
 from s3d.telemetry.lag import Lag
 
-_REASONS = ("connections", "memory", "large-bodies", "writer")
+_REASONS = ("connections", "memory", "large-bodies", "long-requests", "writer")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 

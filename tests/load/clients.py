@@ -1,4 +1,4 @@
-"""Clients that behave badly, or are simply very many: raw sockets, so that nothing between test and daemon is polite."""
+"""Clients that behave badly, or are simply very many: raw sockets, so that nothing in between is polite."""
 
 import asyncio
 import contextlib
