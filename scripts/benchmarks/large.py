@@ -28,8 +28,7 @@ def measure(bench: Bench, bare: Server, servers: list[Server]) -> None:
     taking_part = [bare, *servers]
     for server in servers:
         _guarded(bench, server, taking_part, partial(bench.make_bucket, server))
-    for number in range(bench.plan.large_rounds):
-        bench.say(f"64 MiB bodies, round {number + 1} of {bench.plan.large_rounds}")
+    for number in bench.rounds("64 MiB bodies", bench.plan.large_rounds, 0.07):
         with on_core(bench.plan.server_core):
             for name, hashes in ((MD5_AND_WRITE, ["md5"]), (BOTH_AND_WRITE, ["md5", "sha256"])):
                 seconds = hashed_write_seconds(bench.plan.directory, body, hashes)

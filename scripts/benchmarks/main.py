@@ -29,6 +29,7 @@ LONG_STORE = 10_000_000
 )
 @click.option("--long", is_flag=True, help="A store of ten million objects too: an hour, 20 GB of disk.")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Interleaved rounds.")
+@click.option("--minutes", default=12.0, show_default=True, help="Fewer rounds where they would take longer; 0: all.")
 @click.option("--seconds", type=click.FloatRange(1), default=2.0, show_default=True, help="Each measurement.")
 @click.option("--rows", default=",".join(SECTIONS), show_default=True, help="What to measure.")
 @click.option("--peers", "with_peers", default=",".join(peers.STARTERS), show_default=True, help="Whom to measure too.")
@@ -62,6 +63,7 @@ def main(
     quick: bool,
     long: bool,
     rounds: int,
+    minutes: float,
     seconds: float,
     rows: str,
     with_peers: str,
@@ -95,6 +97,7 @@ def main(
     plan = Plan(
         directory=Path(),
         rows=_known("rows", rows, SECTIONS),
+        minutes=0 if long else minutes,
         rounds=rounds,
         seconds=seconds,
         peers=tuple(name for name in peers.STARTERS if name in _known("peers", with_peers, peers.STARTERS)),

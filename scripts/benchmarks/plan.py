@@ -1,7 +1,8 @@
 """What is asked of a run, and what its sections share."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ class Plan:
 
     directory: Path
     rows: frozenset[str]
+    minutes: float = 12.0  # on a slow machine sections have fewer rounds, so that a run ends about then; 0: no limit
     rounds: int = 5
     seconds: float = 2.0
     stores: tuple[int, ...] = (10_000, 100_000, 1_000_000)
@@ -71,6 +73,18 @@ class Bench:
         path = self.plan.directory / name
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    def rounds(self, section: str, count: int, share: float) -> Iterator[int]:
+        """The numbers of the rounds: at least one, and no more than fit into the section's share of the time."""
+        began, limit = time.monotonic(), share * self.plan.minutes * 60
+        for number in range(count):
+            self.say(f"{section}, round {number + 1} of {count}")
+            yield number
+            with_another = (time.monotonic() - began) / (number + 1) * (number + 2)
+            if limit and with_another > limit and number + 1 < count:
+                why = f"{limit:.0f} s, its share of {self.plan.minutes:g} minutes, were over: see --minutes"
+                self.findings.lacks(f"{section}: {number + 1} of {count} rounds", why)
+                return
 
     def make_bucket(self, server: Server) -> None:
         """The bucket of all requests, which may be there already, and an object in it. Raises LoadFailed, OSError."""

@@ -52,9 +52,8 @@ def measure_drains(bench: Bench, rgw: Server | None) -> None:
     targets: dict[str, tuple[str, _Start]] = {"sink": ("a sink", sink), "s3d": ("another s3d", other)}
     if rgw is not None:
         targets["rgw"] = (rgw.name, lambda name, stack: rgw)
-    for number in range(plan.drain_rounds):
+    for number in bench.rounds("drain", plan.drain_rounds, 0.18):
         for target, (title, start) in targets.items():
-            bench.say(f"drain to {title}, round {number + 1} of {plan.drain_rounds}")
             row = f"drain-{target}"
             bench.findings.row(row, f"Send {plan.drain_objects:,} objects of 4 KiB to {title}", "/s")
             with _cleared(bench, f"drained-{target}-{number}") as (place, stack):
@@ -121,8 +120,7 @@ def measure_sustained(bench: Bench) -> None:
     replicating = bench.keep(Daemon(REPLICATING, plan.directory / "replicating", cores, remote=_url(sink)).start())
     alone = bench.keep(Daemon(ALONE, plan.directory / "alone", cores).start())
     heads = {server.name: _prepare(bench, server) for server in (replicating, alone)}
-    for number in range(min(PACED_ROUNDS, plan.rounds)):
-        bench.say(f"sustained, round {number + 1}")
+    for number in bench.rounds("sustained", min(PACED_ROUNDS, plan.rounds), 0.08):
         for server in (alone, replicating):
             measured, confirmed = _paced(bench, server, heads[server.name], pace)
             bench.note("paced", server, number, measured)

@@ -47,8 +47,7 @@ def measure(bench: Bench, bare: Server, servers: list[Server]) -> None:
     everybody.insert(0, _Prepared(bare, subject.put, subject.get, subject.signed_at))
     if bench.plan.warm:
         _put(bench, everybody[0], 32)
-    for number in range(bench.plan.rounds):
-        bench.say(f"small requests, round {number + 1} of {bench.plan.rounds}")
+    for number in bench.rounds("small requests", bench.plan.rounds, 0.3):
         _sign_again(bench, everybody)
         with on_core(bench.plan.server_core):
             appends = appends_per_second(bench.plan.directory, min(bench.plan.seconds / 2, 1.0))

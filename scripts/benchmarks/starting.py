@@ -25,8 +25,7 @@ def measure(bench: Bench, store: Store) -> None:
     bench.findings.row(killed, f"First correct read after SIGKILL, {pending}", "s", less_is_better=True)
     sink = bench.keep(start_sink(bench.plan.load_core))
     daemon = replace(store.daemon, remote=f"http://127.0.0.1:{sink.port}")
-    for number in range(min(ROUNDS, bench.plan.rounds)):
-        bench.say(f"starting with {pending}, round {number + 1}")
+    for number in bench.rounds(f"start with {pending}", min(ROUNDS, bench.plan.rounds), 0.06):
         _start(bench, clean, number, daemon, store, kill=True)
         _start(bench, killed, number, daemon, store, kill=False)
 

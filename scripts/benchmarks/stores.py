@@ -56,8 +56,7 @@ def measure(bench: Bench, peers: list[Server]) -> list[Store]:
     before = _baseline(bench) if plan.baseline is not None and "list" in kinds else []
     daemons = [(_filled(bench, SUBJECT, count), count) for count in plan.stores]
     stores = [_start(bench, daemon, count) for daemon, count in daemons]  # signed only now: filling takes its time
-    for number in range(min(ROUNDS, plan.rounds)):
-        bench.say(f"stores of {', '.join(f'{count:,}' for count in plan.stores)} objects, round {number + 1}")
+    for number in bench.rounds("stores", min(ROUNDS, plan.rounds), 0.09):
         for kind in kinds:
             for store in stores:
                 _round(bench, number, kind, store)
