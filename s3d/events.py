@@ -84,6 +84,14 @@ class Resumed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version"
     caller: str = ""
 
 
+class Discarded(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """A person gave up parked records: they never go to the remote."""
+
+    version: int = 1
+    sequences: tuple[int, ...] = ()
+    caller: str = ""
+
+
 class Relocated(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
     """Bodies of rows that are still needed lie in blobs from now on: (sequence, blob). The rows may lose them."""
 
@@ -105,15 +113,17 @@ class Carried(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version"
     records: tuple[Record, ...] = ()
 
 
-CONFIRMED, PARKED, RESUMED = "Confirmed", "Parked", "Resumed"
+CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
 RELOCATED, CARRIED, SHARED = "Relocated", "Carried", "Shared"
-OUTCOMES = frozenset({CONFIRMED, PARKED, RESUMED, RELOCATED, CARRIED, SHARED})  # about records and buckets, not objects
+# about records and buckets, not objects
+OUTCOMES = frozenset({CONFIRMED, PARKED, RESUMED, DISCARDED, RELOCATED, CARRIED, SHARED})
 
 _encoder = msgspec.json.Encoder()
 _mutation = msgspec.json.Decoder(Mutation)
 _confirmed = msgspec.json.Decoder(Confirmed)
 _parked = msgspec.json.Decoder(Parked)
 _resumed = msgspec.json.Decoder(Resumed)
+_discarded = msgspec.json.Decoder(Discarded)
 _relocated = msgspec.json.Decoder(Relocated)
 _shared = msgspec.json.Decoder(Shared)
 _carried = msgspec.json.Decoder(Carried)
@@ -124,6 +134,7 @@ decode_mutation = _mutation.decode
 decode_confirmed = _confirmed.decode
 decode_parked = _parked.decode
 decode_resumed = _resumed.decode
+decode_discarded = _discarded.decode
 decode_relocated = _relocated.decode
 decode_shared = _shared.decode
 decode_carried = _carried.decode

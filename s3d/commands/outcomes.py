@@ -7,15 +7,19 @@ from s3d.commands.knowledge import Knowledge
 from s3d.errors import S3Error
 from s3d.events import (
     CONFIRMED,
+    DISCARDED,
     OUTCOME_STREAM,
     PARKED,
     RESUMED,
     Confirmation,
     Confirmed,
+    Discarded,
     Parked,
     Resumed,
     encode,
 )
+
+DISCARDABLE = frozenset({"PutObject", "CopyObject", "DeleteObject"})
 
 
 class ConfirmRecords(msgspec.Struct, frozen=True):
@@ -60,3 +64,26 @@ class ResumeRecords(msgspec.Struct, frozen=True):
             return Decision(answer=())
         resumed = Resumed(sequences=tuple(wanted), caller=self.caller)
         return Decision((Entry(OUTCOME_STREAM, RESUMED, encode(resumed)),), tuple(wanted))
+
+
+class DiscardRecords(msgspec.Struct, frozen=True):
+    """A person gives up parked records of objects, for good: all of these or none. The answer is their sequences.
+
+    What others depend on (a bucket, an upload, its parts) is not given up this way: they would be left without it.
+    """
+
+    sequences: tuple[int, ...]
+    caller: str
+
+    def decide(self, state: Knowledge, now_ms: int) -> Decision:
+        sequences = tuple(sorted(set(self.sequences)))
+        for sequence in sequences:
+            row = state.questions.pending(sequence)
+            if row is None or not row.parked:
+                raise S3Error("NoSuchRecord", f"Record {sequence} is not parked: nothing was dropped.")
+            if row.kind not in DISCARDABLE:
+                raise S3Error(
+                    "NotDroppable", f"Record {sequence} is a {row.kind}, on which others depend: nothing was dropped."
+                )
+        discarded = Discarded(sequences=sequences, caller=self.caller)
+        return Decision((Entry(OUTCOME_STREAM, DISCARDED, encode(discarded)),), sequences)

@@ -5,7 +5,9 @@
     GET  /metrics   Prometheus text
     GET  /status    /pending?prefix=&after=&limit=    /parked?after=&limit=
     GET  /wait?seq=N | ?prefix=BUCKET/P | ?all=1      [&through=N][&timeout=S]: answers when it is so, or when S is over
+    GET  /records/SEQ     one record and what has become of it
     POST /parked/resume   {"seqs": ["1-42"]}, or {"seqs": null} for all
+    POST /parked/drop     {"seqs": ["1-42"]}: never send them
 
 It listens on loopback and trusts whoever can reach that, so it has to keep out what reaches loopback uninvited: web
 pages. A name that resolves to 127.0.0.1 (DNS rebinding) fails the check of `Host`; a page that posts across origins
@@ -14,7 +16,7 @@ fails the check of `Origin`, and a form cannot send the content type that POST a
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Annotated, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,9 +28,11 @@ from s3d.config.addresses import is_loopback
 from s3d.errors import S3dError
 from s3d.telemetry.metrics import CONTENT_TYPE
 from s3d.telemetry.report import (
+    Dropped,
     PendingPage,
     PendingRecord,
     Problem,
+    RecordReport,
     Resumed,
     Status,
     WaitReport,
@@ -83,6 +87,12 @@ class AdminSource(Protocol):
     async def resume(self, sequences: tuple[int, ...] | None) -> tuple[int, ...]:
         """Let parked records try again (None: all); those that were parked. Raises S3dError when none of them is."""
 
+    async def discard(self, sequences: tuple[int, ...]) -> tuple[int, ...]:
+        """Give up parked records for good. Raises S3dError when one of them cannot be; then none is."""
+
+    async def record(self, sequence: int) -> RecordReport | None:
+        """One record; None: there is none, or its file has been dropped."""
+
     async def changed(self, after: int) -> None:
         """Return when the journal has a record after this sequence."""
 
@@ -104,7 +114,9 @@ def build_admin(source: AdminSource, clock: Clock) -> web.Application:
             web.get("/pending", admin.pending),
             web.get("/parked", admin.parked),
             web.get("/wait", admin.wait),
+            web.get("/records/{seq}", admin.record),
             web.post("/parked/resume", admin.resume),
+            web.post("/parked/drop", admin.drop),
         ]
     )
     return application
@@ -120,6 +132,10 @@ class _Target(msgspec.Struct, frozen=True):
 
 class _ResumeRequest(msgspec.Struct, forbid_unknown_fields=True):
     seqs: tuple[str, ...] | None
+
+
+class _DropRequest(msgspec.Struct, forbid_unknown_fields=True):
+    seqs: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 class _Admin:
@@ -159,6 +175,23 @@ class _Admin:
         sequences = None if wanted is None else tuple(sequence_in(self._source.epoch, one) for one in wanted)
         resumed = await self._source.resume(sequences)
         return _json(Resumed(tuple(format_sequence(self._source.epoch, one) for one in resumed)))
+
+    async def drop(self, request: web.Request) -> web.Response:
+        _only(request)
+        try:
+            named = msgspec.json.decode(await request.read(), type=_DropRequest).seqs
+        except msgspec.MsgspecError as error:
+            raise S3dError(f"the request is not understood: {error}", hint='send {"seqs": ["1-42"]}') from None
+        dropped = await self._source.discard(tuple(sequence_in(self._source.epoch, one) for one in named))
+        return _json(Dropped(tuple(format_sequence(self._source.epoch, one) for one in dropped)))
+
+    async def record(self, request: web.Request) -> web.Response:
+        _only(request)
+        sequence = sequence_in(self._source.epoch, request.match_info["seq"])
+        found = await self._source.record(sequence)
+        if found is None:
+            raise S3dError(f"there is no record {request.match_info['seq']}", hint="or its file was dropped long ago")
+        return _json(found)
 
     async def wait(self, request: web.Request) -> web.Response:
         _only(request, "seq", "prefix", "all", "through", "timeout")
@@ -257,6 +290,8 @@ class _Admin:
 
 # around every request
 
+_PATHS = "see /status, /pending, /parked, /records/SEQ, /wait, /healthz, /readyz and /metrics"
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -280,8 +315,7 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except web.HTTPException as error:
-        hint = "see /status, /pending, /parked, /wait, /healthz, /readyz and /metrics" if error.status == 404 else ""
-        return _problem(error.status, error.reason, hint)
+        return _problem(error.status, error.reason, _PATHS if error.status == 404 else "")
     except (JournalError, ViewDamaged) as error:
         return _problem(503, error.message, error.hint)
     except S3dError as error:

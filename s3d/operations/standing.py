@@ -11,10 +11,20 @@ from typing import Protocol, TypeVar
 from journal import Journal
 from s3d import __version__
 from s3d.clock import Clock
-from s3d.commands.outcomes import ResumeRecords
+from s3d.commands.outcomes import DiscardRecords, ResumeRecords
 from s3d.config.settings import Settings
+from s3d.operations.records import record_report
 from s3d.telemetry.metrics import Load, Metrics, Moment
-from s3d.telemetry.report import FileReport, LinkReport, PendingSummary, SenderReport, Status, format_sequence, iso_time
+from s3d.telemetry.report import (
+    FileReport,
+    LinkReport,
+    PendingSummary,
+    RecordReport,
+    SenderReport,
+    Status,
+    format_sequence,
+    iso_time,
+)
 from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Connection, Questions
 from s3d.view.rows import PendingRow, PendingTotals
@@ -142,6 +152,17 @@ class Standing:
         resumed: tuple[int, ...] = appended.answer
         self._resumed(resumed)
         return resumed
+
+    async def discard(self, sequences: tuple[int, ...]) -> tuple[int, ...]:
+        appended = await self._journal.submit(DiscardRecords(sequences, caller="admin"), essential=True)
+        discarded: tuple[int, ...] = appended.answer
+        self._resumed(())  # what waited behind them may go on
+        return discarded
+
+    async def record(self, sequence: int) -> RecordReport | None:
+        row = await self.pending_record(sequence)
+        found = await asyncio.to_thread(self._journal.pick, [sequence])
+        return record_report(self.epoch, found[0], row) if found else None
 
     async def changed(self, after: int) -> None:
         await self._journal.wait(after + 1)

@@ -153,8 +153,12 @@ class Replicator:
         self._wake.set()
 
     def resumed(self, sequences: Sequence[int]) -> None:
-        """Parked records may try again, durably: begin the scan again, so that they and what waited come in order."""
-        _log.info("%d parked records are tried again", len(sequences))
+        """Parked records may try again, durably: begin the scan again, so that they and what waited come in order.
+
+        None of them: some were given up, and what waited behind them comes.
+        """
+        if sequences:
+            _log.info("%d parked records are tried again", len(sequences))
         self._window.rewind()
         self._wake.set()
 

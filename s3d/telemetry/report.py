@@ -6,6 +6,7 @@ version. Ages are in seconds by the daemon's clock, times are ISO 8601 in UTC.
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -123,6 +124,30 @@ class Resumed(msgspec.Struct, frozen=True):
     """The parked records that try again."""
 
     seqs: tuple[str, ...]
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """The parked records that were given up."""
+
+    seqs: tuple[str, ...]
+
+
+class RecordReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of the journal. `state` is `pending`, `parked` or `settled`; `details` is what it was given.
+
+    `sha256` is that of the body, in hexadecimal, empty when there is none.
+    """
+
+    seq: str
+    at: str
+    operation: str
+    stream: str
+    bytes: int
+    sha256: str
+    state: str
+    details: dict[str, Any]
+    code: str = ""
+    message: str = ""
 
 
 class Problem(msgspec.Struct, frozen=True):

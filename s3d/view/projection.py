@@ -14,6 +14,7 @@ from journal import Record
 from s3d.events import (
     CARRIED,
     CONFIRMED,
+    DISCARDED,
     OUTCOMES,
     PARKED,
     RELOCATED,
@@ -23,6 +24,7 @@ from s3d.events import (
     Mutation,
     decode_carried,
     decode_confirmed,
+    decode_discarded,
     decode_mutation,
     decode_parked,
     decode_relocated,
@@ -227,6 +229,23 @@ def _resumed(connection: apsw.Connection, record: Record) -> None:
         _set_replication(connection, sequence, Replication.PENDING)
 
 
+def _discarded(connection: apsw.Connection, record: Record) -> None:
+    """What was given up was never written: who wrote before it is the remote's to say, so absence is not known."""
+    for sequence in decode_discarded(record.payload).sequences:
+        row = connection.execute(
+            "DELETE FROM pending WHERE sequence = ? RETURNING kind, bucket, key", (sequence,)
+        ).fetchone()
+        if row is None:
+            continue
+        _, bucket, key = row
+        connection.execute("UPDATE bucket SET sole = 0 WHERE name = ?", (bucket,))
+        connection.execute("DELETE FROM object WHERE bucket = ? AND key = ? AND sequence = ?", (bucket, key, sequence))
+        connection.execute("DELETE FROM changed_tags WHERE sequence = ?", (sequence,))
+        connection.execute("DELETE FROM carried WHERE sequence = ?", (sequence,))
+        drop_uses(connection, sequence)
+        drop_rows(connection, sequence)
+
+
 def _relocated(connection: apsw.Connection, record: Record) -> None:
     connection.executemany("INSERT OR IGNORE INTO relocated VALUES (?, ?)", decode_relocated(record.payload).moved)
 
@@ -273,5 +292,6 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], None]] = {
     CARRIED: _carried,
     PARKED: _parked,
     RESUMED: _resumed,
+    DISCARDED: _discarded,
     SHARED: _shared,
 }

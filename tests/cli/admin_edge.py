@@ -12,11 +12,12 @@ from aiohttp import web
 from journal import Entry, Journal, MemoryBackend
 from s3d.clock import SystemClock
 from s3d.commands.machine import StateMachine
-from s3d.commands.outcomes import ConfirmRecords, ParkRecord, ResumeRecords
+from s3d.commands.outcomes import ConfirmRecords, DiscardRecords, ParkRecord, ResumeRecords
 from s3d.events import Confirmation, Mutation, encode
 from s3d.http.admin import build_admin
+from s3d.operations.records import record_report
 from s3d.telemetry.metrics import Metrics, Moment
-from s3d.telemetry.report import LinkReport, PendingSummary, Status, format_sequence
+from s3d.telemetry.report import LinkReport, PendingSummary, RecordReport, Status, format_sequence
 from s3d.view.questions import Questions
 from s3d.view.rows import PendingRow, PendingTotals
 from s3d.view.view import View
@@ -97,6 +98,13 @@ class Edge:
 
     async def parked(self, after: int, limit: int) -> Sequence[PendingRow]:
         return self._questions.parked(limit, after)
+
+    async def discard(self, sequences: tuple[int, ...]) -> tuple[int, ...]:
+        return (await self._journal.submit(DiscardRecords(sequences, caller="admin"))).answer
+
+    async def record(self, sequence: int) -> RecordReport | None:
+        found = self._journal.pick([sequence])
+        return record_report(self.epoch, found[0], self._questions.pending(sequence)) if found else None
 
     async def resume(self, sequences: tuple[int, ...] | None) -> tuple[int, ...]:
         return (await self._journal.submit(ResumeRecords(sequences, "admin"))).answer
