@@ -44,11 +44,14 @@ from s3d.remote.frames import (
     Writer,
 )
 
+OOM_SCORE = "500"  # of 1000, beside the share of memory that a process has
+
 
 def main() -> None:
     """Serve until the socket ends. Does not return."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    _volunteer()
     connection = socket.socket(fileno=int(sys.argv[1]))
     code = 70
     try:
@@ -58,6 +61,15 @@ def main() -> None:
         traceback.print_exc()
     finally:
         os._exit(code)  # nothing here needs closing, and a thread that reads a slow disk must not hold it up
+
+
+def _volunteer() -> None:
+    """Where memory runs out the kernel shall take this process first: it can be started again, and loses nothing."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(OOM_SCORE)
+    except OSError:
+        return  # not Linux, or not allowed
 
 
 async def _serve(connection: socket.socket) -> None:

@@ -153,6 +153,15 @@ async def test_signals_to_the_whole_group_are_the_daemons_business() -> None:
         assert remote.restarts == 0
 
 
+async def test_where_memory_runs_out_the_sender_goes_first() -> None:
+    """It can be replaced; the daemon has clients."""
+    holding = Holding()
+    holding.go_on.set()
+    async with server(holding) as url, process_at(url) as remote:
+        await put(remote)
+        assert int(Path(f"/proc/{remote.pid}/oom_score_adj").read_text()) >= 500
+
+
 async def test_a_cancelled_call_is_cancelled_over_there() -> None:
     """Whoever stops waiting frees the connection: the sender hangs up instead of waiting for the answer."""
     arrived, hung_up = asyncio.Event(), asyncio.Event()
