@@ -67,14 +67,24 @@ class Queue:
         self._refused = refused
         self._many = asyncio.Lock()
         self._many_waiting = 0
-        self.records = 0
+        self._many_records = 0
+        self._single = 0
+
+    @property
+    def records(self) -> int:
+        """How many wait, about."""
+        return self._single + self._many_records
 
     def enter(self) -> None:
         """A record wants to be written; `leave` when it is. Raises SlowDown."""
-        if self.records >= self._records_max:
+        if self._single >= self._records_max:
             self._refused("writer")
             raise slow_down("Too many changes wait to be written.")
-        self.records += 1
+        self._single += 1
+
+    def leave(self) -> None:
+        """It was written, or refused."""
+        self._single -= 1
 
     @contextlib.asynccontextmanager
     async def alone(self, records: int) -> AsyncIterator[None]:
@@ -88,17 +98,13 @@ class Queue:
         self._many_waiting += 1
         try:
             async with self._many:
-                self.records += records
+                self._many_records = records
                 try:
                     yield
                 finally:
-                    self.leave(records)
+                    self._many_records = 0
         finally:
             self._many_waiting -= 1
-
-    def leave(self, records: int = 1) -> None:
-        """They were written, or refused."""
-        self.records -= records
 
 
 def check_bucket_name(name: str) -> None:

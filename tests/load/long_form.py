@@ -39,6 +39,7 @@ SCENARIOS: Mapping[str, tuple[Scenario, int]] = {
     "deletes": (scenarios.deletes, 20),
     "strangers": (scenarios.strangers, 200),
 }
+REASONS = ("connections", "memory", "large-bodies", "long-requests", "writer")
 FILES_MAX = 12_000
 console = Console(stderr=True)
 
@@ -50,7 +51,7 @@ class Row:
     scenario: str
     clients: int
     statuses: dict[str, int]
-    refused_connections: int
+    refused: int
     bystander: dict[str, list[float]]  # p50, p99, greatest by kind of request
     bystander_statuses: dict[str, int]
     loop_lag: list[float]
@@ -117,13 +118,18 @@ def _measure(daemon: LiveDaemon, name: str, scenario: Scenario, clients: int, se
         name,
         clients,
         {str(status): count for status, count in sorted(statuses.items())},
-        int(after.value("s3d_connections_refused_total") - before.value("s3d_connections_refused_total")),
+        int(
+            sum(
+                after.value("s3d_refused_total", reason=one) - before.value("s3d_refused_total", reason=one)
+                for one in REASONS
+            )
+        ),
         {kind: _quantiles(times) for kind, times in seen["seconds"].items()},
         dict(sum((Counter(one) for one in seen["statuses"].values()), Counter())),
         _lag(before, after, "s3d_loop_lag"),
         _lag(before, after, "s3d_writer_lag"),
         _waited_for_core(pid) - waited,
-        _resident_peak_mib(pid),
+        resident_peak_mib(pid),
         time.monotonic() - began,
     )
 
@@ -150,7 +156,8 @@ def _reset_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-def _resident_peak_mib(pid: int) -> float:
+def resident_peak_mib(pid: int) -> float:
+    """The most that it held since the peak was reset."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
@@ -175,7 +182,8 @@ def _lag(before: Scrape, after: Scrape, name: str) -> list[float]:
     if not total:
         return []
     found = [next(bound for bound, count in counted if count >= total * q) for q in (0.5, 0.99)]
-    return [*found, after.value(f"{name}_max_seconds")]
+    longest = next(bound for bound, count in counted if count >= total)  # the gauge may be of what was before
+    return [*found, min(longest, after.value(f"{name}_max_seconds"))]
 
 
 def _table(rows: list[Row]) -> Table:
@@ -194,7 +202,7 @@ def _table(rows: list[Row]) -> Table:
             _counts(row.bystander_statuses),
             f"{row.waited_for_core_seconds:.1f}",
             f"{row.resident_mib:.0f}",
-            str(row.refused_connections),
+            str(row.refused),
         )
     return table
 

@@ -1,5 +1,7 @@
 """What is refused about names, metadata and tags, and what passes, at and around each figure."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -140,3 +142,42 @@ def test_nothing_is_pretended(name):
     with pytest.raises(S3Error) as error:
         limits.check_supported({name: "x"})
     assert (error.value.code, error.value.details) == ("NotImplemented", {"Header": limits._UNSUPPORTED[name]})
+
+
+async def test_the_writers_queue_is_bounded():
+    """One record too many is told to come again; what leaves makes room."""
+    refused = []
+    queue = limits.Queue(2, refused.append)
+    queue.enter()
+    queue.enter()
+    with pytest.raises(S3Error) as caught:
+        queue.enter()
+    assert (caught.value.code, caught.value.headers) == ("SlowDown", {"Retry-After": "1"})
+    queue.leave()
+    queue.enter()
+    assert (queue.records, refused) == (2, ["writer"])
+
+
+async def test_commands_of_many_records_go_one_by_one_and_hold_up_no_small_ones():
+    """Between two of them the small ones get in; too many that wait are told to come again."""
+    queue, inside, most = limits.Queue(1), [], []
+    done = asyncio.Event()
+
+    async def delete(number):
+        async with queue.alone(1000):
+            inside.append(number)
+            most.append(queue.records)
+            await done.wait()
+
+    tasks = [asyncio.create_task(delete(number)) for number in range(limits.MANY_WAITING_MAX)]
+    await asyncio.sleep(0)
+    assert inside == [0]
+    queue.enter()
+    queue.leave()
+    with pytest.raises(S3Error, match="Too many changes"):
+        await delete(-1)
+    done.set()
+    await asyncio.gather(*tasks)
+    assert inside == list(range(limits.MANY_WAITING_MAX))
+    assert set(most) == {1000}
+    assert queue.records == 0
