@@ -47,8 +47,7 @@ async def test_an_object_arrives_with_its_metadata_and_tags(moto: AnyRemote, buc
     assert {tag["Key"]: tag["Value"] for tag in tags["TagSet"]} == {"x": "1", "y": "2"}
 
 
-@both_forms
-@pytest.mark.parametrize("known", [True, False], ids=["known-hash", "unknown-hash"])
+@pytest.mark.parametrize(("form", "known"), [("inside", True), ("inside", False), ("process", True)], indirect=["form"])
 async def test_a_large_body_of_several_file_pieces_arrives_whole(
     moto: AnyRemote, bucket: str, tmp_path: Path, known: bool
 ) -> None:
