@@ -4,7 +4,7 @@ import socket
 from types import TracebackType
 from typing import Self
 
-from live import Answer
+from live import Answer, LiveDaemon
 
 
 class Wire:
@@ -84,3 +84,15 @@ class Wire:
 def head(method: str, target: str, *headers: str, host: str = "127.0.0.1") -> bytes:
     """The head of a request."""
     return "\r\n".join([f"{method} {target} HTTP/1.1", f"Host: {host}", *headers, "", ""]).encode("latin-1")
+
+
+def ask(daemon: LiveDaemon, request: bytes) -> Answer:
+    """The answer to one request on a connection of its own."""
+    with Wire(daemon.port) as wire:
+        wire.try_to_send(request)
+        return wire.answer()
+
+
+def put_with(daemon: LiveDaemon, bucket: str, *headers: str, key: str = "k") -> Answer:
+    """The answer to a PUT of one byte."""
+    return ask(daemon, head("PUT", f"/{bucket}/{key}", "Content-Length: 1", *headers) + b"x")

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from closed_journals import fill
 from rotating_journals import grow, rotating
 
 from journal import Decision, Entry, Journal, Record, SqliteBackend
@@ -123,4 +124,11 @@ def rotated(directory: str) -> str:
     backend = rotating(directory)
     grow(backend, backend.open(), 30)
     backend.close()
+    return directory
+
+
+@pytest.fixture
+def filled(directory: str) -> str:
+    """The directory of a journal of twenty records that was closed as a killed process would: the log stays."""
+    fill(directory)
     return directory

@@ -1,106 +1,24 @@
 """Opening: what is refused, that nothing is changed by a refusal, and what a person can do then."""
 
-import hashlib
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import apsw
 import pytest
+from closed_journals import DATABASE_NAME, WAL, backend, contents, edit, fill, flip, opens, refused
 
 from journal import (
-    Entry,
     JournalDamaged,
     JournalError,
     JournalForeign,
     JournalLocked,
     JournalShortened,
-    SqliteBackend,
     adopt,
 )
-from journal.database import APPLICATION_ID, check_sqlite, sqlite_version
-from journal.files import file_name
 from journal.mark import SLOT_BYTES, SLOT_SPACING_BYTES
-from journal.record import Head, chain_hash, genesis, link
-from journal.verify import verify_backend
-
-DATABASE_NAME = file_name(1)
-WAL = f"{DATABASE_NAME}-wal"
-
-
-def backend(directory: str, **options: Any) -> SqliteBackend:
-    return SqliteBackend(directory, ballast_bytes=0, **options)
-
-
-def fill(directory: str, count: int = 20, *, first: int = 1) -> None:
-    """Append `count` records, one commit each, and stop as a killed process would: the log stays."""
-    opened = backend(directory)
-    head = opened.open()
-    for number in range(first, first + count):
-        body = b"body %d" % number
-        entry = Entry(f"b/{number}", "Put", b"{%d}" % number, body, hashlib.sha256(body).digest(), len(body))
-        record = link(head.hash, head.sequence + 1, number, entry)
-        opened.append([record], {record.sequence: body}, {"replicator": number - 1})
-        head = Head(record.sequence, record.hash)
-    opened.close()
-
-
-def opens(directory: str) -> int:
-    """Open, follow the chain to its end, close; the number of records."""
-    opened = backend(directory)
-    head = opened.open()
-    try:
-        return verify_backend(opened, head)
-    finally:
-        opened.close()
-
-
-def contents(directory: str) -> dict[str, bytes]:
-    """Every file that holds something, except the lock, SQLite's index of the log, and what was set aside."""
-    found = {}
-    for name in os.listdir(directory):
-        if os.path.isfile(path := f"{directory}/{name}") and name not in {"lock", f"{DATABASE_NAME}-shm"}:
-            with open(path, "rb") as file:
-                found[name] = file.read()
-    return {name: content for name, content in found.items() if content}
-
-
-def flip(path: str, offset: int, mask: int = 0x10) -> None:
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ mask]))
-
-
-def refused(directory: str, error: type[JournalError]) -> JournalError:
-    """Opening raises this very error, twice, and changes nothing."""
-    before = contents(directory)
-    for _ in range(2):
-        with pytest.raises(error) as caught:
-            backend(directory).open()
-        assert type(caught.value) is error
-        assert contents(directory) == before
-    return caught.value
-
-
-@pytest.fixture
-def filled(directory: str) -> str:
-    fill(directory)
-    return directory
-
-
-def edit(directory: str, *statements: str) -> None:
-    """Change the database behind the journal's back, after moving the log into it."""
-    opens(directory)
-    with sqlite3.connect(f"{directory}/{DATABASE_NAME}") as connection:
-        for statement in statements:
-            connection.execute(statement)
-    connection.close()
+from journal.record import Head, chain_hash, genesis
 
 
 def test_a_journal_reopens_again_and_again(filled: str) -> None:
@@ -395,131 +313,6 @@ def test_garbage_where_the_database_was_is_damage_not_somebody_elses(filled: str
     os.unlink(f"{filled}/{WAL}")
     text_file(f"{filled}/{DATABASE_NAME}")
     refused(filled, JournalDamaged)
-
-
-# SQLite
-
-
-def test_every_pragma_that_durability_rests_on_is_set_and_read_back(directory: str) -> None:
-    """Read from the open connection, not from our own list."""
-    opened = backend(directory)
-    opened.open()
-    connection = opened._state.connection
-    wanted = {
-        "journal_mode": "wal",
-        "synchronous": 2,
-        "wal_autocheckpoint": 0,
-        "trusted_schema": 0,
-        "cell_size_check": 1,
-        "mmap_size": 0,
-        "page_size": 4096,
-        "application_id": APPLICATION_ID,
-        "user_version": 2,
-    }
-    assert {name: connection.pragma(name) for name in wanted} == wanted
-    assert connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1) == 1
-    opened.close()
-
-
-def test_a_pragma_that_does_not_take_is_refused(directory: str) -> None:
-    """A read-back that differs ends the opening: in-memory databases, for one, cannot be in WAL mode."""
-    from journal.database import set_pragmas
-
-    with pytest.raises(JournalError, match="journal_mode"):
-        set_pragmas(apsw.Connection(":memory:"), "FULL", exclusive=False, new=True)
-
-
-@pytest.mark.parametrize(
-    ("version", "good"),
-    [
-        ((3, 40, 1), False),
-        ((3, 44, 5), False),
-        ((3, 44, 6), True),
-        ((3, 45, 3), False),
-        ((3, 50, 6), False),
-        ((3, 50, 7), True),
-        ((3, 51, 0), False),
-        ((3, 51, 2), False),
-        ((3, 51, 3), True),
-        ((3, 52, 0), False),
-        ((3, 53, 0), True),
-        ((3, 54, 1), True),
-        ((4, 0, 0), True),
-    ],
-)
-def test_a_sqlite_with_the_wal_reset_bug_is_refused(version: tuple[int, int, int], *, good: bool) -> None:
-    """Fixed in 3.51.3, backported to 3.50.7 and 3.44.6; 3.52.0 was withdrawn."""
-    if good:
-        check_sqlite(version)
-    else:
-        with pytest.raises(JournalError, match="WAL-reset"):
-            check_sqlite(version)
-
-
-def test_the_sqlite_at_hand_is_a_good_one() -> None:
-    """What the lock file installs passes its own gate."""
-    check_sqlite(sqlite_version())
-
-
-# the lock
-
-
-def test_a_second_opener_in_this_process_is_refused(filled: str) -> None:
-    """And the first one goes on."""
-    opened = backend(filled)
-    opened.open()
-    with pytest.raises(JournalLocked):
-        backend(filled).open()
-    assert len(opened.read(0, 100)) == 20
-    opened.close()
-    assert opens(filled) == 20
-
-
-@pytest.fixture
-def holder(filled: str) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has the journal open."""
-    program = (
-        "import sys; from journal import SqliteBackend\n"
-        "SqliteBackend(sys.argv[1], ballast_bytes=0).open(); print('open', flush=True); sys.stdin.read()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, filled], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "open\n"
-    yield process
-    process.kill()
-    process.communicate()
-
-
-def test_s9_s10_another_process_is_refused_until_the_holder_is_dead(filled: str, holder: subprocess.Popen[str]) -> None:
-    """The lock is the kernel's: a killed holder leaves none behind."""
-    with pytest.raises(JournalLocked):
-        backend(filled).open()
-    holder.kill()
-    holder.wait()
-    assert opens(filled) == 20
-
-
-def test_a_writer_from_outside_fails_one_batch_not_the_journal(filled: str, monkeypatch: Any) -> None:
-    """Somebody with a database tool holds the write lock: the batch is refused, nothing is kept, and it goes on."""
-    import journal.database
-
-    monkeypatch.setattr(journal.database, "BUSY_TIMEOUT_MS", 10)
-    opened = backend(filled)
-    head = opened.open()
-    record = link(head.hash, 21, 0, Entry("b/k", "Put", b"{}"))
-    outside = apsw.Connection(f"{filled}/{DATABASE_NAME}")
-    outside.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    outside.execute("BEGIN IMMEDIATE")
-    with pytest.raises(JournalError, match="another program") as caught:
-        opened.append([record], {}, {})
-    assert type(caught.value) is JournalError
-    outside.execute("ROLLBACK")
-    opened.append([record], {}, {})
-    opened.close()
-    outside.close()
-    assert opens(filled) == 21
 
 
 def test_a_directory_that_cannot_be_made_is_an_error_with_a_hint(tmp_path: Any) -> None:
