@@ -16,7 +16,10 @@ from conftest import new_bucket_name
 from live import ACCESS_KEY, REGION, SECRET_KEY, LiveDaemon, running_daemon, wait_until
 from peers.fault_proxy import FaultProxy
 
+from s3d.replicator.requests import TOKEN_KEY
+
 MIB = 1024 * 1024
+_OF_THE_PLACE = {"ResponseMetadata", "LastModified", "ReplicationStatus"}
 FILES = {
     "a.txt": b"alpha",
     "deep/b c+d.bin": os.urandom(70_000),
@@ -85,17 +88,44 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def arrived(edge: LiveDaemon, link: FaultProxy, far: LiveDaemon) -> Iterator[Callable[[str], dict[str, bytes]]]:
-    """Heals the link, waits until nothing is pending, and gives what a bucket holds at the remote."""
-    client = far.client()
+    """Heals the link, waits until nothing is pending, and gives what a bucket holds at the remote.
+
+    What is said of each object there is what the edge says: ETag, type, headers, metadata and tags.
+    """
+    there, here = far.client(), edge.client()
 
     def contents(name: str) -> dict[str, bytes]:
         link.restore()
         wait_until(lambda: edge.ask("/status")["pending"]["count"] == 0, 60)
-        listed: list[Any] = client.list_objects_v2(Bucket=name).get("Contents", [])
-        return {one["Key"]: client.get_object(Bucket=name, Key=one["Key"])["Body"].read() for one in listed}
+        listed: list[Any] = there.list_objects_v2(Bucket=name).get("Contents", [])
+        for key in (one["Key"] for one in listed):
+            assert description(there, name, key) == description(here, name, key), key
+        return {one["Key"]: there.get_object(Bucket=name, Key=one["Key"])["Body"].read() for one in listed}
 
     yield contents
+    there.close()
+    here.close()
+
+
+@pytest.fixture
+def removed(edge: LiveDaemon, far: LiveDaemon) -> Iterator[Callable[[str], bool]]:
+    """Waits until nothing is pending, and tells whether the remote has no such bucket any more."""
+    client = far.client()
+
+    def is_gone(name: str) -> bool:
+        wait_until(lambda: edge.ask("/status")["pending"]["count"] == 0, 60)
+        return name not in {one["Name"] for one in client.list_buckets()["Buckets"]}
+
+    yield is_gone
     client.close()
+
+
+def description(client: Any, bucket: str, key: str) -> dict[str, Any]:
+    """All that a daemon says of an object, but when it came and whether it has left."""
+    head = client.head_object(Bucket=bucket, Key=key)
+    head["Metadata"].pop(TOKEN_KEY, None)
+    head["TagSet"] = client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+    return {name: value for name, value in head.items() if name not in _OF_THE_PLACE}
 
 
 @pytest.fixture

@@ -25,12 +25,13 @@ def rclone(run, edge):
     return lambda *arguments: run("rclone", *arguments, **settings)
 
 
-def test_aws_cli(run, weather, bucket, tree, tmp_path, arrived):
+def test_aws_cli(run, weather, bucket, tree, tmp_path, arrived, removed):
     """sync both ways, cp, mv and rm; a second sync has nothing to do."""
     aws = lambda *arguments: run("aws", "s3", *arguments)
     aws("mb", f"s3://{bucket}")
     aws("sync", str(tree), f"s3://{bucket}/tree")
     assert aws("sync", str(tree), f"s3://{bucket}/tree") == ""
+    aws("cp", "--metadata", "m=1", "--cache-control", "no-store", f"{tree}/a.txt", f"s3://{bucket}/described")
     aws("cp", f"s3://{bucket}/tree/large", f"s3://{bucket}/copy")
     aws("mv", f"s3://{bucket}/copy", f"s3://{bucket}/moved")
     aws("cp", f"s3://{bucket}/tree/a.txt", f"s3://{bucket}/short-lived")
@@ -38,11 +39,12 @@ def test_aws_cli(run, weather, bucket, tree, tmp_path, arrived):
     aws("sync", f"s3://{bucket}/tree", "back")
     assert files_in(tmp_path / "back") == FILES
     wanted = {f"tree/{name}": content for name, content in FILES.items()} | {"moved": FILES["large"]}
-    assert arrived(bucket) == wanted
+    assert arrived(bucket) == wanted | {"described": FILES["a.txt"]}
     aws("rb", "--force", f"s3://{bucket}")
+    assert removed(bucket)
 
 
-def test_rclone(rclone, weather, bucket, tree, tmp_path, arrived):
+def test_rclone(rclone, weather, bucket, tree, tmp_path, arrived, removed):
     """sync, check by checksum, copy on the server, moveto, and sync of a changed tree back."""
     rclone("mkdir", f"edge:{bucket}")
     rclone("sync", str(tree), f"edge:{bucket}/tree")
@@ -59,9 +61,10 @@ def test_rclone(rclone, weather, bucket, tree, tmp_path, arrived):
     assert files_in(tmp_path / "back") == left
     assert arrived(bucket) == {f"tree/{name}": content for name, content in left.items()} | {"moved": FILES["large"]}
     rclone("purge", f"edge:{bucket}")
+    assert removed(bucket)
 
 
-def test_s5cmd(run, weather, bucket, tree, tmp_path, arrived):
+def test_s5cmd(run, weather, bucket, tree, tmp_path, arrived, removed):
     """cp with wildcards, mv, rm and sync."""
     s5cmd = lambda *arguments: run("s5cmd", *arguments)
     s5cmd("mb", f"s3://{bucket}")
@@ -74,3 +77,6 @@ def test_s5cmd(run, weather, bucket, tree, tmp_path, arrived):
     assert files_in(tmp_path / "back") == FILES
     wanted = {f"tree/{name}": content for name, content in FILES.items()} | {"moved": FILES["large"]}
     assert arrived(bucket) == wanted
+    s5cmd("rm", f"s3://{bucket}/*")
+    s5cmd("rb", f"s3://{bucket}")
+    assert removed(bucket)

@@ -38,7 +38,7 @@ def test_boto3(s3_of, edge, weather, bucket, tree, tmp_path, arrived):
 
 
 @needs("s3fs")
-def test_s3fs(edge, weather, bucket, tree, tmp_path, arrived):
+def test_s3fs(edge, weather, bucket, tree, tmp_path, arrived, removed):
     """Directories there and back, files written in blocks and appended to, moved, found and removed."""
     import s3fs
 
@@ -71,10 +71,11 @@ def test_s3fs(edge, weather, bucket, tree, tmp_path, arrived):
     assert there.pop("written") == FILES["large"] + b"and more"
     assert there == {f"tree/{name}": content for name, content in wanted.items()}
     site.rm(bucket, recursive=True)
+    assert removed(bucket)
 
 
 @needs("minio")
-def test_minio(edge, weather, bucket, tree, tmp_path, arrived):
+def test_minio(edge, weather, bucket, tree, tmp_path, arrived, removed):
     """Files and streams in parts, copies, composed objects, tags, presigned URLs and removal."""
     import urllib.request
 
@@ -107,3 +108,4 @@ def test_minio(edge, weather, bucket, tree, tmp_path, arrived):
     assert arrived(bucket) == FILES | {"stream": FILES["large"], "copy": FILES["large"], "composed": composed}
     assert list(client.remove_objects(bucket, [DeleteObject(name) for name in listed])) == []
     client.remove_bucket(bucket)
+    assert removed(bucket)
