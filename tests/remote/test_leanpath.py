@@ -259,3 +259,21 @@ async def test_it_can_be_switched_off_and_then_learns_nothing(moto_url: str, buc
         for _ in range(2):
             await remote.call("PutObject", {"Bucket": bucket, "Key": "k"}, BODY)
         assert lean_paths(remote) == 0
+
+
+async def test_behind_a_proxy_everything_goes_through_the_full_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How a proxy wants to be spoken to is known there, and only there."""
+    requests: list[str] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            requests.append((await read_request(reader))[0])
+            writer.write(answer("200 OK", b"", 'ETag: "e"'))
+
+    async with server(proxy) as url:
+        monkeypatch.setenv("http_proxy", url)
+        async with remote_at("http://remote.invalid:9") as remote:
+            for _ in range(2):
+                assert await remote.call(*PUT) == {"ETag": '"e"'}
+            assert lean_paths(remote) == 0
+    assert requests == ["PUT http://remote.invalid:9/bucket/k HTTP/1.1"] * 2
