@@ -1,5 +1,7 @@
 """So many examples by a seed: the gate's few, and the many of scripts/model-run."""
 
+import sys
+import traceback
 from collections.abc import Callable
 
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -16,18 +18,28 @@ def run(examples: int, by_seed: int, *, shorten: bool, told: Told = lambda _exam
     """Live so many examples; the steps that were taken. Raises what the first one that fails has raised.
 
     A failure is shortened on demand only: that lives hundreds of examples more. What depends on the moment of a kill
-    may not fail again; then hypothesis says so, and shows the steps all the same.
+    may not fail again; then hypothesis says so, and forgets what it was: it is noted here.
     """
     nursery = Nursery()
+    failures: list[str] = []
 
     class Run(Machine):
         def teardown(self) -> None:
-            super().teardown()
+            if sys.exc_info()[0] is not None:  # a step has failed
+                failures.append(traceback.format_exc())
+            try:
+                super().teardown()
+            except Exception:
+                failures.append(traceback.format_exc())
+                raise
             told(Run.examples, Run.steps)
 
     Run.nursery = nursery
     try:
         run_state_machine_as_test(seed(by_seed)(Run), settings=_settings(examples, shorten=shorten))
+    except Exception as error:
+        error.add_note(f"It began with this:\n{failures[0] if failures else 'no step failed'}")
+        raise
     finally:
         nursery.close()
     return Run.steps
