@@ -63,6 +63,30 @@ def test_an_aim_is_reached_missed_or_not_measured(document):
     assert reached["memory of daemon and sender, peaks added up, any row"] is True
 
 
+def test_a_server_is_its_processes_and_all_that_they_started():
+    """Memory tells the roots from their children, CPU counts both, and a move takes every one of them along."""
+    from benchmarks import processes
+
+    grandchild = "import sys, time; print(1, flush=True); time.sleep(60)"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True) as child:
+        try:
+            child.stdout.read(1)
+            family = processes.family([child.pid])
+            assert len(family) == 2
+            held = processes.memory([child.pid])
+            assert held.daemon_mb > 1
+            assert held.children_mb > 1
+            assert held.peak_mb >= max(held.daemon_mb, held.children_mb)
+            assert processes.cpu_seconds([child.pid]) >= processes.cpu_seconds(family[1:])
+            core = max(os.sched_getaffinity(0))
+            processes.pin([child.pid], core)
+            assert [os.sched_getaffinity(process) for process in family] == [{core}, {core}]
+        finally:
+            os.killpg(child.pid, 9)
+    assert processes.memory([child.pid]).daemon_mb == 0
+
+
 def test_every_aim_is_about_a_row_that_a_run_can_have(findings):
     """A row that is renamed, and not its aim, would be 'not measured' for ever."""
     from benchmarks import aims, plan

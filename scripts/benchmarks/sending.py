@@ -17,6 +17,7 @@ from benchmarks.findings import SUBJECT, Sample
 from benchmarks.load import Load, LoadFailed, Rate
 from benchmarks.peers import NotInstalled, tool
 from benchmarks.plan import Bench
+from benchmarks.processes import pin
 from benchmarks.servers import Daemon, Server, pinned, start_sink
 from benchmarks.signing import BODY_BYTES, BUCKET, Heads, key_of
 from benchmarks.stores import fill
@@ -38,6 +39,22 @@ def measure_drains(bench: Bench, rgw: Server | None) -> None:
     fill(filled, plan.drain_objects, BODY_BYTES)
     _write_files(files, plan.drain_objects)
     uploader = _s5cmd(bench)
+    with ExitStack() as moved:
+        targets = _targets(bench, rgw, moved)
+        for number in bench.rounds("drain", plan.drain_rounds, 0.18):
+            for target, (title, start) in targets.items():
+                row = f"drain-{target}"
+                bench.findings.row(row, f"Send {plan.drain_objects:,} objects of 4 KiB to {title}", "/s")
+                with _cleared(bench, f"drained-{target}-{number}") as (place, stack):
+                    _drain(bench, row, number, place, filled, start(f"{place.name}/target", stack))
+                if uploader is not None:
+                    with _cleared(bench, f"uploaded-{target}-{number}") as (place, stack):
+                        _upload(bench, row, number, uploader, files, start(f"{place.name}/target", stack))
+
+
+def _targets(bench: Bench, rgw: Server | None, moved: ExitStack) -> dict[str, tuple[str, _Start]]:
+    """Each with its title and how to start it on the load's core; `moved` takes the gateway back to the servers'."""
+    plan = bench.plan
 
     def sink(name: str, stack: ExitStack) -> Server:
         server = start_sink(plan.load_core)
@@ -51,22 +68,17 @@ def measure_drains(bench: Bench, rgw: Server | None) -> None:
 
     targets: dict[str, tuple[str, _Start]] = {"sink": ("a sink", sink), "s3d": ("another s3d", other)}
     if rgw is not None:
+        pin(rgw.roots, plan.load_core)
+        moved.callback(pin, rgw.roots, plan.server_core)
         targets["rgw"] = (rgw.name, lambda name, stack: rgw)
-    for number in bench.rounds("drain", plan.drain_rounds, 0.18):
-        for target, (title, start) in targets.items():
-            row = f"drain-{target}"
-            bench.findings.row(row, f"Send {plan.drain_objects:,} objects of 4 KiB to {title}", "/s")
-            with _cleared(bench, f"drained-{target}-{number}") as (place, stack):
-                _drain(bench, row, number, place, filled, start(f"{place.name}/target", stack))
-            if uploader is not None:
-                with _cleared(bench, f"uploaded-{target}-{number}") as (place, stack):
-                    _upload(bench, row, number, uploader, files, start(f"{place.name}/target", stack))
+    return targets
 
 
 def _drain(bench: Bench, row: str, number: int, place: Path, filled: Path, target: Server) -> None:
     """Start a daemon whose backlog is all the objects; the time from its first confirmations to the last."""
     directory, total = place / "edge", bench.plan.drain_objects + 1  # the bucket is a record too
     shutil.copytree(filled, directory)
+    started = time.monotonic()
     edge = Daemon(SUBJECT, directory, frozenset({bench.plan.server_core}), remote=_url(target), keys=_keys(target))
     server = edge.start()
     try:
@@ -76,8 +88,8 @@ def _drain(bench: Bench, row: str, number: int, place: Path, filled: Path, targe
         while confirmed < total and now < deadline:
             time.sleep(0.05)
             confirmed, now = server.metric(CONFIRMED), time.monotonic()
-            if not first and confirmed:
-                first, began = confirmed, now
+            if not began and confirmed:  # where it is half over already, the start counts too
+                first, began = (confirmed, now) if confirmed < total / 2 else (0.0, started)
         if confirmed < total:
             raise LoadFailed(
                 f"{total - confirmed:,.0f} of {total:,} records were not confirmed in {DRAIN_SECONDS_MAX} s"
