@@ -120,7 +120,8 @@ class Sender:
         self._process: ProcessRemote | None = None
         self.remote: Remote
         if settings.sender == "process":
-            self.remote = self._process = ProcessRemote(spoken_to, clock, died=metrics.sender_restarted)
+            self.remote = self._process = process = ProcessRemote(spoken_to, clock, died=metrics.sender_restarted)
+            metrics.watch_sender(lambda: process.resident_bytes)
         else:
             self.remote = AiobotocoreRemote(spoken_to)
 

@@ -64,6 +64,15 @@ class ProcessRemote:
         """The sender's process id; 0 while there is none."""
         return self._process.pid if self._process is not None else 0
 
+    @property
+    def resident_bytes(self) -> int:
+        """The sender's resident memory; 0 while there is none, or where the system does not tell."""
+        try:
+            with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, IndexError):
+            return 0
+
     async def start(self) -> None:
         """Start the sender, and keep one running. Returns as soon as calls can be handed over."""
         async with self._first:

@@ -135,6 +135,12 @@ SENDER_RESTARTS = Metric(
     "restarts",
     "How often the sender process ended without being asked to, and was started again.",
 )
+SENDER_RESIDENT = Metric(
+    "s3d_sender_resident_bytes",
+    "gauge",
+    "bytes",
+    "Resident memory of the sender process, beside `process_resident_memory_bytes` of the daemon; 0: there is none.",
+)
 
 PENDING = Metric("s3d_pending_records", "gauge", "records", "Records that the remote has not confirmed.")
 PENDING_BYTES = Metric("s3d_pending_bytes", "gauge", "bytes", "Their body bytes.")

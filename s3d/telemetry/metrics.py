@@ -83,6 +83,7 @@ class Metrics:
         self._replicated = _counter(catalogue.REPLICATED, self.registry)
         self._replicated_bytes = _counter(catalogue.REPLICATED_BYTES, self.registry)
         self.sender_restarted = _counter(catalogue.SENDER_RESTARTS, self.registry).inc
+        self.watch_sender = _gauge(catalogue.SENDER_RESIDENT, self.registry).set_function
         self._moments = _Moments()
         self.registry.register(self._moments)
 

@@ -153,6 +153,18 @@ async def test_signals_to_the_whole_group_are_the_daemons_business() -> None:
         assert remote.restarts == 0
 
 
+async def test_what_it_takes_of_the_memory_can_be_asked() -> None:
+    """For the metrics: tens of megabytes while it runs, nothing afterwards."""
+    holding = Holding()
+    holding.go_on.set()
+    async with server(holding) as url, process_at(url) as remote:
+        assert remote.resident_bytes == 0
+        await put(remote)
+        assert 20_000_000 < remote.resident_bytes < 100_000_000
+        await remote.close()
+        assert remote.resident_bytes == 0
+
+
 async def test_where_memory_runs_out_the_sender_goes_first() -> None:
     """It can be replaced; the daemon has clients."""
     holding = Holding()
