@@ -337,11 +337,10 @@ def _content_md5(headers: Headers) -> bytes | None:
 
 
 class BodyDigest:
-    """Accumulates the digests of a body that arrives in pieces.
+    """Accumulates the digests of a body that arrives in pieces. Not safe for two threads at once.
 
-    Two threads can share the work: MD5 takes as long as all the others together, so `update_md5` and `update_others`
-    may run at once, each on one thread at a time, and both must be given every byte. `crc64nvme` is a running checksum
-    of the same bytes that somebody else feeds and needs as well: it is not computed twice.
+    `crc64nvme` is a running checksum of the same bytes that somebody else feeds and needs as well: it is not computed
+    twice.
     """
 
     __slots__ = ("_claims", "_extra", "_fed", "_md5", "_name", "_sha256", "_size")
@@ -357,16 +356,8 @@ class BodyDigest:
 
     def update(self, data: Buffer) -> None:
         """Add the next bytes. Pieces above 2 KiB are hashed without the GIL, so a thread may do it."""
-        self.update_md5(data)
-        self.update_others(data)
-
-    def update_md5(self, data: Buffer) -> None:
-        """Add the next bytes to the MD5 only."""
-        self._md5.update(data)
-
-    def update_others(self, data: Buffer) -> None:
-        """Add the next bytes to everything but the MD5."""
         self._size += len(data)
+        self._md5.update(data)
         self._sha256.update(data)
         if self._extra is not None and not self._fed:
             self._extra.update(data)

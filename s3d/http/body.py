@@ -1,8 +1,8 @@
 """A request's body, from the socket to memory or to a durable blob, verified on the way.
 
 Small bodies stay in memory and go into the journal's row. Large ones are gathered into pieces, the smaller the more
-uploads there are (admission.py); one piece is hashed and written on two threads while the next arrives, never two
-pieces at once, so that memory stays flat and the order is kept. Nothing is left behind when a claim does not hold or
+uploads there are (admission.py); one piece is hashed and written on a thread while the next arrives, never two
+at once, so that memory stays flat and the order is kept. Nothing is left behind when a claim does not hold or
 the client goes away.
 """
 
@@ -179,7 +179,7 @@ class RequestBody:
             await self._absorb(writer, digest)
             digests = digest.finish(self._trailers())
             began = time.perf_counter()
-            await self._pool.run(writer.finish)
+            await _ended(self._pool.start(writer.finish))
             self._synced(time.perf_counter() - began)
         except OSError as error:
             await self._abort(writer)
@@ -190,8 +190,8 @@ class RequestBody:
         return _received(digests, None, (BlobBytes(writer.id, 0, digests.size),))
 
     async def _absorb(self, writer: BlobWriter, digest: BodyDigest) -> None:
-        """Feed the threads: one piece is being written while the next one arrives."""
-        working: list[asyncio.Future[None]] = []
+        """Feed the thread: one piece is being written while the next one arrives."""
+        writing: asyncio.Future[None] | None = None
         gathered: list[Buffer] = []
         size = 0
         read_at_most(self._connection, self._admission.piece_bytes)
@@ -200,20 +200,17 @@ class RequestBody:
                 gathered.append(piece)
                 size += len(piece)
                 if size >= self._admission.piece_bytes:
-                    await _ended(working)
-                    working = self._work(writer, digest, gathered)
+                    if writing is not None:
+                        await _ended(writing)
+                    writing = self._pool.start(_write, writer, digest, gathered)
                     gathered, size = [], 0
                     read_at_most(self._connection, self._admission.piece_bytes)
-            if gathered:
-                await _ended(working)
-                working = self._work(writer, digest, gathered)
         finally:
             read_at_most(self._connection, HEAD_READ_BYTES)
-            await asyncio.shield(_ended(working))
-
-    def _work(self, writer: BlobWriter, digest: BodyDigest, pieces: list[Buffer]) -> list[asyncio.Future[None]]:
-        """Two threads share it where there are two cores: MD5 takes as long as everything else."""
-        return [self._pool.start(_hash, digest, pieces), self._pool.start(_write, writer, digest, pieces)]
+            if writing is not None:
+                await _ended(writing)
+        if gathered:
+            await _ended(self._pool.start(_write, writer, digest, gathered))
 
     async def _pieces(self) -> AsyncIterator[Buffer]:
         """The body's bytes, unframed and (where they are signed) verified."""
@@ -246,24 +243,23 @@ class RequestBody:
         await self._pool.run(writer.abort)
 
 
-async def _ended(working: list[asyncio.Future[None]]) -> None:
-    """Wait for all of them, also when one has failed: nobody may be using what is cleaned up then. Raises its error."""
-    if working:
-        await asyncio.wait(working)
-    for error in [one.exception() for one in working]:
-        if error is not None:
-            raise error
+async def _ended(work: asyncio.Future[None]) -> None:
+    """Wait for a thread, even when this task is cancelled: it uses a descriptor that is closed next. Raises OSError.
 
-
-def _hash(digest: BodyDigest, pieces: list[Buffer]) -> None:
-    for piece in pieces:
-        digest.update_md5(piece)
+    Whoever closes it earlier gives its number to another file, and has the thread write there.
+    """
+    try:
+        await asyncio.wait([work])
+    except asyncio.CancelledError:
+        await asyncio.shield(asyncio.wait([work]))
+        raise
+    work.result()
 
 
 def _write(writer: BlobWriter, digest: BodyDigest, pieces: list[Buffer]) -> None:
     for piece in pieces:
+        digest.update(piece)
         writer.write(piece)
-        digest.update_others(piece)
 
 
 def _received(digests: Digests, data: bytes | None, extents: tuple[BlobBytes, ...]) -> ReceivedBody:

@@ -1,6 +1,7 @@
 """A request's body on its way in, without a network: what arrives, how slowly, and what is left of what is refused."""
 
 import asyncio
+import threading
 from unittest import mock
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from journal.disk import RealDisk
 from s3d.auth.payload import Unsigned
-from s3d.blobs.files import BlobFiles
+from s3d.blobs.files import BlobFiles, BlobWriter
 from s3d.blobs.pool import BlobPool
 from s3d.checksums import BodyClaims
 from s3d.errors import S3Error
@@ -149,3 +150,37 @@ async def test_discarding_removes_the_blob(pool):
     incoming.body.discard()
     incoming.body.close()
     assert pool.files.ids() == []
+
+
+@pytest.mark.parametrize("step", ["write", "finish"])
+async def test_a_cancelled_request_waits_for_its_thread(pool, monkeypatch, step):
+    """The thread would go on writing to a descriptor that is another file's by then."""
+    began, go_on, events = threading.Event(), threading.Event(), []
+    original, abort = getattr(BlobWriter, step), BlobWriter.abort
+
+    def slow(writer, *arguments):
+        began.set()
+        assert go_on.wait(10)
+        original(writer, *arguments)
+        events.append(step)
+
+    def noted(writer):
+        events.append("abort")
+        abort(writer)
+
+    monkeypatch.setattr(BlobWriter, step, slow)
+    monkeypatch.setattr(BlobWriter, "abort", noted)
+    incoming = Incoming(pool, 2 * LIMIT)
+    receiving = asyncio.create_task(incoming.body.receive())
+    await incoming.feed(b"x" * 2 * LIMIT)
+    while not began.is_set():
+        await asyncio.sleep(0.001)
+    receiving.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    assert events == []
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    incoming.body.close()
+    assert (events, pool.files.ids()) == ([step, "abort"], [])
