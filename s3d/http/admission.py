@@ -25,7 +25,7 @@ from typing import Literal
 from s3d.errors import S3Error, slow_down
 from s3d.http.turns import Turns
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 1024 * 1024  # a body alone: a quarter of the turns of the loop and of the hand-overs that 256 KiB take
 PIECE_BYTES_MIN = 16 * 1024
 HEAD_READ_BYTES = 32 * 1024  # a head and a small body in one read
 SHARES = 8  # of a large body's share: gathered, being written, unread, and the interpreter's own copies
