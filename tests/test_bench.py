@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import apsw
 import pytest
+
+from journal import SqliteBackend
 
 ROOT = Path(__file__).parent.parent
 
@@ -85,6 +88,21 @@ def test_a_server_is_its_processes_and_all_that_they_started():
         finally:
             os.killpg(child.pid, 9)
     assert processes.memory([child.pid]).daemon_mb == 0
+
+
+def test_a_store_that_was_filled_is_taken_over_and_not_folded_again(tmp_path):
+    """The view belongs to its journal and has every record: a start would else be measured with a rebuild in it."""
+    from benchmarks.stores import fill
+
+    fill(tmp_path / "store", 50, 16)
+    position, instance = (
+        apsw.Connection(str(tmp_path / "store/view.db")).execute("SELECT position, instance FROM progress").fetchone()
+    )
+    backend = SqliteBackend(str(tmp_path / "store/journal"))
+    assert position == backend.open().sequence == 51, "the bucket and its objects"
+    assert instance == backend.identity.instance
+    backend.close()
+    assert (tmp_path / "store/view.clean").exists()
 
 
 def test_every_aim_is_about_a_row_that_a_run_can_have(findings):

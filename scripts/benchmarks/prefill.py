@@ -34,7 +34,9 @@ def fill(directory: str, count: int, body_bytes: int) -> None:
     trusted, token = trust.begin()
     view = View(f"{directory}/view.db", token=token, trusted=trusted)
     backend = SqliteBackend(f"{directory}/journal", disk=disk)
-    committer = Committer(backend, StateMachine(view, has_remote=False), lambda: time.time_ns() // 1_000_000)
+    committer = Committer(
+        backend, StateMachine(view, has_remote=False, origin=backend), lambda: time.time_ns() // 1_000_000
+    )
     committer.open()
     _run(committer, [CreateBucket(BUCKET, {}, _ORIGIN, None)])
     body = _body(body_bytes)
