@@ -141,8 +141,7 @@ class Uploads:
             "Owner": OWNER,
             "StorageClass": upload.attributes.get("StorageClass", "STANDARD"),
         }
-        if shown:
-            output["NextPartNumberMarker"] = str(shown[-1].number)
+        output["NextPartNumberMarker"] = str(shown[-1].number if shown else 0)
         if "ChecksumAlgorithm" in upload.attributes:
             output |= {"ChecksumAlgorithm": upload.checksum_algorithm, "ChecksumType": upload.checksum_type}
         return Reply(output)

@@ -39,6 +39,8 @@ def test_list_parts_page_by_page(client, place):
     pages = [page["Parts"] for page in client.get_paginator("list_parts").paginate(**named, MaxParts=2)]
     assert [[one["PartNumber"] for one in page] for page in pages] == [[1, 2], [5, 9], [10_000]]
     assert [one["PartNumber"] for one in client.list_parts(**named, PartNumberMarker=5)["Parts"]] == [9, 10_000]
+    behind = client.list_parts(**named, PartNumberMarker=10_000)
+    assert ("Parts" in behind, behind["NextPartNumberMarker"], behind["IsTruncated"]) == (False, 0, False)
     nothing = client.list_parts(**named, MaxParts=0)
     assert (nothing["IsTruncated"], "Parts" in nothing) == (False, False)
     assert client.list_parts(**named, MaxParts=5000)["MaxParts"] == 1000
