@@ -15,7 +15,7 @@ import apsw
 from journal import DiskFull, Record
 from s3d.view.damage import ViewDamaged
 from s3d.view.facts import Fact, learn
-from s3d.view.projection import fold
+from s3d.view.projection import SETS_TAGS, fold, has_nothing_beside
 from s3d.view.questions import Questions
 
 # Bases are views too, and later versions read them: raise this together with a way to bring a base of 4 up to date.
@@ -40,6 +40,7 @@ class View:
         self.questions = Questions(self._connection, is_shared=is_shared)
         self._position = self.questions.position
         self._origin = ("", 0)
+        self._nothing_beside: bool | None = None  # see projection.fold; None: to be asked, by each batch anew
 
     def bind(self, instance: str, epoch: int) -> None:
         """Belong to this journal. What was folded from another one, or from an epoch before a restore, is forgotten.
@@ -59,18 +60,24 @@ class View:
 
     def begin(self) -> None:
         """Open the batch's transaction."""
+        self._nothing_beside = None
         self._guard("BEGIN IMMEDIATE")
 
     def fold(self, record: Record) -> None:
         """Apply a record; visible on the writer's own connection only. Raises DiskFull."""
         try:
-            fold(self._connection, record)
+            if self._nothing_beside is None:
+                self._nothing_beside = has_nothing_beside(self._connection)
+            fold(self._connection, record, nothing_beside=self._nothing_beside)
         except apsw.FullError as error:
             raise DiskFull("no space for the view") from error
+        if record.kind in SETS_TAGS:
+            self._nothing_beside = None
         self._folded = record.sequence
 
     def learn(self, fact: Fact) -> None:
         """Put what the remote said beside what was folded. Raises DiskFull or ViewDamaged."""
+        self._nothing_beside = None
         try:
             learn(self._connection, fact)
         except apsw.FullError as error:

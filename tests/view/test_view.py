@@ -4,10 +4,11 @@ import os
 
 import apsw
 import pytest
-from edge_state import Edge, create, delete, put
+from edge_state import ORIGIN, Edge, create, delete, put
 from live import dump_view
 
 from journal import DiskFull
+from s3d.commands.tagging import SetTags
 from s3d.values import RowBytes, slice_extents
 from s3d.view.damage import RowDamaged
 from s3d.view.facts import BucketFact, CachedFact, EvictedFact, ObjectFact
@@ -172,6 +173,20 @@ def test_facts_are_beside_what_was_folded(edge):
     edge.run(BucketFact("far", present=True, seen_ms=7))
     assert (edge.ask.bucket("far").seen_ms, edge.ask.bucket("far").sole) == (7, False)
     assert edge.ask.bucket("bucket").seen_ms == 0
+
+
+def test_a_fact_in_the_middle_of_a_batch_goes_with_the_write_behind_it(edge):
+    """A batch that began with nothing from the remote in the view does not go on believing so."""
+    edge.run(
+        put("bucket", "k1"), ObjectFact("bucket", "k2", present=False, seen_ms=5, incarnation=1), put("bucket", "k2")
+    )
+    assert edge.ask.remote_object("bucket", "k2") is None
+
+
+def test_tags_given_in_the_middle_of_a_batch_go_with_the_write_behind_them(edge):
+    """Tags belong to the object that they were given to, also when its successor comes in the same batch."""
+    edge.run(put("bucket", "k1"), SetTags("bucket", "k1", (("name", "value"),), ORIGIN), put("bucket", "k1"))
+    assert edge.ask.changed_tags("bucket", "k1") is None
 
 
 def test_cached_blobs_are_in_use_until_they_are_evicted(edge):
