@@ -56,17 +56,32 @@ async def test_a_body_larger_than_the_budget_goes_alone(told):
     assert one.held_bytes == 150
 
 
-async def test_too_many_that_wait_and_too_long_a_wait_are_slow_down(told):
-    """With Retry-After, and counted."""
-    one = admission(told, waiting_max=1, wait_seconds=0.01)
+def assert_slow_down(error):
+    assert (error.code, error.headers) == ("SlowDown", {"Retry-After": "1"})
+
+
+async def test_one_too_many_does_not_wait_at_all(told):
+    """It is told to come again at once, while the one before it goes on waiting."""
+    one = admission(told, waiting_max=1)
     one.hold(100)
-    first = asyncio.create_task(one.wait_for(1))
+    tasks = [asyncio.create_task(one.wait_for(1)) for _ in range(2)]
     await asyncio.sleep(0)
-    for waiting in (one.wait_for(1), first):
-        with pytest.raises(S3Error) as caught:
-            await waiting
-        assert (caught.value.code, caught.value.headers) == ("SlowDown", {"Retry-After": "1"})
-    assert told == ["memory", "memory"]
+    await asyncio.sleep(0)
+    assert [task.done() for task in tasks] == [False, True]
+    assert_slow_down(tasks[1].exception())
+    assert told == ["memory"]
+    one.give(100)
+    await tasks[0]
+
+
+async def test_too_long_a_wait_is_slow_down(told):
+    """And leaves nothing behind in the line."""
+    one = admission(told, wait_seconds=0.01)
+    one.hold(100)
+    with pytest.raises(S3Error) as caught:
+        await one.wait_for(1)
+    assert_slow_down(caught.value)
+    assert told == ["memory"]
     one.give(100)
     assert one.take(100)
 
