@@ -118,9 +118,9 @@ def main(
     place = Path(tempfile.mkdtemp(prefix="s3d-bench-", dir=directory))
     try:
         found = run(replace(plan, directory=place), say, with_budget=not no_budget)
+        _give(found, json_file, page_file)  # before the clearing up: hundreds of thousands of files take their time
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    _give(found, json_file, page_file)
     if any(missing["what"].startswith("FAILED") for missing in found["missing"]):
         raise click.exceptions.Exit(1)
 
