@@ -291,6 +291,7 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     "RemoteUnreachable": (503, "This is not known here and the remote cannot be reached."),
     "RemoteFailed": (502, "The remote could not do what was asked."),
     "NoSuchRecord": (404, "There is no such record."),
+    "NotDroppable": (409, "Others depend on this record: it is not given up alone."),
     "InsufficientStorage": (507, "The local volume has no room for this."),
 }
 

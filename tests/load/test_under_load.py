@@ -9,11 +9,12 @@ import json
 import os
 import random
 import socket
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from live import LiveDaemon, running_daemon, wait_until
+from live import PROGRAM, LiveDaemon, running_daemon, wait_until
 
 from load import scenarios
 from load.clients import answer, connect, connections, each, head
@@ -195,9 +196,15 @@ def test_what_is_held_is_given_back(daemon, site):
 
 def test_descriptors_that_cannot_be_had_stop_the_start(tmp_path):
     """With what is needed and what to do about it."""
-    daemon = LiveDaemon(tmp_path / "data", auth=False, config="[http]\nconnections_max = 1000000\n")
-    with pytest.raises(AssertionError, match=r"file descriptors are needed(.|\n)*LimitNOFILE"):
-        daemon.start()
+    config = tmp_path / "s3d.toml"
+    config.write_text("[http]\nconnections_max = 3000\n")
+    command = [PROGRAM, "run", "--data-dir", str(tmp_path / "data"), "--config", str(config)]
+    command += ["--listen", "http://127.0.0.1:0", "--admin", "http://127.0.0.1:0"]
+    limited = ["sh", "-c", 'ulimit -n 2000 && exec "$@"', "sh", *command]
+    ended = subprocess.run(limited, capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0
+    assert "file descriptors are needed, and this process may have 2000" in ended.stderr
+    assert "LimitNOFILE" in ended.stderr
 
 
 def _said(daemon: LiveDaemon, sent: bytes) -> bytes:
