@@ -19,7 +19,7 @@ FLOORS = (
     # From the top down. A room may use rooms on lower floors only: not above, not beside.
     {"cli"},  # what a person types
     {"app"},  # builds everything, and is used by nobody but `cli run`
-    {"http", "replication"},  # surfaces (FUSE and a console will stand here), and the replicator's assembly
+    {"http"},  # surfaces (FUSE and a console will stand here)
     {"operations", "replicator", "upkeep"},  # what can be asked for; journal -> remote; the journal's files
     {"commands", "queries"},  # mutations; reads
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
@@ -50,7 +50,6 @@ OWNERS = {
         "cli",
         "http",
         "queries",
-        "replication",
         "replicator",
         "remote",
         "telemetry",
@@ -146,7 +145,7 @@ def test_every_room_stands_on_a_floor_and_uses_lower_ones_only(module):
         if other not in {room, "s3d"}:
             assert floor_of(other) > floor_of(room), (
                 f"{module} imports {used}, which is not below it. Move what both need down to a lower floor, or let "
-                f"the composition root (s3d/app.py) hand it over as an argument."
+                f"the composition root (s3d/app/) hand it over as an argument."
             )
 
 
@@ -216,13 +215,13 @@ def test_no_cycles():
 @each_module
 def test_only_app_constructs(module):
     """Whoever builds the journal or its backend decides who may append: that is the composition root's decision."""
-    if module == "s3d.app" or room_of(module) in {"journal", "cli"}:
+    if room_of(module) in {"app", "journal", "cli"}:
         return
     for node in ast.walk(tree(module)):
         called = node.func if isinstance(node, ast.Call) else None
         name = called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
         assert name not in {"SqliteBackend", "View", "BlobFiles", "BlobPool", "ViewTrust"}, (
-            f"{module}:{node.lineno} makes a {name}. Take it as an argument; s3d/app.py builds it."
+            f"{module}:{node.lineno} makes a {name}. Take it as an argument; s3d/app/ builds it."
         )
 
 

@@ -43,7 +43,7 @@ def run(config: str | None, data_dir: str | None, listen: str | None, remote: st
     if config is not None:
         _warn_of_exposed_secrets(config)
 
-    from s3d.app import serve
+    from s3d.app.daemon import serve
     from s3d.telemetry.lag import measured_loop
     from s3d.telemetry.metrics import Metrics
 

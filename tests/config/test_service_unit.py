@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from s3d.app import REQUESTS_FINISH_SECONDS
+from s3d.app.daemon import REQUESTS_FINISH_SECONDS
 from s3d.cli import exits
 from s3d.config import ShutdownSettings
 

@@ -121,7 +121,7 @@ def _text(path: str) -> str:
 
 
 def _main() -> None:
-    import s3d.app
+    import s3d.app.daemon
     import s3d.remote.client  # noqa: F401 - what a start imports
 
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not fork"
@@ -144,7 +144,7 @@ def _live(flags: dict[str, str | None], log: str) -> None:
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
-        from s3d.app import serve
+        from s3d.app.daemon import serve
         from s3d.config import load
         from s3d.telemetry import logs
 

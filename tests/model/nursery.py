@@ -34,7 +34,7 @@ IMPATIENCE: tuple[tuple[str, str, float], ...] = (
     ("s3d.replicator.decide", "BACKOFF_SECONDS_FIRST", 0.005),
     ("s3d.replicator.replicator", "DRAIN_POLL_SECONDS", 0.005),
     ("s3d.http.admin", "RECHECK_SECONDS", 0.003),
-    ("s3d.app", "COLLECT_SECONDS", 1.0),
+    ("s3d.app.daemon", "COLLECT_SECONDS", 1.0),
 )
 PROBE_SECONDS_MAX = 0.02
 
@@ -162,12 +162,13 @@ def _prepare() -> None:
     import botocore.session
     from botocore import loaders
 
-    import s3d.app
+    import s3d.app.daemon
+    import s3d.app.doors
     import s3d.remote.tailoring
     import s3d.remote.translation
 
-    s3d.app.compile_service = functools.cache(s3d.app.compile_service)
-    s3d.app.compile_service()
+    s3d.app.doors.compile_service = functools.cache(s3d.app.doors.compile_service)
+    s3d.app.doors.compile_service()
     session = botocore.session.get_session()
     load = functools.cache(loaders.JSONFileLoader().load_file)
     services = functools.cache(session.get_component("data_loader").list_available_services)
@@ -198,7 +199,7 @@ def _live(settings: dict[str, Any], log: str) -> None:
         os.dup2(descriptor, 2)
         import asyncio
 
-        from s3d.app import serve
+        from s3d.app.daemon import serve
         from s3d.config import load
         from s3d.telemetry import logs
 

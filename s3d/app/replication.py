@@ -1,6 +1,6 @@
 """Everything that speaks to the remote, put together: client, link, replicator, and what reads ask through.
 
-Part of the composition root (app.py): it builds, starts and stops; it decides nothing.
+Part of the composition root: it builds, starts and stops; it decides nothing.
 """
 
 import asyncio

@@ -1,0 +1,281 @@
+"""One running daemon: started in the order in which data flows, stopped in the other.
+
+Stopping: no new requests, what is in flight finishes, the replicator drains until its deadline, and the journal closes
+last.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+
+import structlog
+
+from journal import CommitAmbiguous
+from journal.disk import RealDisk
+from s3d import garbage
+from s3d.app.doors import AdminDoor, S3Door, build_operations, resumed_of
+from s3d.app.ground import Ground
+from s3d.app.replication import Replication
+from s3d.blobs.checks import BlobChecks
+from s3d.blobs.collect import collect
+from s3d.blobs.rows import RowBodies
+from s3d.clock import SystemClock
+from s3d.config.settings import Settings
+from s3d.http import descriptors
+from s3d.http.admission import Admission
+from s3d.operations.bodies import BodyCache
+from s3d.operations.limits import Queue
+from s3d.operations.standing import Standing
+from s3d.policy.rules import Rules
+from s3d.queries.asking import Asking
+from s3d.telemetry.metrics import Load, Metrics
+from s3d.telemetry.report import PendingSummary
+from s3d.upkeep.decide import Limits
+from s3d.upkeep.upkeep import Upkeep
+from s3d.view.damage import ViewDamaged
+from s3d.view.questions import Questions
+
+EXIT_DONE, EXIT_FAILED, EXIT_PENDING = 0, 1, 3
+SWITCH_INTERVAL_SECONDS = 0.0005  # the default 5 ms is what a commit would wait for the GIL under load
+COLLECT_SECONDS = 60.0
+REQUESTS_FINISH_SECONDS = 10.0
+_log = structlog.get_logger("s3d")
+
+
+async def serve(settings: Settings, metrics: Metrics | None = None) -> int:
+    """Run the daemon until a signal; the exit code. Raises S3dError or JournalError when it cannot start.
+
+    `metrics` are those whose `loop_lag` this loop measures.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    daemon = Daemon(settings, metrics)
+    await daemon.start(stop.set)
+    await stop.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):  # whoever asks twice does not want to wait for the remote
+        loop.add_signal_handler(number, daemon.hurry)
+    return await daemon.stop()
+
+
+class Daemon:
+    """`start` builds it, `stop` takes it down and says how it ended."""
+
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        self._settings = settings
+        self._clock = SystemClock()
+        self._rules = Rules(settings.rules)
+        self._is_shared = self._rules.is_shared if settings.rules else None
+        self._metrics = metrics or Metrics()
+        self._disk = RealDisk()
+        self._failed = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._replication: Replication | None = None
+        self._asking: Asking | None = None
+        self._draining: asyncio.Future[bool] | None = None
+
+    async def start(self, give_up: Callable[[], object]) -> None:
+        """Recover, then listen. `give_up` is called when the process must end.
+
+        Raises S3dError or JournalError: no request was answered, and the process should end.
+        """
+        self._give_up = give_up
+        http = self._settings.http
+        connections_max = descriptors.reserve(http.connections_max, http.large_bodies_max)
+        self._ground = Ground(
+            self._settings, self._disk, self._clock, self._metrics, self._is_shared, self._journal_failed
+        )
+        await self._ground.open()
+        journal, pool = self._ground.journal, self._ground.pool
+        questions = Questions(self._ground.view.reader(), journal.distrust_state, self._is_shared)
+        bodies = BodyCache(self._settings.cache.body_memory_bytes)
+        self._rows = RowBodies(journal.body, questions.relocated, pool, bodies)
+        self._checks = BlobChecks(pool, self._blob_damaged)
+        self._upkeep = self._build_upkeep()
+        self._build_replication(questions)
+        self._writes = Queue(http.writes_waiting_max, self._metrics.refused)
+        operations = build_operations(
+            self._settings,
+            journal,
+            questions,
+            pool,
+            self._rows,
+            bodies,
+            self._checks,
+            self._asking,
+            self._writes,
+            self._rules,
+            self._clock,
+        )
+        self._admission = Admission(
+            memory_bytes_max=http.memory_bytes_max,
+            large_bodies_max=http.large_bodies_max,
+            refused=self._metrics.refused,
+        )
+        self._door = S3Door(
+            self._settings,
+            operations,
+            pool,
+            self._rows,
+            journal.identity.epoch,
+            self._admission,
+            connections_max,
+            self._metrics,
+            self._clock,
+        )
+        await self._door.open()
+        self._standing = self._build_standing()
+        self._admin = AdminDoor(self._settings, self._standing, self._clock)
+        await self._admin.open()
+        await self._begin(questions)
+        _log.info(
+            "ready",
+            listen=self._door.url,
+            admin=f"http://127.0.0.1:{self._admin.port}",
+            remote=self._settings.remote.endpoint or "none: everything stays pending",
+            pending=left.count if (left := await self._standing.summary()) is not None else "not known yet",
+        )
+
+    async def stop(self) -> int:
+        """Stop accepting, finish, drain, close; the exit code."""
+        self._standing.stopping = True
+        await self._door.listener.close(REQUESTS_FINISH_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._replication is not None and not self._failed:
+            self._draining = asyncio.ensure_future(self._replication.drain(self._settings.shutdown.drain_seconds))
+            await asyncio.wait([self._draining])
+        left = await self._standing.summary()
+        if self._replication is not None:
+            await self._replication.stop()
+        await self._admin.close()
+        self._standing.close()
+        await self._upkeep.close()
+        await self._ground.close(sync=not self._failed)
+        return self._say_goodbye(left)
+
+    def hurry(self) -> None:
+        """Do not wait for the remote any longer: what is pending is safe here."""
+        if self._draining is not None:
+            self._draining.cancel()
+
+    # building
+
+    def _build_upkeep(self) -> Upkeep:
+        settings = self._settings.journal
+        limits = Limits(
+            keep_unsealed_bytes=settings.keep_unsealed_bytes,
+            retain_files=settings.retain_files,
+            retain_bytes=settings.retain_bytes,
+            retain_days=settings.retain_days,
+            has_remote=self._settings.remote.configured,
+        )
+        ground = self._ground
+        return Upkeep(ground.journal, ground.view.reader, ground.pool, self._rows, self._disk, self._clock, limits)
+
+    def _build_replication(self, questions: Questions) -> None:
+        if not self._settings.remote.configured:
+            return
+        journal = self._ground.journal
+        self._replication = Replication(
+            self._settings.remote,
+            journal,
+            questions,
+            self._ground.pool,
+            self._rows,
+            self._checks,
+            self._clock,
+            self._metrics,
+            self._replicator_crashed,
+        )
+        self._asking = Asking(self._replication.upstream, questions, journal.submit, self._clock)
+
+    def _build_standing(self) -> Standing:
+        replication = self._replication
+        return Standing(
+            settings=self._settings,
+            journal=self._ground.journal,
+            connect=self._ground.view.reader,
+            link=replication.link if replication is not None else None,
+            sender=replication.sender if replication is not None else None,
+            resumed=resumed_of(replication),
+            metrics=self._metrics,
+            clock=self._clock,
+            listen=self._door.url,
+            files=self._upkeep.standing,
+            load=self._load,
+        )
+
+    # running
+
+    async def _begin(self, questions: Questions) -> None:
+        """What goes on by itself."""
+        self._tasks.append(asyncio.create_task(self._collect_for_ever(questions)))
+        for work in (self._upkeep.run_for_ever(), self._upkeep.verify_older_files()):
+            self._tasks.append(asyncio.create_task(work))
+            self._tasks[-1].add_done_callback(self._upkeep_ended)
+        if self._replication is not None:
+            await self._replication.start()
+        garbage.put_aside()
+        tending = garbage.tend(self._door.listener.requests, self._clock.monotonic, self._clock.sleep)
+        self._tasks.append(asyncio.create_task(tending))
+        asyncio.get_running_loop().call_soon(self._metrics.loop_lag.forget)
+
+    def _journal_failed(self, error: CommitAmbiguous) -> None:
+        """A COMMIT was ambiguous: end, and reconcile at the next start. Going on would be a guess."""
+        _log.error("the journal has failed; the daemon ends", error=error.message, hint=error.hint)
+        self._failed = True
+        self._give_up()
+
+    def _blob_damaged(self, blob: str, reason: str) -> None:
+        _log.error("a body on this disk is damaged", blob=blob, error=reason)
+        self._metrics.body_damaged()
+
+    def _replicator_crashed(self, error: BaseException) -> None:
+        """Never half alive: a daemon that acknowledges and does not replicate looks healthy and is not."""
+        _log.error("the replicator has ended by a bug; the daemon ends", error=repr(error))
+        self._failed = True
+        self._give_up()
+
+    def _upkeep_ended(self, task: asyncio.Task[None]) -> None:
+        """Never half alive: without it the disk fills up, in weeks."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("upkeep has ended by a bug; the daemon ends", error=repr(error))
+            self._failed = True
+            self._give_up()
+
+    async def _collect_for_ever(self, questions: Questions) -> None:
+        journal, pool = self._ground.journal, self._ground.pool
+        while True:
+            try:
+                if journal.state_is_current and (removed := await collect(pool, questions.blob_in_use)):
+                    _log.info("removed bodies that nothing names", blobs=removed)
+            except (OSError, ViewDamaged) as error:
+                _log.warning("bodies could not be collected", error=str(error))
+            await self._clock.sleep(COLLECT_SECONDS)
+
+    def _load(self) -> Load:
+        admission = self._admission
+        return Load(self._door.listener.connections, admission.large_bodies, admission.held_bytes, self._writes.records)
+
+    def _say_goodbye(self, left: PendingSummary | None) -> int:
+        if self._failed:
+            return EXIT_FAILED
+        if left is None:
+            _log.warning("stopped while the view was being rebuilt; what is pending is safe on this disk")
+            return EXIT_PENDING
+        if not left.count:
+            _log.info("stopped; nothing is pending")
+            return EXIT_DONE
+        _log.info(
+            "stopped; pending records are safe on this disk",
+            pending=left.count,
+            bytes=left.bytes,
+            oldest_seconds=round(left.oldest_seconds),
+            parked=left.parked,
+        )
+        return EXIT_PENDING if self._replication is not None else EXIT_DONE

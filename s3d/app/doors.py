@@ -1,0 +1,188 @@
+"""The ways in: the operations that every surface performs, the S3 listener in front of them, and the admin listener."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from aiohttp import web
+
+from journal import Journal
+from s3d.app.replication import Replication
+from s3d.auth.keys import StaticKeys
+from s3d.auth.sigv4 import Verifier
+from s3d.blobs.checks import BlobChecks
+from s3d.blobs.pool import BlobPool
+from s3d.blobs.rows import RowBodies
+from s3d.clock import Clock
+from s3d.config.settings import Settings
+from s3d.errors import S3dError
+from s3d.http.admin import build_admin
+from s3d.http.admission import Admission
+from s3d.http.path import RequestPath
+from s3d.http.reply import Replier
+from s3d.http.server import S3Listener
+from s3d.operations.attributes import Attributes
+from s3d.operations.bodies import BodyCache
+from s3d.operations.bucket_operations import BucketOperations
+from s3d.operations.capturing import Capturing
+from s3d.operations.copies import Copies
+from s3d.operations.limits import Queue
+from s3d.operations.listings import Listings
+from s3d.operations.object_reads import ObjectReads
+from s3d.operations.object_writes import ObjectWrites
+from s3d.operations.perform import Operations
+from s3d.operations.standing import Standing
+from s3d.operations.submitting import Submitter
+from s3d.operations.table import handlers
+from s3d.operations.tagging import Tagging
+from s3d.operations.upload_listings import UploadListings
+from s3d.operations.uploads import Uploads
+from s3d.policy.rules import Rules
+from s3d.protocol.model import compile_service
+from s3d.protocol.parser import Parser
+from s3d.protocol.router import Router
+from s3d.protocol.serializer import Serializer
+from s3d.queries.asking import Asking
+from s3d.queries.buckets import existing_bucket
+from s3d.queries.caching import Cache
+from s3d.queries.objects import ObjectReader
+from s3d.queries.tags import Tags
+from s3d.telemetry.metrics import Metrics
+from s3d.values import Extents
+from s3d.view.questions import Questions
+
+
+def build_operations(
+    settings: Settings,
+    journal: Journal,
+    questions: Questions,
+    pool: BlobPool,
+    rows: RowBodies,
+    bodies: BodyCache,
+    checks: BlobChecks,
+    asking: Asking | None,
+    writes: Queue,
+    rules: Rules,
+    clock: Clock,
+) -> Operations:
+    """Everything that a surface may ask for. `asking` is None where no remote is configured."""
+
+    def are_here(extents: Extents) -> bool:
+        return rows.are_here(extents) and not checks.has_damage(extents)
+
+    def digest_of(sequence: int) -> bytes:
+        records = journal.pick([sequence])
+        return records[0].body_digest if records else b""
+
+    submitter = Submitter(journal.submit, asking, writes)
+    reader = ObjectReader(questions, asking, clock, are_here, checks.are_sound, rules.fresh_ms)
+    cache = Cache(pool, questions, journal.submit, clock, settings.cache.capacity_bytes)
+    uploads, tags = Uploads(submitter, questions), Tags(asking)
+    return Operations(
+        handlers(
+            BucketOperations(submitter, questions, asking, settings.region),
+            ObjectWrites(submitter, bodies, partial(existing_bucket, questions, asking)),
+            ObjectReads(reader, cache.keep if asking is not None else None),
+            Copies(submitter, Capturing(reader, pool, rows, digest_of), uploads, tags),
+            Listings(questions, asking),
+            uploads,
+            UploadListings(questions, asking),
+            Tagging(submitter, reader, tags),
+            Attributes(reader),
+        ),
+        lambda: journal.state_is_current,
+        settings.auth.account,
+        journal.distrust_state,
+    )
+
+
+class S3Door:
+    """The S3 listener. `port` is where it listens."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        operations: Operations,
+        pool: BlobPool,
+        rows: RowBodies,
+        epoch: int,
+        admission: Admission,
+        connections_max: int,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        service = compile_service()
+        keys = None
+        if settings.auth.access_key is not None and settings.auth.secret_key is not None:
+            keys = StaticKeys({settings.auth.access_key: settings.auth.secret_key})
+        path = RequestPath(
+            router=Router(service),
+            parser=Parser(service),
+            verifier=Verifier(keys, None, allow_unsigned_payload=settings.auth.allow_unsigned_payload),
+            operations=operations,
+            replier=Replier(Serializer(service), pool, rows, epoch, admission),
+            pool=pool,
+            clock=clock,
+            observer=metrics,
+            inline_bytes_max=settings.journal.inline_bytes_max,
+            object_bytes_max=settings.http.object_bytes_max,
+            admission=admission,
+            idle_seconds=settings.http.idle_seconds,
+            base_domains=settings.http.base_domains,
+        )
+        self.listener = S3Listener(
+            path.handle,
+            admission=admission,
+            keepalive_seconds=settings.http.keepalive_seconds,
+            connections_max=connections_max,
+            head_seconds=settings.http.head_seconds,
+            idle_seconds=settings.http.idle_seconds,
+        )
+        self.port = 0
+
+    async def open(self) -> None:
+        """Listen. Raises S3dError."""
+        address = self._settings.address
+        try:
+            self.port = await self.listener.listen(address.host, address.port)
+        except OSError as error:
+            raise S3dError(
+                f"cannot listen on {self._settings.listen}: {error.strerror or error}",
+                hint="is another program there? choose another --listen",
+            ) from error
+
+    @property
+    def url(self) -> str:
+        """Where clients find it."""
+        return f"http://{self._settings.address.host}:{self.port}"
+
+
+class AdminDoor:
+    """The admin listener. `port` is where it listens."""
+
+    def __init__(self, settings: Settings, standing: Standing, clock: Clock) -> None:
+        self._settings = settings
+        self._runner = web.AppRunner(build_admin(standing, clock), access_log=None)
+        self.port = 0
+
+    async def open(self) -> None:
+        """Listen. Raises S3dError."""
+        address = self._settings.admin.address
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, address.host, address.port).start()
+        except OSError as error:
+            raise S3dError(
+                f"cannot listen on {self._settings.admin.listen}: {error.strerror or error}",
+                hint="is another daemon there? choose another --admin",
+            ) from error
+        self.port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        """Listen no more."""
+        await self._runner.cleanup()
+
+
+def resumed_of(replication: Replication | None) -> Callable[[Sequence[int]], None]:
+    """Whom to tell that parked records may go on."""
+    return replication.resumed if replication is not None else lambda _: None

@@ -1,0 +1,123 @@
+"""What a daemon stands on: its data directory, and in it the view, the journal and the bodies.
+
+Opened in this order, since each needs the one before; closed in the other.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from journal import CommitAmbiguous, Journal, SqliteBackend
+from journal.disk import Disk
+from s3d.anchored import anchored
+from s3d.blobs.files import BlobFiles
+from s3d.blobs.pool import BlobPool
+from s3d.clock import Clock, milliseconds
+from s3d.commands.machine import StateMachine
+from s3d.commands.sharing import ShareBuckets
+from s3d.config.settings import Settings
+from s3d.errors import DataDirectoryError
+from s3d.telemetry.metrics import Metrics
+from s3d.telemetry.timed import timed
+from s3d.view.trust import ViewTrust, this_boot
+from s3d.view.view import View
+
+_log = structlog.get_logger("s3d")
+
+
+class Ground:
+    """`open` it; then `view`, `journal` and `pool` are there. `failed` is called when a COMMIT was ambiguous."""
+
+    view: View
+    journal: Journal
+    pool: BlobPool
+
+    def __init__(
+        self,
+        settings: Settings,
+        disk: Disk,
+        clock: Clock,
+        metrics: Metrics,
+        is_shared: Callable[[str], bool] | None,
+        failed: Callable[[CommitAmbiguous], None],
+    ) -> None:
+        self._settings = settings
+        self._disk = disk
+        self._clock = clock
+        self._metrics = metrics
+        self._is_shared = is_shared
+        self._failed = failed
+        self._directory = settings.data_dir
+
+    async def open(self) -> None:
+        """Recover. Raises S3dError or JournalError; then nothing was changed."""
+        self._take_directory()
+        self._trust = ViewTrust(self._disk, self._directory, *this_boot(self._directory))
+        trusted, self._token = self._trust.begin()
+        self.view = View(f"{self._directory}/view.db", token=self._token, trusted=trusted, is_shared=self._is_shared)
+        await self._open_journal()
+        if self._settings.remote.configured:
+            await self._share_after_restore()
+
+    async def close(self, *, sync: bool) -> None:
+        """`sync` says whether the view may be believed at the next start without being asked."""
+        self.pool.close()
+        await self.journal.close()
+        if self.view.close(sync=sync):
+            self._end_clean()
+        self._lock.close()
+
+    def _take_directory(self) -> None:
+        directory = self._directory
+        try:
+            self._disk.make_directory(directory)
+            lock = self._disk.lock(f"{directory}/lock")
+        except OSError as error:
+            raise DataDirectoryError(
+                f"the data directory {directory} cannot be used: {error.strerror}",
+                hint="check --data-dir and who owns it",
+            ) from error
+        if lock is None:
+            raise DataDirectoryError(
+                f"another daemon uses the data directory {directory}",
+                hint="one daemon per data directory: stop the other, or choose another --data-dir",
+            )
+        self._lock = lock
+
+    async def _open_journal(self) -> None:
+        """The journal brings the view up to date."""
+        settings = self._settings
+        backend = SqliteBackend(
+            f"{self._directory}/journal",
+            disk=self._disk,
+            mark_strict=settings.journal.mark == "strict",
+            ballast_bytes=settings.journal.ballast_bytes,
+            file_bytes_max=settings.journal.file_bytes_max,
+        )
+        at_its_place = anchored(backend, self._directory, ("lock", "journal/lock"))
+        self.journal = await Journal.open(
+            timed(at_its_place, self._clock.monotonic, self._metrics.commit),
+            StateMachine(self.view, has_remote=settings.remote.configured, origin=backend),
+            now_ms=lambda: milliseconds(self._clock.now()),
+            failed=self._failed,
+            waited=self._metrics.writer_lag.observe,
+        )
+        files = BlobFiles(self._disk, f"{self._directory}/blobs", has_room=backend.has_room)
+        files.prepare()
+        self.pool = BlobPool(files, settings.http.body_threads)
+
+    async def _share_after_restore(self) -> None:
+        """Once in each epoch but the first: the remote may have what this journal has lost."""
+        epoch = self.journal.identity.epoch
+        begun = self.journal.follow(f"epoch-{epoch}")
+        if epoch == 1 or begun.position:
+            return
+        shared = await self.journal.submit(ShareBuckets(), essential=True)
+        await begun.advance(self.journal.head.sequence)
+        _log.warning("records were lost: the remote is asked for what is not here", epoch=epoch, buckets=shared.answer)
+
+    def _end_clean(self) -> None:
+        try:
+            self._trust.end_clean(self._token)
+        except OSError as error:  # a full disk: on this boot the view is believed without it
+            _log.warning("the view's stamp could not be written", error=str(error))
