@@ -202,6 +202,7 @@ class Daemon:
             connect=self._ground.view.reader,
             link=replication.link if replication is not None else None,
             sender=replication.sender if replication is not None else None,
+            flow=replication.flow if replication is not None else None,
             resumed=resumed_of(replication),
             metrics=self._metrics,
             clock=self._clock,

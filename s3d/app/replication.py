@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from journal import Appended, Journal
+from s3d.app.flow import flow_report
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
@@ -25,6 +26,7 @@ from s3d.remote.upstream import Upstream
 from s3d.replicator.link import Link, LinkStatus
 from s3d.replicator.replicator import Replicator, ReplicatorSettings
 from s3d.telemetry.metrics import Metrics
+from s3d.telemetry.report import FlowReport
 from s3d.view.questions import Questions
 
 DEFAULT_REGION = "us-east-1"
@@ -93,6 +95,10 @@ class Replication:
         await self._link.stop()
         await asyncio.gather(*self._telling, return_exceptions=True)
         await self._remote.close()
+
+    def flow(self) -> FlowReport:
+        """How much goes to the remote, and why no more."""
+        return flow_report(self._replicator.snapshot())
 
     def resumed(self, sequences: Sequence[int]) -> None:
         """Parked records may try again."""

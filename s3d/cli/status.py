@@ -71,6 +71,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         *_files(found),
         _remote(found),
         *_sender(found),
+        *_flow(found),
         _pending(found),
         ("cache", cache, ""),
     ]
@@ -109,6 +110,19 @@ def _sender(found: "Status") -> list[tuple[str, str, str]]:
     process = f"process {sender.pid}" if sender.pid else "being started"
     restarts = f", restarted {count_text(sender.restarts, 'time')}" if sender.restarts else ""
     return [("sender", process + restarts, "yellow" if sender.restarts else "")]
+
+
+def _flow(found: "Status") -> list[tuple[str, str, str]]:
+    """What is under way, and what holds the rest back; nothing where nothing does and nothing is."""
+    flow = found.remote.flow if found.remote is not None else None
+    if flow is None:
+        return []
+    if flow.slowed:
+        said = f"{flow.under_way} of {flow.requests} requests at once, {flow.requests_max} as configured"
+        return [("sending", f"{said}: the remote asked for less ({flow.slowed})", "yellow")]
+    if not flow.under_way:
+        return []
+    return [("sending", f"{count_text(flow.under_way, 'request')} at once, {flow.records_per_second:g} records/s", "")]
 
 
 def _pending(found: "Status") -> tuple[str, str, str]:

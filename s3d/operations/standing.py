@@ -17,6 +17,7 @@ from s3d.operations.records import record_report
 from s3d.telemetry.metrics import Load, Metrics, Moment
 from s3d.telemetry.report import (
     FileReport,
+    FlowReport,
     LinkReport,
     PendingSummary,
     RecordReport,
@@ -64,6 +65,7 @@ class Standing:
         connect: Callable[[], Connection],
         link: LinkState | None,
         sender: SenderState | None,
+        flow: Callable[[], FlowReport] | None,
         resumed: Callable[[Sequence[int]], None],
         metrics: Metrics,
         clock: Clock,
@@ -75,6 +77,7 @@ class Standing:
         self._journal = journal
         self._link = link
         self._sender = sender
+        self._flow = flow
         self._resumed = resumed
         self._metrics = metrics
         self._clock = clock
@@ -185,6 +188,7 @@ class Standing:
                 journal_files=len(files),
                 journal_bytes=sum(file.size_bytes for file in files),
                 load=self._load(),
+                remote_requests_allowed=self._flow().requests if self._flow is not None else None,
             )
         )
 
@@ -214,7 +218,8 @@ class Standing:
             return None
         since = iso_time(self._link.since) if self._link.since else ""
         endpoint = self._settings.remote.endpoint or ""
-        return LinkReport(endpoint, self._link.state, since, self._link.error, self._sender_report())
+        flow = self._flow() if self._flow is not None else None
+        return LinkReport(endpoint, self._link.state, since, self._link.error, self._sender_report(), flow)
 
     def _sender_report(self) -> SenderReport | None:
         if self._sender is None or self._sender.pid is None:

@@ -34,8 +34,14 @@ Outcome = Done | Park | LaidAside
 class Turnstile(Protocol):
     """What an attempt has to pass before it may send."""
 
-    async def enter(self, sequence: int) -> None:
-        """Wait until the replicator is not paused, the link is up, a slot is free and the attempt is on record."""
+    async def enter(self, sequence: int) -> float:
+        """Wait until the replicator is not paused, the link is up, a slot is free and the attempt is on record.
+
+        When that was, in monotonic seconds.
+        """
+
+    def answered(self, began: float, failure: RemoteFailure | None) -> None:
+        """What came of the attempt that began then; None: it was done. How much goes at once depends on it."""
 
     def leave(self) -> None:
         """The attempt is over."""
@@ -87,10 +93,12 @@ class Delivery:
         return outcome
 
     async def _attempt(self) -> Step | LaidAside:
-        await self._turnstile.enter(self.job.sequence)
+        began = await self._turnstile.enter(self.job.sequence)
         try:
             step = await self._find_or_send()
+            self._turnstile.answered(began, None)
         except RemoteFailure as failure:
+            self._turnstile.answered(began, failure)
             step = self._failed(failure)
         except ViewDamaged as damaged:
             step = self._await_view(damaged)

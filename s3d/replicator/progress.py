@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from s3d.clock import Clock
+from s3d.replicator.allowance import Allowance
 from s3d.replicator.delivery import Delivery
 from s3d.replicator.link import Circuit
 
@@ -32,6 +33,7 @@ class Snapshot:
     circuit: Circuit
     paused: bool
     in_flight: int
+    allowance: Allowance
     window: int
     blocking: bool
     confirmed: int

@@ -16,18 +16,18 @@ from typing import Protocol
 from journal import CommitAmbiguous, Journal, JournalClosed, JournalError
 from s3d.clock import Clock
 from s3d.events import Confirmation
-from s3d.remote.failures import FailureKind
+from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Remote
 from s3d.replicator.attempted import Attempted
 from s3d.replicator.bodies import Bodies
 from s3d.replicator.decide import BACKOFF_SECONDS_MAX, Done, Park
 from s3d.replicator.delivery import Delivery, LaidAside
+from s3d.replicator.gate import Gate
 from s3d.replicator.known import KnownEtags
 from s3d.replicator.lanes import Lanes
 from s3d.replicator.link import Link
 from s3d.replicator.outcomes import Outcomes
 from s3d.replicator.progress import Progress, Snapshot, struggling
-from s3d.replicator.slots import Slots
 from s3d.replicator.transfer import Transfer
 from s3d.replicator.window import Window
 from s3d.values import Extent
@@ -112,14 +112,13 @@ class Replicator:
         )
         self._attempted = Attempted(journal, clock)
         self._outcomes = Outcomes(
-            journal, clock, confirmed=self._on_confirmed, parked=self._on_parked, quiet=lambda: not self._slots.in_use
+            journal, clock, confirmed=self._on_confirmed, parked=self._on_parked, quiet=lambda: not self._gate.in_use
         )
         self._wake = asyncio.Event()
-        self._slots = Slots(settings.lanes_max, self._wake.set)
+        self._gate = Gate(clock, random, settings.lanes_max, settings.backoff_seconds_max, self._wake.set, self._spawn)
         self._unpaused = asyncio.Event()
         self._unpaused.set()
         self._deliveries: dict[int, Delivery] = {}
-        self._holding: set[int] = set()  # records whose first attempt got its slot at the launch
         self._tasks: set[asyncio.Task[None]] = set()
         self._rewind_is_due = False
 
@@ -177,7 +176,8 @@ class Replicator:
         return Snapshot(
             self._link.circuit,
             paused=not self._unpaused.is_set(),
-            in_flight=self._slots.in_use,
+            in_flight=self._gate.in_use,
+            allowance=self._gate.allowance,
             window=len(self._lanes),
             blocking=self._lanes.blocking,
             confirmed=self._progress.confirmed,
@@ -187,21 +187,22 @@ class Replicator:
 
     # the turnstile of every attempt
 
-    async def enter(self, sequence: int) -> None:
+    async def enter(self, sequence: int) -> float:
         await self._unpaused.wait()
         await self._link.wait_until_up()
-        if sequence in self._holding:
-            self._holding.discard(sequence)
-        else:
-            await self._slots.take(sequence)
+        await self._gate.enter(sequence)
         try:
             await self._attempted.cover(sequence)
         except BaseException:
-            self._slots.give()
+            self._gate.leave()
             raise
+        return self._clock.monotonic()
+
+    def answered(self, began: float, failure: RemoteFailure | None) -> None:
+        self._gate.answered(began, failure)
 
     def leave(self) -> None:
-        self._slots.give()
+        self._gate.leave()
 
     @property
     def crowded(self) -> bool:
@@ -228,12 +229,11 @@ class Replicator:
             self._wake.set()
 
     def _launch(self) -> None:
-        while self._unpaused.is_set() and self._slots.is_free:
+        while self._unpaused.is_set() and self._gate.is_open:
             sequence = self._lanes.take()
             if sequence is None:
                 return
-            self._slots.take_now()
-            self._holding.add(sequence)
+            self._gate.keep(sequence)
             self._spawn(self._deliver(sequence), f"replicate-{sequence}")
 
     async def _deliver(self, sequence: int) -> None:

@@ -6,32 +6,43 @@ from collections.abc import Callable
 
 
 class Slots:
-    """A semaphore with an order. `freed` is called when a slot is given back and nobody waits for it."""
+    """A semaphore with an order, whose size may change. `freed` is called when a slot is free that nobody waits for."""
 
     def __init__(self, count: int, freed: Callable[[], None]) -> None:
         self._count = count
-        self._free = count
+        self._used = 0
+        self._held = False
         self._freed = freed
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     @property
     def in_use(self) -> int:
         """Slots that are taken."""
-        return self._count - self._free
+        return self._used
 
     @property
     def is_free(self) -> bool:
         """Whether a slot can be taken now."""
-        return self._free > 0
+        return self._used < self._count and not self._held
+
+    def allow(self, count: int) -> None:
+        """So many from now on. Where more are taken nobody is cut off: none is given until enough have come back."""
+        self._count = count
+        self._hand_out()
+
+    def hold(self, *, held: bool) -> None:
+        """Give no slot while it is held."""
+        self._held = held
+        self._hand_out()
 
     def take_now(self) -> None:
         """Take a free slot."""
-        assert self._free > 0, "no slot is free"
-        self._free -= 1
+        assert self.is_free, "no slot is free"
+        self._used += 1
 
     async def take(self, sequence: int) -> None:
         """Wait for a slot."""
-        if self._free:
+        if self.is_free:
             self.take_now()
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -45,10 +56,14 @@ class Slots:
 
     def give(self) -> None:
         """Give a slot back."""
-        while self._waiting:
+        self._used -= 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._waiting and self.is_free:
             _, turn = heapq.heappop(self._waiting)
             if not turn.done():
+                self._used += 1
                 turn.set_result(None)
-                return
-        self._free += 1
-        self._freed()
+        if self.is_free:
+            self._freed()

@@ -125,6 +125,13 @@ REMOTE_REQUESTS = Metric(
 REMOTE_SECONDS = Metric(
     "s3d_remote_request_seconds", "histogram", "seconds", "One attempt at the remote.", ("operation",), SECONDS
 )
+REMOTE_ALLOWED = Metric(
+    "s3d_remote_requests_allowed",
+    "gauge",
+    "requests",
+    "Attempts at the remote that may be under way at once: below `remote.lanes_max` when it has asked for less. "
+    "Absent: no remote.",
+)
 REPLICATED = Metric("s3d_replicated_records_total", "counter", "records", "Records that the remote has confirmed.")
 REPLICATED_BYTES = Metric(
     "s3d_replicated_bytes_total", "counter", "bytes", "Body bytes of the records that the remote has confirmed."
@@ -177,6 +184,7 @@ METRICS = (
     BODIES_DAMAGED,
     REMOTE_REQUESTS,
     REMOTE_SECONDS,
+    REMOTE_ALLOWED,
     REPLICATED,
     REPLICATED_BYTES,
     SENDER_RESTARTS,

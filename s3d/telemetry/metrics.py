@@ -54,6 +54,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     journal_files: int = 0
     journal_bytes: int = 0
     load: Load = Load()
+    remote_requests_allowed: int | None = None
 
 
 class Metrics:
@@ -213,6 +214,7 @@ class _Moments(Collector):
             (catalogue.LARGE_BODIES, self.now.load.large_bodies),
             (catalogue.HELD_BYTES, self.now.load.held_bytes),
             (catalogue.WRITES_WAITING, self.now.load.writes_waiting),
+            (catalogue.REMOTE_ALLOWED, self.now.remote_requests_allowed),
         ):
             if value is not None:
                 yield GaugeMetricFamily(metric.name, metric.meaning, value=float(value))

@@ -19,7 +19,7 @@ class LinkReport(msgspec.Struct, frozen=True):
     """The remote: its endpoint without credentials, whether it can be reached and since when that is so.
 
     `state` is `up`, `down` or `unknown` (not tried yet); `error` is what the last failed attempt was told; `sender` is
-    None when the daemon itself sends.
+    None when the daemon itself sends; `flow` says how much goes there.
     """
 
     endpoint: str
@@ -27,6 +27,7 @@ class LinkReport(msgspec.Struct, frozen=True):
     since: str = ""
     error: str = ""
     sender: "SenderReport | None" = None
+    flow: "FlowReport | None" = None
 
 
 class SenderReport(msgspec.Struct, frozen=True):
@@ -34,6 +35,20 @@ class SenderReport(msgspec.Struct, frozen=True):
 
     pid: int
     restarts: int
+
+
+class FlowReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How much goes to the remote: requests that may be under way at once, of how many as configured, and that are.
+
+    `slowed` is what the remote said when it asked for less, empty when it takes everything; `records_per_second` is the
+    mean of confirmations in the last minute.
+    """
+
+    requests: int
+    requests_max: int
+    under_way: int
+    slowed: str = ""
+    records_per_second: float = 0.0
 
 
 class PendingSummary(msgspec.Struct, frozen=True):

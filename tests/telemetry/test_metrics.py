@@ -13,7 +13,16 @@ from s3d.telemetry.metrics import Metrics, Moment
 from s3d.telemetry.timed import timed
 
 PAGE = (Path(__file__).parents[2] / "docs/metrics.md").read_text(encoding="utf-8")
-MOMENT = Moment(pending=3, pending_bytes=9, pending_oldest_seconds=1.5, parked=1, link_up=True, head=7, cache_bytes=5)
+MOMENT = Moment(
+    pending=3,
+    pending_bytes=9,
+    pending_oldest_seconds=1.5,
+    parked=1,
+    link_up=True,
+    head=7,
+    cache_bytes=5,
+    remote_requests_allowed=32,
+)
 
 
 def samples(metrics, moment=MOMENT):
