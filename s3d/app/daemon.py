@@ -25,6 +25,7 @@ from s3d.config.settings import Settings
 from s3d.http import descriptors
 from s3d.http.admission import Admission
 from s3d.operations.bodies import BodyCache
+from s3d.operations.durability import Contract
 from s3d.operations.limits import Queue
 from s3d.operations.standing import Standing
 from s3d.policy.rules import Rules
@@ -95,6 +96,13 @@ class Daemon:
         self._rows = RowBodies(journal.body, questions.relocated, pool, bodies)
         self._checks = BlobChecks(pool, self._blob_damaged)
         self._upkeep = self._build_upkeep()
+        self._contract = Contract(
+            questions,
+            self._rules if self._rules.speak_of_durability else None,
+            self._clock,
+            journal.identity.epoch,
+            has_remote=self._settings.remote.configured,
+        )
         self._build_replication(questions)
         self._writes = Queue(http.writes_waiting_max, self._metrics.refused)
         operations = build_operations(
@@ -109,6 +117,7 @@ class Daemon:
             self._writes,
             self._rules,
             self._clock,
+            self._contract,
         )
         self._admission = Admission(
             memory_bytes_max=http.memory_bytes_max,
@@ -142,6 +151,7 @@ class Daemon:
     async def stop(self) -> int:
         """Stop accepting, finish, drain, close; the exit code."""
         self._standing.stopping = True
+        self._contract.close()
         await self._door.listener.close(REQUESTS_FINISH_SECONDS)
         for task in self._tasks:
             task.cancel()
@@ -191,6 +201,7 @@ class Daemon:
             self._clock,
             self._metrics,
             self._replicator_crashed,
+            self._contract.settled,
         )
         self._asking = Asking(self._replication.upstream, questions, journal.submit, self._clock)
 

@@ -25,6 +25,7 @@ from s3d.operations.bodies import BodyCache
 from s3d.operations.bucket_operations import BucketOperations
 from s3d.operations.capturing import Capturing
 from s3d.operations.copies import Copies
+from s3d.operations.durability import Contract
 from s3d.operations.limits import Queue
 from s3d.operations.listings import Listings
 from s3d.operations.object_reads import ObjectReads
@@ -63,6 +64,7 @@ def build_operations(
     writes: Queue,
     rules: Rules,
     clock: Clock,
+    contract: Contract,
 ) -> Operations:
     """Everything that a surface may ask for. `asking` is None where no remote is configured."""
 
@@ -92,6 +94,7 @@ def build_operations(
         lambda: journal.state_is_current,
         settings.auth.account,
         journal.distrust_state,
+        contract,
     )
 
 

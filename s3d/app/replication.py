@@ -5,7 +5,7 @@ Part of the composition root: it builds, starts and stops; it decides nothing.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -34,7 +34,9 @@ CONNECTIONS_SPARE = 32  # for reads, beside one for each lane
 
 
 class Replication:
-    """The remote side of a daemon. `crashed` is called when a bug has ended the replicator."""
+    """The remote side of a daemon. `crashed` is called when a bug has ended the replicator, `settled` with records
+    whose outcome is durable.
+    """
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class Replication:
         clock: Clock,
         metrics: Metrics,
         crashed: Callable[[BaseException], None],
+        settled: Callable[[Iterable[int]], None],
     ) -> None:
         self._clock = clock
         self._journal = journal
@@ -77,6 +80,7 @@ class Replication:
             observer=_Counting(metrics),
             crashed=crashed,
             are_sound=checks.are_sound,
+            settled=settled,
         )
 
     async def start(self) -> None:

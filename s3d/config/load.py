@@ -231,6 +231,11 @@ def _check(settings: Settings) -> None:
     if settings.address == settings.admin.address and settings.address.port != 0:
         raise ConfigurationError("listen and admin.listen are the same address", hint="give them different ports")
     _check_not_itself(settings)
+    if not settings.remote.configured and any(rule.durability == "replicated" for rule in settings.rules):
+        raise ConfigurationError(
+            'a rule says durability = "replicated", but no remote is configured',
+            hint="set remote.endpoint, or leave durability out of the rule",
+        )
 
 
 def _check_not_itself(settings: Settings) -> None:

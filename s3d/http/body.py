@@ -36,6 +36,9 @@ class Transport(Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes."""
 
+    def is_closing(self) -> bool:
+        """Whether nobody will read what is sent."""
+
 
 class RequestBody:
     """Implements `operations.IncomingBody` for one HTTP request. `close` must be called when the request is done."""
@@ -78,6 +81,15 @@ class RequestBody:
     def is_awaited(self) -> bool:
         """See `IncomingBody.is_awaited`."""
         return self._continue_to is not None
+
+    @property
+    def has_gone(self) -> bool:
+        """See `Presence.has_gone`."""
+        return self._connection is None or self._connection.is_closing()
+
+    def let_go(self) -> None:
+        """See `Presence.let_go`."""
+        self.close()
 
     async def document(self, bytes_max: int) -> bytes:
         """A small document, whole. Raises MaxMessageLengthExceeded."""

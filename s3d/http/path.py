@@ -13,6 +13,7 @@ Whatever a step raises becomes S3's error document in one place, with the reques
 import itertools
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -29,6 +30,7 @@ from s3d.http.admission import Admission
 from s3d.http.body import IDLE_SECONDS, MEMORY_BYTES, RequestBody
 from s3d.http.reply import Answer, Replier
 from s3d.operations.calls import Call, Reply
+from s3d.operations.durability import HEADER, TIMEOUT_HEADER, read_headers
 from s3d.operations.perform import Operations
 from s3d.protocol.errors import status_of
 from s3d.protocol.parser import Parser, body_bytes_max
@@ -46,7 +48,9 @@ _LONG = frozenset(
         "ListParts",
     }
 )  # up to 1,000 entries, or 10,000 parts
-_EXPECTED = frozenset({"RemoteUnreachable", "NotImplemented", "SlowDown"})  # answers, not faults of ours
+_EXPECTED = frozenset(
+    {"NotImplemented", "NotReplicatedYet", "RemoteUnreachable", "SlowDown"}
+)  # answers, not faults of ours
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 
@@ -179,7 +183,7 @@ class RequestPath:
         )
         try:
             given = await self._input(operation, parsed, request, body)
-            call = self._call(operation, authenticated.caller, parsed, given, body, request_id, now)
+            call = self._call(operation, authenticated.caller, parsed, given, body, request_id, now, headers)
             reply = await self._operations.perform(call)
             answer = await self._replier.send(request, operation, reply, request_id)
             self._count(body, reply)
@@ -215,5 +219,8 @@ class RequestPath:
         body: RequestBody,
         request_id: str,
         now: float,
+        headers: Mapping[str, str],
     ) -> Call:
-        return Call(operation, caller, parsed.bucket, parsed.key, given, body, request_id, milliseconds(now))
+        asked = read_headers(headers.get(HEADER), headers.get(TIMEOUT_HEADER))
+        since_ms = milliseconds(now)
+        return Call(operation, caller, parsed.bucket, parsed.key, given, body, request_id, since_ms, asked, body)

@@ -17,6 +17,7 @@ from s3d.errors import S3Error
 from s3d.http.admission import Admission
 from s3d.http.whole import SERVER, Head, WholeAnswer
 from s3d.operations.calls import Bytes, Reply
+from s3d.operations.durability import HEADER as DURABILITY_HEADER
 from s3d.protocol.errors import error_document, status_of
 from s3d.protocol.serializer import Serializer
 from s3d.remote.failures import RemoteFailure
@@ -52,6 +53,8 @@ class Replier:
         head.append(("x-amz-request-id", request_id))
         if reply.sequence:
             head.append(("x-s3d-seq", f"{self._epoch}-{reply.sequence}"))
+            if reply.durability:
+                head.append((DURABILITY_HEADER, reply.durability))
         if reply.age_seconds is not None:
             head.append(("x-s3d-age-seconds", str(reply.age_seconds)))
         content = reply.content

@@ -41,7 +41,7 @@ class Attributes:
             output["Checksum"] = checksums
         if "ObjectParts" in wanted and found.parts:
             output["ObjectParts"] = _parts(call, found)
-        return Reply(output, sequence=found.sequence, age_seconds=found.age_seconds)
+        return Reply(output, sequence=found.sequence, durability="", age_seconds=found.age_seconds)
 
 
 def _parts(call: Call, found: Found) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a surface hands to an operation, and what comes back."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -9,6 +9,8 @@ from s3d.auth.caller import Caller
 from s3d.commands.objects import ReceivedBody
 from s3d.remote.seam import RemoteStream
 from s3d.values import Extents
+
+Durability = Literal["journaled", "replicated"]
 
 
 class IncomingBody(Protocol):
@@ -31,8 +33,29 @@ class IncomingBody(Protocol):
         """Let go of a received body that certainly no record names."""
 
 
+class Presence(Protocol):
+    """A client that waits for its answer, and may have enough of that."""
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether there is nobody left to answer."""
+
+    def let_go(self) -> None:
+        """Give back what the request holds: it is durable, and the answer may take long."""
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What a request says of its acknowledgement; None: nothing."""
+
+    durability: Durability | None
+    timeout_seconds: float | None
+
+
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """One request of an authenticated caller; `input` has botocore's names, without the body."""
+    """One request of an authenticated caller; `input` has botocore's names, without the body.
+
+    `asked` is what it says of its acknowledgement, `presence` its client, where there is one that can go away.
+    """
 
     operation: str
     caller: Caller
@@ -42,6 +65,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     body: IncomingBody
     request_id: str
     since_ms: int
+    asked: Asked | None = None
+    presence: Presence | None = None
 
 
 class Bytes(msgspec.Struct, frozen=True, gc=False):
@@ -53,10 +78,16 @@ class Bytes(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
-    """An answer: the operation's output under botocore's names, its body if it has one, and s3d's own headers."""
+    """An answer: the operation's output under botocore's names, its body if it has one, and s3d's own headers.
+
+    `sequence` is the last record that it speaks of, `first` the first where there are several (0: one). `durability` is
+    what a mutation's answer guarantees; empty for what only reads.
+    """
 
     output: Mapping[str, Any]
     content: Bytes | None = None
     sequence: int = 0
     age_seconds: int | None = None
     partial: bool = False
+    first: int = 0
+    durability: Durability | Literal[""] = "journaled"

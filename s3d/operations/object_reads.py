@@ -199,4 +199,4 @@ def checksums_of(found: Found) -> dict[str, str]:
 
 
 def _reply(found: Found, output: dict[str, Any], content: Bytes | None, span: tuple[int, int] | None) -> Reply:
-    return Reply(output, content, found.sequence, found.age_seconds, partial=span is not None)
+    return Reply(output, content, found.sequence, found.age_seconds, partial=span is not None, durability="")

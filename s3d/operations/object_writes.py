@@ -121,7 +121,9 @@ class ObjectWrites:
         output: dict[str, Any] = {"Errors": errors} if errors else {}
         if not wanted.get("Quiet"):
             output["Deleted"] = deleted
-        return Reply(output, sequence=appended.records[-1].sequence if appended.records else 0)
+        if not appended.records:
+            return Reply(output)
+        return Reply(output, sequence=appended.records[-1].sequence, first=appended.records[0].sequence)
 
 
 def origin_of(call: Call) -> Origin:

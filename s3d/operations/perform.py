@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.calls import Call, Reply
+from s3d.operations.durability import Contract
 from s3d.operations.ownership import check_owner
 from s3d.view.damage import RowDamaged
 
@@ -15,7 +16,7 @@ class Operations:
     """The table of what this daemon can do; `is_current` says whether the view shows all that was acknowledged.
 
     Every bucket belongs to `account`, a number of twelve digits. `distrust` has a view rebuilt that turned out to be
-    damaged.
+    damaged. `contract` knows what an acknowledgement has to wait for; None: for the journal, always.
     """
 
     def __init__(
@@ -24,11 +25,13 @@ class Operations:
         is_current: Callable[[], bool],
         account: str,
         distrust: Callable[[], None] = lambda: None,
+        contract: Contract | None = None,
     ) -> None:
         self._handlers = handlers
         self._is_current = is_current
         self._account = account
         self._distrust = distrust
+        self._contract = contract
 
     def check_known(self, operation: str) -> None:
         """Raise NotImplemented for an operation that is not in the table: a surface asks before it reads anything."""
@@ -53,8 +56,12 @@ class Operations:
         if call.key:
             limits.check_key(call.key)
         check_owner(call.input, self._account)
+        promise = self._contract.promised(call) if self._contract is not None else None
         try:
-            return await handler(call)
+            reply = await handler(call)
+            if promise is not None and self._contract is not None:
+                return await self._contract.keep(promise, call, reply)
+            return reply
         except RowDamaged:
             self._distrust()
             raise

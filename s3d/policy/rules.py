@@ -9,6 +9,7 @@ from msgspec import Meta
 from s3d.errors import S3dError
 from s3d.policy.filters import Filter
 
+DURABILITY_SECONDS_MAX = 3600
 YEAR_SECONDS = 366 * 24 * 3600
 Freshness = Annotated[float, Meta(ge=0, le=YEAR_SECONDS)] | Literal["forever"]
 _ANY_KEY = ("", "")
@@ -41,6 +42,22 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         ),
     ] = None
 
+    durability: Annotated[
+        Literal["journaled", "replicated"] | None,
+        Meta(
+            description="When a mutation is acknowledged: once it is in the journal, or once the remote has confirmed "
+            "it. The header `x-s3d-durability` of a request decides before any rule. Unset: `journaled`."
+        ),
+    ] = None
+    durability_timeout_seconds: Annotated[
+        Annotated[float, Meta(gt=0, le=DURABILITY_SECONDS_MAX)] | None,
+        Meta(
+            description="How long an answer that waits for the remote may take: then it is 503 `NotReplicatedYet`, "
+            "and the write is kept and sent all the same. The header `x-s3d-durability-timeout` decides before any "
+            "rule. Unset: 30."
+        ),
+    ] = None
+
 
 class RuleError(S3dError):
     """A rule that cannot be; `field` is the setting that is wrong."""
@@ -57,9 +74,19 @@ class Rules:
         read = [(_filter(rule), rule) for rule in rules]
         self._shared = [_whole_buckets(matching) for matching, rule in read if rule.shared]
         self._freshness = [
-            (_by_name(matching), _milliseconds(rule.fresh_seconds))
+            (_by_name(matching, "fresh_seconds"), _milliseconds(rule.fresh_seconds))
             for matching, rule in read
             if rule.fresh_seconds is not None
+        ]
+        self._durability = [
+            (_by_name(matching, "durability"), rule.durability)
+            for matching, rule in read
+            if rule.durability is not None
+        ]
+        self._durability_seconds = [
+            (_by_name(matching, "durability_timeout_seconds"), rule.durability_timeout_seconds)
+            for matching, rule in read
+            if rule.durability_timeout_seconds is not None
         ]
 
     def is_shared(self, bucket: str) -> bool:
@@ -72,6 +99,19 @@ class Rules:
             if matching.matches_name(bucket, key):
                 return fresh_ms
         return 0
+
+    @property
+    def speak_of_durability(self) -> bool:
+        """Whether any rule says something of it."""
+        return bool(self._durability or self._durability_seconds)
+
+    def durability(self, bucket: str, key: str) -> Literal["journaled", "replicated"] | None:
+        """What the acknowledgement of a mutation guarantees; None: no rule says."""
+        return next((said for matching, said in self._durability if matching.matches_name(bucket, key)), None)
+
+    def durability_timeout_seconds(self, bucket: str, key: str) -> float | None:
+        """How long an acknowledgement may wait for the remote; None: no rule says."""
+        return next((said for matching, said in self._durability_seconds if matching.matches_name(bucket, key)), None)
 
 
 def _filter(rule: Rule) -> Filter:
@@ -86,13 +126,14 @@ def _whole_buckets(matching: Filter) -> Filter:
     return matching
 
 
-def _by_name(matching: Filter) -> Filter:
+def _by_name(matching: Filter, field: str) -> Filter:
     if matching.predicates:
-        raise RuleError(
-            "fresh_seconds",
-            "whether an object is asked about cannot depend on its tags, headers or metadata, which the answer tells",
-            hint="match by bucket and key only, or leave fresh_seconds out of this rule",
+        why = (
+            "whether an object is asked about cannot depend on its tags, headers or metadata, which the answer tells"
+            if field == "fresh_seconds"
+            else "this is decided by bucket and key: not every mutation carries tags, headers or metadata"
         )
+        raise RuleError(field, why, hint=f"match by bucket and key only, or leave {field} out of this rule")
     return matching
 
 

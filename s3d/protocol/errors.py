@@ -290,6 +290,8 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     # Ours
     "RemoteUnreachable": (503, "This is not known here and the remote cannot be reached."),
     "RemoteFailed": (502, "The remote could not do what was asked."),
+    "NotReplicatedYet": (503, "The write is kept here and will be sent; the remote has not confirmed it yet."),
+    "ReplicationParked": (409, "The write is kept here, but the remote has refused it: it waits for a person."),
     "NoSuchRecord": (404, "There is no such record."),
     "NotDroppable": (409, "Others depend on this record: it is not given up alone."),
     "InsufficientStorage": (507, "The local volume has no room for this."),

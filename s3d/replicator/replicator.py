@@ -7,7 +7,7 @@ was cut off by a stop or a crash is still pending, and is looked for at the remo
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
@@ -68,7 +68,8 @@ class Replicator:
     """Runs on the event loop that it was started on. `questions` is a read-only view of its own.
 
     `crashed` is told of a bug that ended it: the process must not live on half. `are_sound` reads blobs before they are
-    sent for the first time, and tells whether they hold what was written.
+    sent for the first time, and tells whether they hold what was written. `settled` is told of records whose outcome is
+    durable, in batches.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Replicator:
         observer: ReplicationObserver | None = None,
         crashed: Callable[[BaseException], None] | None = None,
         are_sound: Callable[[Sequence[Extent]], Awaitable[bool]] | None = None,
+        settled: Callable[[Iterable[int]], None] | None = None,
     ) -> None:
         self._journal = journal
         self._questions = questions
@@ -95,6 +97,7 @@ class Replicator:
         self._settings = settings
         self._observer = observer
         self._crashed = crashed
+        self._settled = settled
         self._executor = ThreadPoolExecutor(2, "replicator")
         self._lanes = Lanes()
         self._window = Window(
@@ -287,6 +290,8 @@ class Replicator:
         self._progress.add(len(confirmations))
         if self._observer is not None:
             self._observer.confirmed(len(confirmations), size_bytes)
+        if self._settled is not None:
+            self._settled(one.sequence for one in confirmations)
         self._wake.set()
 
     def _on_unreadable(self, sequence: int, reason: str) -> None:
@@ -299,6 +304,8 @@ class Replicator:
         self._window.block(sequence)
         if self._observer is not None:
             self._observer.parked()
+        if self._settled is not None:
+            self._settled((sequence,))
         self._wake.set()
 
     def _on_attempt_failed(self, kind: FailureKind) -> None:

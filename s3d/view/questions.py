@@ -210,6 +210,18 @@ class Questions:
         rows = self._ask.all(f"{_PENDING} WHERE parked AND sequence > ? ORDER BY sequence LIMIT ?", (after, limit))
         return [PendingRow(*row) for row in rows]
 
+    def parked_before(self, bucket: str, key: str, sequence: int) -> PendingRow | None:
+        """A parked record that one of this key at `sequence` cannot get past: of the key, or of the bucket as a whole.
+
+        Uploads and their parts are left out: which of them wait for each other only their records tell.
+        """
+        row = self._ask.one(
+            f"{_PENDING} WHERE parked AND bucket = ?1 AND key IN (?2, '') AND sequence < ?3 AND kind NOT IN"
+            " ('UploadPart', 'CreateMultipartUpload', 'AbortMultipartUpload') ORDER BY sequence LIMIT 1",
+            (bucket, key, sequence),
+        )
+        return PendingRow(*row) if row else None
+
     # blobs
 
     def blob_in_use(self, blob: str) -> bool:

@@ -123,6 +123,7 @@ CREATE TABLE pending (
   code     TEXT    NOT NULL DEFAULT '',
   message  TEXT    NOT NULL DEFAULT ''
 ) STRICT;
+CREATE INDEX parked_by_key ON pending (bucket, key) WHERE parked; -- a view that is older lacks it, and is slower
 
 -- Which record needs which blob. A row goes when the record is confirmed and superseded.
 CREATE TABLE blob_use (
