@@ -20,9 +20,10 @@ import structlog
 from aiohttp.web_request import BaseRequest
 
 from s3d.auth.caller import Caller
-from s3d.auth.payload import body_claims
+from s3d.auth.payload import body_claims, is_chunked
 from s3d.auth.sigv4 import Authenticated, Verifier
 from s3d.blobs.pool import BlobPool
+from s3d.checksums import NO_CLAIMS
 from s3d.clock import Clock, milliseconds
 from s3d.errors import S3Error
 from s3d.http import address
@@ -51,6 +52,7 @@ _LONG = frozenset(
 _EXPECTED = frozenset(
     {"NotImplemented", "NotReplicatedYet", "RemoteUnreachable", "SlowDown"}
 )  # answers, not faults of ours
+_READING = frozenset({"GET", "HEAD"})
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 
@@ -167,7 +169,11 @@ class RequestPath:
         now: float,
     ) -> Answer:
         headers = request.headers
-        claims = body_claims(authenticated.payload, headers, checksum_headers=operation not in _CHECKSUMS_OF_THE_OBJECT)
+        if request.method in _READING and not request.body_exists and not is_chunked(authenticated.payload):
+            claims = NO_CLAIMS  # nothing to hold them against
+        else:
+            about_body = operation not in _CHECKSUMS_OF_THE_OBJECT
+            claims = body_claims(authenticated.payload, headers, checksum_headers=about_body)
         body = RequestBody(
             request.content,
             authenticated.payload,

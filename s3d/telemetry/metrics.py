@@ -58,7 +58,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics:
-    """All metrics of one daemon. Counting is safe from any thread, but `request`, which is the event loop's."""
+    """All metrics of one daemon. Counting is safe from any thread, but what is counted of requests is the loop's."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter, asked for by nobody
@@ -68,8 +68,9 @@ class Metrics:
         self._requests = _Requests()
         self.registry.register(self._requests)
         self.request = self._requests.answered
-        self._body_bytes = _Counters(catalogue.BODY_BYTES, self.registry)
-        self._bytes_in, self._bytes_out = self._body_bytes.child("in"), self._body_bytes.child("out")
+        self._bodies = _Bodies()
+        self.registry.register(self._bodies)
+        self.body_in, self.body_out, self.read = self._bodies.arrived, self._bodies.left, self._bodies.read
         refused = _counter(catalogue.REFUSED, self.registry)
         self._refused = {reason: refused.labels(reason) for reason in _REASONS}  # all shown from the start, at 0
         self._commit_seconds = _histogram(catalogue.COMMIT_SECONDS, self.registry)
@@ -77,7 +78,6 @@ class Metrics:
         self.loop_lag = _registered(Lag(catalogue.LOOP_LAG, catalogue.LOOP_LAG_MAX), self.registry)
         self.writer_lag = _registered(Lag(catalogue.WRITER_LAG, catalogue.WRITER_LAG_MAX), self.registry)
         self._fsync_seconds = _histogram(catalogue.FSYNC_SECONDS, self.registry)
-        self._reads = _Counters(catalogue.READS, self.registry)
         self.body_damaged = _counter(catalogue.BODIES_DAMAGED, self.registry).inc
         self._remote_requests = _Counters(catalogue.REMOTE_REQUESTS, self.registry)
         self._remote_seconds = _Histograms(catalogue.REMOTE_SECONDS, self.registry)
@@ -87,14 +87,6 @@ class Metrics:
         self.watch_sender = _gauge(catalogue.SENDER_RESIDENT, self.registry).set_function
         self._moments = _Moments()
         self.registry.register(self._moments)
-
-    def body_in(self, size_bytes: int) -> None:
-        """A client's body arrived."""
-        self._bytes_in.inc(size_bytes)
-
-    def body_out(self, size_bytes: int) -> None:
-        """A body went out to a client."""
-        self._bytes_out.inc(size_bytes)
 
     def refused(self, reason: str) -> None:
         """Something was told to come again, because there was too much of `reason`."""
@@ -108,10 +100,6 @@ class Metrics:
     def fsync(self, seconds: float) -> None:
         """A body's own file was synced."""
         self._fsync_seconds.observe(seconds)
-
-    def read(self, source: str) -> None:
-        """A body was sent whose bytes were `local` or `remote`."""
-        self._reads.child(source).inc()
 
     def remote_request(self, operation: str, result: str, seconds: float) -> None:
         """An attempt at the remote ended: `ok`, or the value of its FailureKind."""
@@ -163,6 +151,36 @@ class _Requests(Collector):
         for operation, (*counts, total) in list(self._seconds.items()):
             times.add_metric((operation,), list(zip(bounds, accumulate(counts), strict=True)), total)
         yield times
+
+
+class _Bodies(Collector):
+    """Bodies of requests and answers: how many bytes, and where those of answers came from."""
+
+    def __init__(self) -> None:
+        self._bytes = {"in": 0, "out": 0}
+        self._reads: dict[str, int] = {}
+
+    def arrived(self, size_bytes: int) -> None:
+        """A client's body arrived."""
+        self._bytes["in"] += size_bytes
+
+    def left(self, size_bytes: int) -> None:
+        """A body went out to a client."""
+        self._bytes["out"] += size_bytes
+
+    def read(self, source: str) -> None:
+        """A body was sent whose bytes were `local` or `remote`."""
+        self._reads[source] = self._reads.get(source, 0) + 1
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        return iter(())
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        for metric, counts in ((catalogue.BODY_BYTES, self._bytes), (catalogue.READS, self._reads)):
+            family = CounterMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+            for label, count in list(counts.items()):
+                family.add_metric((label,), count)
+            yield family
 
 
 class _Counters:
