@@ -25,6 +25,7 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     sequence of the last record on this key (0: none known), `replaces_etag` the ETag that the edge believed it was
     replacing. A copy names its source, the sequence of the record that made it and its ETag. What belongs to a
     multipart upload names it; a part has its number, and Complete lists (number, size, checksum) of its parts.
+    `group` is the order group that the client named, `barrier` what it said of its place in it (None: nothing).
     """
 
     version: int = 1
@@ -45,6 +46,8 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     upload: str = ""
     part: int = 0
     parts: tuple[tuple[int, int, str], ...] = ()
+    group: str = ""
+    barrier: bool | None = None
 
 
 class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -33,6 +33,16 @@ class Replication(enum.IntEnum):
     FAILED = 2
 
 
+class Order(msgspec.Struct, frozen=True, gc=False):
+    """A record's place in an order group: it leaves after all that came before it there.
+
+    `barrier` True: after all of it was confirmed, not dropped. False: not after those that are marked so, too.
+    """
+
+    group: str
+    barrier: bool | None = None
+
+
 class UploadState(enum.IntEnum):
     """What became of a multipart upload."""
 

@@ -61,8 +61,14 @@ def show_records(records: list["PendingRecord"]) -> None:
                 f"{one.bucket}/{one.key}" if one.key else one.bucket,
                 size_text(one.bytes),
                 age_text(one.age_seconds),
-                f"parked: {one.code} {one.message}".rstrip() if one.parked else "pending",
+                _state(one),
             )
             for one in records
         ],
     )
+
+
+def _state(one: "PendingRecord") -> str:
+    place = {None: "", True: ", a barrier", False: ", side by side"}[one.barrier]
+    group = f" (group {one.group}{place})" if one.group else ""
+    return f"parked: {one.code} {one.message}".rstrip() + group if one.parked else f"pending{group}"

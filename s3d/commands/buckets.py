@@ -6,9 +6,9 @@ import msgspec
 
 from journal import Decision, Entry
 from s3d.commands.knowledge import Knowledge
-from s3d.commands.objects import Origin
+from s3d.commands.objects import Origin, made_by
 from s3d.errors import S3Error
-from s3d.events import Mutation, encode
+from s3d.events import encode
 from s3d.values import Replication
 
 
@@ -30,9 +30,7 @@ class CreateBucket(msgspec.Struct, frozen=True):
         known = row is not None and row.present and (row.seen_ms == 0 or self.remote_has_it is not False)
         if known or (self.remote_has_it and not deleting_here):
             return Decision(answer=False)
-        mutation = Mutation(
-            input=self.input, caller=self.origin.caller, source=self.origin.source, request=self.origin.request
-        )
+        mutation = made_by(self.origin, input=self.input)
         return Decision((Entry(self.bucket, "CreateBucket", encode(mutation)),), answer=True)
 
 
@@ -56,7 +54,7 @@ class DeleteBucket(msgspec.Struct, frozen=True):
                 raise NeedKeys(self.bucket)
             if any(not self._deleted_here(state, key) for key in self.remote_keys):
                 raise _not_empty(self.bucket)
-        mutation = Mutation(caller=self.origin.caller, source=self.origin.source, request=self.origin.request)
+        mutation = made_by(self.origin)
         return Decision((Entry(self.bucket, "DeleteBucket", encode(mutation)),))
 
     def _deleted_here(self, state: Knowledge, key: str) -> bool:

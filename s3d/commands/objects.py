@@ -13,12 +13,29 @@ from s3d.values import Extents, stream_of
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a mutation came from, for the record: who, from which address, in which request, and when it arrived."""
+    """Where a mutation came from, for the record: who, from which address, in which request, and when it arrived.
+
+    `group` and `barrier` are its place in an order group (see events.Mutation).
+    """
 
     caller: str
     source: str
     request: str
     since_ms: int
+    group: str = ""
+    barrier: bool | None = None
+
+
+def made_by(origin: Origin, **fields: Any) -> Mutation:
+    """A mutation with where it came from."""
+    return Mutation(
+        caller=origin.caller,
+        source=origin.source,
+        request=origin.request,
+        group=origin.group,
+        barrier=origin.barrier,
+        **fields,
+    )
 
 
 class ReceivedBody(msgspec.Struct, frozen=True):
@@ -53,11 +70,9 @@ class PutObject(msgspec.Struct, frozen=True):
             current = state.current_etag(bucket, self.key, row, self.origin.since_ms)
             check_write(current, if_match=if_match, if_none_match=if_none_match)
         body, origin = self.body, self.origin
-        mutation = Mutation(
+        mutation = made_by(
+            origin,
             input=self.input,
-            caller=origin.caller,
-            source=origin.source,
-            request=origin.request,
             size=body.size,
             etag=body.etag,
             checksums=body.checksums,
@@ -111,11 +126,9 @@ class CopyObject(msgspec.Struct, frozen=True):
             current = state.current_etag(bucket, self.key, row, self.origin.since_ms)
             check_write(current, if_match=if_match, if_none_match=if_none_match)
         copied, origin = self.copied, self.origin
-        mutation = Mutation(
+        mutation = made_by(
+            origin,
             input=self.input,
-            caller=origin.caller,
-            source=origin.source,
-            request=origin.request,
             size=copied.size,
             etag=copied.etag,
             checksums=copied.checksums,
@@ -167,11 +180,9 @@ class DeleteObjects(msgspec.Struct, frozen=True):
         return Decision(entries, answers)
 
     def _entry(self, deletion: Deletion, replaces: int, replaces_etag: str) -> Entry:
-        mutation = Mutation(
+        mutation = made_by(
+            self.origin,
             input={} if deletion.if_match is None else {"IfMatch": deletion.if_match},
-            caller=self.origin.caller,
-            source=self.origin.source,
-            request=self.origin.request,
             replaces=replaces,
             replaces_etag=replaces_etag,
         )

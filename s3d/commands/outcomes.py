@@ -1,5 +1,7 @@
 """What became of records at the remote: the one arrow that runs backwards, from the replicator into the journal."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from journal import Decision, Entry
@@ -19,6 +21,7 @@ from s3d.events import (
     encode,
 )
 
+BROKEN_CODE = "OrderGroupBroken"
 DISCARDABLE = frozenset({"PutObject", "CopyObject", "DeleteObject"})
 
 
@@ -69,7 +72,9 @@ class ResumeRecords(msgspec.Struct, frozen=True):
 class DiscardRecords(msgspec.Struct, frozen=True):
     """A person gives up parked records of objects, for good: all of these or none. The answer is their sequences.
 
-    What others depend on (a bucket, an upload, its parts) is not given up this way: they would be left without it.
+    What others depend on (a bucket, an upload, its parts) is not given up this way: they would be left without it. A
+    barrier that waits in the order group of one of them must not leave as if everything before it had arrived: it is
+    parked, so that a person decides about it too.
     """
 
     sequences: tuple[int, ...]
@@ -86,4 +91,21 @@ class DiscardRecords(msgspec.Struct, frozen=True):
                     "NotDroppable", f"Record {sequence} is a {row.kind}, on which others depend: nothing was dropped."
                 )
         discarded = Discarded(sequences=sequences, caller=self.caller)
-        return Decision((Entry(OUTCOME_STREAM, DISCARDED, encode(discarded)),), sequences)
+        entries = [Entry(OUTCOME_STREAM, DISCARDED, encode(discarded))]
+        entries += [Entry(OUTCOME_STREAM, PARKED, encode(parked)) for parked in broken_barriers(state, sequences)]
+        return Decision(entries, sequences)
+
+
+def broken_barriers(state: Knowledge, given_up: Sequence[int]) -> list[Parked]:
+    """The barriers that cannot hold any more, because something before them in their group is given up."""
+    broken: dict[int, int] = {}
+    for sequence in given_up:
+        row = state.questions.pending(sequence)
+        if row is not None and row.order is not None:
+            for barrier in state.questions.barriers_behind(row.order.group, sequence):
+                if not barrier.parked and barrier.sequence not in given_up:
+                    broken.setdefault(barrier.sequence, sequence)
+    return [
+        Parked(sequence=barrier, code=BROKEN_CODE, message=f"record {before} before it in its order group was given up")
+        for barrier, before in sorted(broken.items())
+    ]

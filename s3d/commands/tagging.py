@@ -6,9 +6,9 @@ import msgspec
 
 from journal import Decision, Entry
 from s3d.commands.knowledge import Knowledge
-from s3d.commands.objects import Origin
+from s3d.commands.objects import Origin, made_by
 from s3d.errors import no_such_key
-from s3d.events import Mutation, encode
+from s3d.events import encode
 from s3d.values import stream_of
 
 
@@ -28,8 +28,6 @@ class SetTags(msgspec.Struct, frozen=True):
         given: dict[str, Any] = {}
         if self.tags:
             given = {"Tagging": {"TagSet": [{"Key": name, "Value": value} for name, value in self.tags]}}
-        mutation = Mutation(
-            input=given, caller=self.origin.caller, source=self.origin.source, request=self.origin.request
-        )
+        mutation = made_by(self.origin, input=given)
         kind = "PutObjectTagging" if self.tags else "DeleteObjectTagging"
         return Decision((Entry(stream_of(self.bucket, self.key), kind, encode(mutation)),))

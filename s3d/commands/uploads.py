@@ -14,7 +14,7 @@ import msgspec
 from journal import Decision, Entry
 from s3d.checksums import ALGORITHMS, combine, composite
 from s3d.commands.knowledge import Knowledge
-from s3d.commands.objects import CopySource, Origin, ReceivedBody, SourceChanged
+from s3d.commands.objects import CopySource, Origin, ReceivedBody, SourceChanged, made_by
 from s3d.errors import S3Error
 from s3d.events import Mutation, encode
 from s3d.preconditions import check_write
@@ -293,7 +293,7 @@ def no_such_upload(upload: str) -> S3Error:
 
 
 def _mutation(origin: Origin, upload: str, **fields: Any) -> Mutation:
-    return Mutation(caller=origin.caller, source=origin.source, request=origin.request, upload=upload, **fields)
+    return made_by(origin, upload=upload, **fields)
 
 
 def _invalid_part(upload: str, claimed: ClaimedPart) -> S3Error:

@@ -285,6 +285,8 @@ class _Admin:
             bool(row.parked),
             row.code,
             row.message,
+            row.order.group if row.order is not None else "",
+            row.order.barrier if row.order is not None else None,
         )
 
 

@@ -32,6 +32,7 @@ from s3d.http.body import IDLE_SECONDS, MEMORY_BYTES, RequestBody
 from s3d.http.reply import Answer, Replier
 from s3d.operations.calls import Call, Reply
 from s3d.operations.durability import HEADER, TIMEOUT_HEADER, read_headers
+from s3d.operations.ordering import BARRIER_HEADER, GROUP_HEADER, read_order
 from s3d.operations.perform import Operations
 from s3d.protocol.errors import status_of
 from s3d.protocol.parser import Parser, body_bytes_max
@@ -229,4 +230,5 @@ class RequestPath:
     ) -> Call:
         asked = read_headers(headers.get(HEADER), headers.get(TIMEOUT_HEADER))
         since_ms = milliseconds(now)
-        return Call(operation, caller, parsed.bucket, parsed.key, given, body, request_id, since_ms, asked, body)
+        order = read_order(headers.get(GROUP_HEADER), headers.get(BARRIER_HEADER))
+        return Call(operation, caller, parsed.bucket, parsed.key, given, body, request_id, since_ms, asked, body, order)

@@ -8,7 +8,7 @@ import msgspec
 from s3d.auth.caller import Caller
 from s3d.commands.objects import ReceivedBody
 from s3d.remote.seam import RemoteStream
-from s3d.values import Extents
+from s3d.values import Extents, Order
 
 Durability = Literal["journaled", "replicated"]
 
@@ -54,7 +54,8 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 class Call(msgspec.Struct, frozen=True, gc=False):
     """One request of an authenticated caller; `input` has botocore's names, without the body.
 
-    `asked` is what it says of its acknowledgement, `presence` its client, where there is one that can go away.
+    `asked` is what it says of its acknowledgement, `presence` its client, where there is one that can go away,
+    `order` the place that it wants in an order group.
     """
 
     operation: str
@@ -67,6 +68,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     since_ms: int
     asked: Asked | None = None
     presence: Presence | None = None
+    order: Order | None = None
 
 
 class Bytes(msgspec.Struct, frozen=True, gc=False):

@@ -128,7 +128,10 @@ class ObjectWrites:
 
 def origin_of(call: Call) -> Origin:
     """Who made a mutation, for its record."""
-    return Origin(call.caller.access_key, call.caller.source, call.request_id, call.since_ms)
+    caller, order = call.caller, call.order
+    if order is None:
+        return Origin(caller.access_key, caller.source, call.request_id, call.since_ms)
+    return Origin(caller.access_key, caller.source, call.request_id, call.since_ms, order.group, order.barrier)
 
 
 def kept_input(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from s3d.values import Order
+
 BLOCKED_MAX = 100_000
 
 
@@ -50,6 +52,18 @@ def upload_claims(kind: str, bucket: str, key: str, upload: str, part: int) -> C
     if kind == "CompleteMultipartUpload":
         return Claims((f"{bucket}/{key}", whole), (bucket,))
     return Claims((whole,), (bucket,))
+
+
+def with_order(claims: Claims, order: Order | None) -> Claims:
+    """The claims of a record in an order group: a resource that its records write, and those that go side by side read.
+
+    No bucket's name is empty, so a group is no object. What all groups rely on has the empty name, as a bucket would.
+    """
+    if order is None:
+        return claims
+    if order.barrier is False:
+        return Claims(claims.writes, (*claims.reads, "", f"/{order.group}"))
+    return Claims((*claims.writes, f"/{order.group}"), (*claims.reads, ""))
 
 
 class _Queue:

@@ -9,19 +9,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from journal import Journal, JournalDamaged
-from s3d.replicator.lanes import Claims, Lanes, claims_of, upload_claims
+from s3d.replicator.lanes import Claims, Lanes, claims_of, upload_claims, with_order
 from s3d.replicator.requests import Job, job_of
 from s3d.view.questions import Questions
 from s3d.view.rows import PendingRow
 
 PAGE = 500
-_CLAIMS_IN_RECORD = frozenset({
-    "AbortMultipartUpload",
-    "CompleteMultipartUpload",
-    "CopyObject",
-    "CreateMultipartUpload",
-    "UploadPart",
-})  # fmt: skip
 
 
 class Window:
@@ -105,7 +98,7 @@ class Window:
         """Whether the record itself must be read: not to find out that it is blocked, unless it is a copy, whose
         source is in the record.
         """
-        return row.kind == "CopyObject" or not (row.parked or self._lanes.is_blocked(claims_of(row.bucket, row.key)))
+        return row.kind == "CopyObject" or not (row.parked or self._lanes.is_blocked(_claims(row, None)))
 
     async def _read(self, sequences: Sequence[int]) -> tuple[dict[int, Job], dict[int, str]]:
         """The records, and why there is none where there should be one."""
@@ -143,6 +136,10 @@ class Window:
 
 
 def _claims(row: PendingRow, job: Job | None) -> Claims:
+    return with_order(_claims_of_names(row, job), row.order)
+
+
+def _claims_of_names(row: PendingRow, job: Job | None) -> Claims:
     if job is None:
         return claims_of(row.bucket, row.key)
     mutation = job.mutation

@@ -100,7 +100,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PendingRecord(msgspec.Struct, frozen=True):
-    """A record that the remote has not confirmed; parked ones carry the remote's code and message."""
+    """A record that the remote has not confirmed; parked ones carry the remote's code and message.
+
+    `group` is its order group, `barrier` what the client said of its place there.
+    """
 
     seq: str
     operation: str
@@ -111,6 +114,8 @@ class PendingRecord(msgspec.Struct, frozen=True):
     parked: bool = False
     code: str = ""
     message: str = ""
+    group: str = ""
+    barrier: bool | None = None
 
 
 class PendingPage(msgspec.Struct, frozen=True):

@@ -63,6 +63,8 @@ ON CONFLICT DO UPDATE SET sequence = ?3, present = 0, size = 0, etag = '', modif
 _BESIDE = "SELECT EXISTS (SELECT 1 FROM remote_object) OR EXISTS (SELECT 1 FROM changed_tags)"
 _PENDING = "INSERT INTO pending (sequence, kind, bucket, key, size, at_ms, row_bytes) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
+_IN_GROUP = "UPDATE pending SET order_group = ?, order_barrier = ? WHERE sequence = ?"
+
 
 def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = False) -> None:
     """Apply one record to the tables, inside the caller's transaction.
@@ -81,6 +83,8 @@ def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = 
     connection.execute(
         _PENDING, (record.sequence, record.kind, bucket, key, mutation.size, record.written_at, row_bytes)
     )
+    if mutation.group:
+        connection.execute(_IN_GROUP, (mutation.group, mutation.barrier, record.sequence))
     apply = _MUTATIONS.get(record.kind)
     if apply is not None:
         apply(connection, record, bucket, key, mutation)

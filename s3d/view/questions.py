@@ -36,7 +36,9 @@ _UPLOAD = (
     " remote_id FROM upload"
 )
 _PART = "SELECT number, sequence, size, etag, modified_ms, checksums, extents, remote_etag FROM part"
-_PENDING = "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message FROM pending"
+_PENDING = (
+    "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message, order_group, order_barrier FROM pending"
+)
 
 SEQUENCE_MAX = 2**63 - 1
 
@@ -221,6 +223,15 @@ class Questions:
             (bucket, key, sequence),
         )
         return PendingRow(*row) if row else None
+
+    def barriers_behind(self, group: str, sequence: int) -> list[PendingRow]:
+        """Records of an order group that leave only after everything before them was confirmed, behind a sequence."""
+        rows = self._ask.all(
+            f"{_PENDING} WHERE order_group <> '' AND order_group = ? AND sequence > ? AND order_barrier = 1"
+            " ORDER BY sequence",
+            (group, sequence),
+        )
+        return [PendingRow(*row) for row in rows]
 
     # blobs
 

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from s3d.values import Extent, Extents, Replication, RowBytes
+from s3d.values import Extent, Extents, Order, Replication, RowBytes
 from s3d.view.damage import RowDamaged
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ class ListedObject(msgspec.Struct, frozen=True, gc=False):
 
 
 class PendingRow(msgspec.Struct, frozen=True, gc=False):
-    """A record that the remote has not confirmed."""
+    """A record that the remote has not confirmed (see view/schema.sql for the columns)."""
 
     sequence: int
     kind: str
@@ -164,6 +164,15 @@ class PendingRow(msgspec.Struct, frozen=True, gc=False):
     parked: int
     code: str
     message: str
+    order_group: str = ""
+    order_barrier: int | None = None
+
+    @property
+    def order(self) -> Order | None:
+        """Its place in an order group; None: it is in none."""
+        if not self.order_group:
+            return None
+        return Order(self.order_group, None if self.order_barrier is None else bool(self.order_barrier))
 
 
 class PendingTotals(msgspec.Struct, frozen=True, gc=False):

@@ -111,6 +111,8 @@ CREATE TABLE changed_tags (
 --   size       bytes of body still to be sent
 --   row_bytes  how many of them lie in the record's own row of the journal
 --   parked     1: waits for a person; code and message say why
+--   order_group    the order group that it is in; empty: in none
+--   order_barrier  1: leaves after everything before it there is confirmed; 0: beside others that are 0; NULL: neither
 CREATE TABLE pending (
   sequence INTEGER PRIMARY KEY,
   kind     TEXT    NOT NULL,
@@ -121,9 +123,12 @@ CREATE TABLE pending (
   row_bytes INTEGER NOT NULL DEFAULT 0,
   parked   INTEGER NOT NULL DEFAULT 0,
   code     TEXT    NOT NULL DEFAULT '',
-  message  TEXT    NOT NULL DEFAULT ''
+  message  TEXT    NOT NULL DEFAULT '',
+  order_group   TEXT NOT NULL DEFAULT '',
+  order_barrier INTEGER
 ) STRICT;
-CREATE INDEX parked_by_key ON pending (bucket, key) WHERE parked; -- a view that is older lacks it, and is slower
+CREATE INDEX parked_by_key ON pending (bucket, key) WHERE parked;
+CREATE INDEX pending_by_group ON pending (order_group, sequence) WHERE order_group <> '';
 
 -- Which record needs which blob. A row goes when the record is confirmed and superseded.
 CREATE TABLE blob_use (

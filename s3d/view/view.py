@@ -17,9 +17,8 @@ from s3d.view.damage import ViewDamaged
 from s3d.view.facts import Fact, learn
 from s3d.view.projection import SETS_TAGS, fold, has_nothing_beside
 from s3d.view.questions import Questions
+from s3d.view.upgrades import SCHEMA_VERSION, can_be_upgraded, upgrade
 
-# Bases are views too, and later versions read them: raise this together with a way to bring a base of 4 up to date.
-SCHEMA_VERSION = 4
 FACT_TABLES = ("remote_bucket", "remote_bucket_list", "remote_object", "cached")
 _FILES = ("", "-wal", "-shm")
 _log = logging.getLogger(__name__)
@@ -122,6 +121,7 @@ class View:
         try:
             self._copy_from(path, position)
             _set_up(self._connection)
+            upgrade(self._connection)
             with self._connection:
                 for table in FACT_TABLES:
                     self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
@@ -198,7 +198,8 @@ class View:
             _set_up(connection)
             _check_size(connection, self._path)
             row = connection.execute("SELECT position, token FROM progress").fetchone()
-            if row is not None and row[1] == trusted and connection.pragma("user_version") == SCHEMA_VERSION:
+            if row is not None and row[1] == trusted and can_be_upgraded(_version(connection)):
+                upgrade(connection)
                 connection.execute("UPDATE progress SET token = ?", (self._token,))
                 self._folded = row[0]
                 return connection
@@ -235,12 +236,16 @@ def _check_size(connection: apsw.Connection, path: str) -> None:
 
 def _check_base(base: apsw.Connection, position: int) -> None:
     """The file was verified byte by byte: what can be wrong is that another version made it."""
-    version = base.pragma("user_version")
-    if version != SCHEMA_VERSION:
+    version = _version(base)
+    if not can_be_upgraded(version):
         raise ValueError(f"its tables are of version {version}, and this program's of version {SCHEMA_VERSION}")
     row = base.execute("SELECT position FROM progress").fetchone()
     if row is None or row[0] != position:
         raise ValueError(f"it is of position {row and row[0]}, not of {position}")
+
+
+def _version(connection: apsw.Connection) -> int:
+    return int(str(connection.pragma("user_version")))
 
 
 def _connect(path: str) -> apsw.Connection:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3d.replicator.lanes import Claims, Lanes, claims_of
+from s3d.replicator.lanes import Claims, Lanes, claims_of, with_order
+from s3d.values import Order
 
 
 def conflict(one: Claims, other: Claims) -> bool:
@@ -18,12 +19,14 @@ def conflict(one: Claims, other: Claims) -> bool:
 
 BUCKETS = st.sampled_from(["x", "y"])
 KEYS = st.sampled_from(["1", "2", "3"])
-CLAIMS = st.one_of(
+NAMES = st.one_of(
     st.builds(claims_of, BUCKETS, KEYS),
     st.builds(claims_of, BUCKETS, KEYS),
     st.builds(claims_of, BUCKETS, KEYS, BUCKETS, KEYS),
     st.builds(claims_of, BUCKETS, st.just("")),
 )
+ORDERS = st.builds(Order, st.sampled_from(["g", "h/x"]), st.sampled_from([None, True, False]))
+CLAIMS = st.one_of(NAMES, NAMES, st.builds(with_order, NAMES, ORDERS))
 
 
 @dataclass
@@ -179,6 +182,39 @@ def test_a_copy_onto_itself_does_not_wait_for_itself(key: str) -> None:
     """S3 allows it to change metadata."""
     lanes = admitted(claims_of("b", "k", "b", "k") if key else claims_of("b", ""))
     assert lanes.take() == 1
+
+
+def in_group(key: str, barrier: bool | None = None) -> Claims:
+    return with_order(claims_of("b", key), Order("g", barrier))
+
+
+def test_a_group_goes_one_after_another_across_keys() -> None:
+    """Whoever is in no group, or in another one, goes beside it."""
+    other = with_order(claims_of("b", "4"), Order("h"))
+    lanes = admitted(in_group("1"), in_group("2"), claims_of("b", "3"), other)
+    assert take_all(lanes) == [1, 3, 4]
+    lanes.finish(1)
+    assert take_all(lanes) == [2]
+
+
+def test_a_manifest_goes_after_its_parts_and_they_go_side_by_side() -> None:
+    """And what comes after the manifest goes after it."""
+    lanes = admitted(in_group("1", False), in_group("2", False), in_group("manifest", True), in_group("3", False))
+    assert take_all(lanes) == [1, 2]
+    lanes.finish(2)
+    assert take_all(lanes) == []
+    lanes.finish(1)
+    assert take_all(lanes) == [3]
+    lanes.finish(3)
+    assert take_all(lanes) == [4]
+
+
+def test_a_group_is_no_object_of_the_same_name() -> None:
+    """Names of groups may look like buckets and keys."""
+    lanes = Lanes()
+    lanes.block(1, with_order(claims_of("b", "k"), Order("c/k")))
+    assert lanes.admit(2, claims_of("c", "k"))
+    assert not lanes.admit(3, with_order(claims_of("d", "k"), Order("c/k")))
 
 
 def test_a_parked_bucket_costs_one_name_however_many_objects_wait() -> None:

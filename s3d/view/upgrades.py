@@ -1,0 +1,35 @@
+"""Views of earlier versions of the program, brought up to date: a base may be all that is left of its records.
+
+Each step makes of a view what this program would have folded from the same records, in one transaction.
+"""
+
+from collections.abc import Mapping
+
+import apsw
+
+SCHEMA_VERSION = 5
+# What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
+_STEPS: Mapping[int, str] = {
+    4: """
+    ALTER TABLE pending ADD COLUMN order_group TEXT NOT NULL DEFAULT '';
+    ALTER TABLE pending ADD COLUMN order_barrier INTEGER;
+    CREATE INDEX IF NOT EXISTS parked_by_key ON pending (bucket, key) WHERE parked;
+    CREATE INDEX pending_by_group ON pending (order_group, sequence) WHERE order_group <> '';
+    """,
+}
+
+
+def can_be_upgraded(version: int) -> bool:
+    """Whether `upgrade` makes a view of this version current."""
+    return version == SCHEMA_VERSION or version in _STEPS
+
+
+def upgrade(connection: apsw.Connection) -> None:
+    """Bring the view on this connection up to date; one that is current is left alone. Raises apsw.Error."""
+    version = int(str(connection.pragma("user_version")))
+    if version == SCHEMA_VERSION:
+        return
+    with connection:
+        for step in range(version, SCHEMA_VERSION):
+            connection.execute(_STEPS[step])
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

@@ -1,0 +1,75 @@
+"""Views of earlier versions: a base may be all that is left of the records that it was folded from."""
+
+import apsw
+import pytest
+from edge_state import Edge, confirm, create, park, put
+
+from journal.disk import RealDisk
+from s3d.view.snapshot import take_snapshot
+from s3d.view.upgrades import SCHEMA_VERSION, can_be_upgraded
+
+MADE_SINCE = {
+    4: """
+    DROP INDEX parked_by_key;
+    DROP INDEX pending_by_group;
+    ALTER TABLE pending DROP COLUMN order_group;
+    ALTER TABLE pending DROP COLUMN order_barrier;
+    """,
+}
+
+
+def made_older(path, version):
+    """Take away what later versions have added."""
+    connection = apsw.Connection(path)
+    for step in sorted(MADE_SINCE, reverse=True):
+        if step >= version:
+            connection.execute(MADE_SINCE[step])
+    connection.pragma("user_version", version)
+    connection.close()
+
+
+def schema_of(path):
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    found = connection.execute("SELECT type, name FROM sqlite_schema ORDER BY name").fetchall()
+    columns = {name: connection.pragma(f"table_info({name})") for kind, name in found if kind == "table"}
+    connection.close()
+    return found, columns
+
+
+@pytest.fixture
+def edge(tmp_path):
+    found = Edge(tmp_path, has_remote=True)
+    found.run(create("b", remote_has_it=False), put("b", "k"), put("b", "l", b"1"), put("b", "l", b"2"))
+    found.run(confirm(2), park(3))
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("version", sorted(MADE_SINCE))
+def test_a_base_of_an_earlier_version_becomes_what_this_one_would_have_made(edge, tmp_path, version):
+    """The same tables, indices and rows."""
+    position, _ = take_snapshot(edge.view.reader(), RealDisk(), str(tmp_path), "base.db")
+    path = str(tmp_path / "base.db")
+    made_older(path, version)
+    before, schema = edge.folded(), schema_of(edge.path)
+    edge.view.restore(path, position)
+    assert edge.folded() == before
+    assert schema_of(edge.path) == schema
+    edge.do(put("b", "after"))
+
+
+@pytest.mark.parametrize("version", sorted(MADE_SINCE))
+def test_a_view_of_an_earlier_version_is_continued(edge, version):
+    """A start after the program was replaced does not fold everything again."""
+    before, schema, position = edge.folded(), schema_of(edge.path), edge.view.position
+    edge.view.close(sync=True)
+    made_older(edge.path, version)
+    edge._open("again", edge.token)
+    assert edge.view.position == position
+    assert edge.folded() == before
+    assert schema_of(edge.path) == schema
+
+
+def test_versions_that_are_not_known_are_not_guessed_at():
+    """Neither older ones than any release has written nor newer ones."""
+    assert [one for one in range(99) if can_be_upgraded(one)] == [*sorted(MADE_SINCE), SCHEMA_VERSION]
