@@ -23,6 +23,7 @@ COMMANDS = {
     "status": ("s3d.cli.status:status", "Show where the daemon stands."),
     "pending": ("s3d.cli.pending:pending", "List what the remote has not confirmed yet."),
     "wait": ("s3d.cli.wait:wait", "Wait until the remote has it."),
+    "receipt": ("s3d.cli.receipt:receipt", "Show what the remote said when it took a record."),
     "parked": ("s3d.cli.parked:parked", "List records that wait for a person; retry or drop them."),
     "ls": ("s3d.cli.objects:ls", "List buckets, or what is in one."),
     "get": ("s3d.cli.objects:get", "Fetch an object."),

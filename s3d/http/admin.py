@@ -6,6 +6,8 @@
     GET  /status    /pending?prefix=&after=&limit=    /parked?after=&limit=
     GET  /wait?seq=N | ?prefix=BUCKET/P | ?all=1      [&through=N][&timeout=S]: answers when it is so, or when S is over
     GET  /records/SEQ     one record and what has become of it
+    GET  /v1/receipts/SEQ what the remote said when it took the record
+    GET  /v1/events       what becomes of records, as server-sent events (http/streams.py)
     POST /parked/resume   {"seqs": ["1-42"]}, or {"seqs": null} for all
     POST /parked/drop     {"seqs": ["1-42"]}: never send them
 
@@ -26,12 +28,16 @@ from journal import JournalError
 from s3d.clock import Clock
 from s3d.config.addresses import is_loopback
 from s3d.errors import S3dError
+from s3d.http.streams import Streams
+from s3d.operations.announcing import Page
 from s3d.telemetry.metrics import CONTENT_TYPE
 from s3d.telemetry.report import (
     Dropped,
+    LinkEvent,
     PendingPage,
     PendingRecord,
     Problem,
+    Receipt,
     RecordReport,
     Resumed,
     Status,
@@ -93,6 +99,15 @@ class AdminSource(Protocol):
     async def record(self, sequence: int) -> RecordReport | None:
         """One record; None: there is none, or its file has been dropped."""
 
+    async def receipt(self, sequence: int) -> Receipt:
+        """What became of a mutation. Raises S3dError when there is nothing to say."""
+
+    def link_event(self) -> LinkEvent | None:
+        """Where the link stands; None: no remote is configured."""
+
+    async def announced(self, after: int, kinds: frozenset[str]) -> Page:
+        """What has become of records, behind a place in the journal."""
+
     async def changed(self, after: int) -> None:
         """Return when the journal has a record after this sequence."""
 
@@ -115,6 +130,8 @@ def build_admin(source: AdminSource, clock: Clock) -> web.Application:
             web.get("/parked", admin.parked),
             web.get("/wait", admin.wait),
             web.get("/records/{seq}", admin.record),
+            web.get("/v1/receipts/{seq}", admin.receipt),
+            web.get("/v1/events", admin.events),
             web.post("/parked/resume", admin.resume),
             web.post("/parked/drop", admin.drop),
         ]
@@ -143,6 +160,7 @@ class _Admin:
         self._source = source
         self._clock = clock
         self._closing = asyncio.Event()
+        self._streams = Streams(source, clock, self._closing, self._change)
 
     async def healthz(self, request: web.Request) -> web.Response:
         return _probe(self._source.sick())
@@ -192,6 +210,14 @@ class _Admin:
         if found is None:
             raise S3dError(f"there is no record {request.match_info['seq']}", hint="or its file was dropped long ago")
         return _json(found)
+
+    async def receipt(self, request: web.Request) -> web.Response:
+        _only(request)
+        return _json(await self._source.receipt(sequence_in(self._source.epoch, request.match_info["seq"])))
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        _only(request, "after", "kinds")
+        return await self._streams.serve(request)
 
     async def wait(self, request: web.Request) -> web.Response:
         _only(request, "seq", "prefix", "all", "through", "timeout")
@@ -292,7 +318,9 @@ class _Admin:
 
 # around every request
 
-_PATHS = "see /status, /pending, /parked, /records/SEQ, /wait, /healthz, /readyz and /metrics"
+_PATHS = (
+    "see /status, /pending, /parked, /records/SEQ, /wait, /v1/receipts/SEQ, /v1/events, /healthz, /readyz and /metrics"
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

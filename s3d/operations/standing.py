@@ -13,13 +13,17 @@ from s3d import __version__
 from s3d.clock import Clock
 from s3d.commands.outcomes import DiscardRecords, ResumeRecords
 from s3d.config.settings import Settings
+from s3d.operations.announcing import Announcements, Page
+from s3d.operations.receipts import Known, Receipts
 from s3d.operations.records import record_report
 from s3d.telemetry.metrics import Load, Metrics, Moment
 from s3d.telemetry.report import (
     FileReport,
     FlowReport,
+    LinkEvent,
     LinkReport,
     PendingSummary,
+    Receipt,
     RecordReport,
     SenderReport,
     Status,
@@ -85,6 +89,8 @@ class Standing:
         self._files = files
         self._load = load
         self._started = clock.now()
+        self._receipts = Receipts(journal)
+        self._announcements = Announcements(journal)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="standing")
         self._connect = connect
         self._questions: Questions | None = None
@@ -166,6 +172,17 @@ class Standing:
         row = await self.pending_record(sequence)
         found = await asyncio.to_thread(self._journal.pick, [sequence])
         return record_report(self.epoch, found[0], row) if found else None
+
+    async def receipt(self, sequence: int) -> Receipt:
+        record, mutation = await self._receipts.record(sequence)
+        known = await self._ask(lambda questions: Known(questions, record, mutation))
+        return await self._receipts.receipt(record, mutation, known)
+
+    def link_event(self) -> LinkEvent | None:
+        return LinkEvent(self._link.state, self._link.error) if self._link is not None else None
+
+    async def announced(self, after: int, kinds: frozenset[str]) -> Page:
+        return await self._announcements.after(after, kinds)
 
     async def changed(self, after: int) -> None:
         await self._journal.wait(after + 1)

@@ -170,6 +170,76 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class RemoteReceipt(msgspec.Struct, frozen=True):
+    """What the remote answered, and when that was known; `seq` is the record that says so, where it was looked for."""
+
+    etag: str
+    version_id: str
+    at: str
+    seq: str = ""
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one mutation. `state` is `confirmed`, `pending`, `parked`, `dropped` (given up by a person) or
+
+    `settled` (it is not pending, and what became of it is not retained). `etag`, `sha256` and `checksums` are those of
+    the body as it was verified here, `remote` is what the remote said. `replaced_by` is the current record of the key,
+    where that is a later one.
+    """
+
+    seq: str
+    state: str
+    at: str
+    operation: str
+    bucket: str
+    key: str
+    bytes: int
+    etag: str
+    sha256: str
+    checksums: dict[str, str] = {}
+    remote: RemoteReceipt | None = None
+    replaced_by: str = ""
+    code: str = ""
+    message: str = ""
+
+
+class AnnouncedRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A record that something became of. Operation and key are empty when its file was dropped already."""
+
+    seq: str
+    operation: str = ""
+    bucket: str = ""
+    key: str = ""
+    bytes: int = 0
+    etag: str = ""
+    version_id: str = ""
+    code: str = ""
+    message: str = ""
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of records: `confirmed`, `parked`, `resumed` or `dropped`. `seq` is the record that says so."""
+
+    seq: str
+    kind: str
+    at: str
+    records: tuple[AnnouncedRecord, ...]
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Records that were dropped before they could be told of: the first and the last."""
+
+    first: str
+    last: str
+
+
+class LinkEvent(msgspec.Struct, frozen=True):
+    """Where the link stands: `up`, `down` or `unknown`, and why it is down."""
+
+    state: str
+    error: str = ""
+
+
 class Problem(msgspec.Struct, frozen=True):
     """What every answer with an error status carries."""
 
