@@ -1,9 +1,9 @@
 """What the records say: the payloads of the journal, as S3's own operations and their outcomes.
 
-A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), or
-of what the daemon did with its own files (`Relocated`, `Carried`) or found out about buckets (`Shared`). Payloads are
-JSON, so that an auditor can read them without this program; every payload carries a version, and old versions stay
-readable.
+A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), of
+what the daemon did with its own files (`Relocated`, `Carried`) or found out about buckets (`Shared`), or of what an
+operator decided (`ReplicationPaused`, `ReplicationResumed`). Payloads are JSON, so that an auditor can read them
+without this program; every payload carries a version, and old versions stay readable.
 """
 
 from typing import Any
@@ -95,6 +95,22 @@ class Discarded(msgspec.Struct, frozen=True, omit_defaults=True, rename={"versio
     caller: str = ""
 
 
+class ReplicationPaused(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """A person lets nothing more go to the remote, and says why."""
+
+    version: int = 1
+    caller: str = ""
+    reason: str = ""
+
+
+class ReplicationResumed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """A person lets it go on."""
+
+    version: int = 1
+    caller: str = ""
+    reason: str = ""
+
+
 class Relocated(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
     """Bodies of rows that are still needed lie in blobs from now on: (sequence, blob). The rows may lose them."""
 
@@ -118,8 +134,9 @@ class Carried(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version"
 
 CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
 RELOCATED, CARRIED, SHARED = "Relocated", "Carried", "Shared"
-# about records and buckets, not objects
-OUTCOMES = frozenset({CONFIRMED, PARKED, RESUMED, DISCARDED, RELOCATED, CARRIED, SHARED})
+PAUSED, UNPAUSED = "ReplicationPaused", "ReplicationResumed"
+# about records, buckets and replication as a whole, not objects
+OUTCOMES = frozenset({CONFIRMED, PARKED, RESUMED, DISCARDED, RELOCATED, CARRIED, SHARED, PAUSED, UNPAUSED})
 
 _encoder = msgspec.json.Encoder()
 _mutation = msgspec.json.Decoder(Mutation)
@@ -130,6 +147,7 @@ _discarded = msgspec.json.Decoder(Discarded)
 _relocated = msgspec.json.Decoder(Relocated)
 _shared = msgspec.json.Decoder(Shared)
 _carried = msgspec.json.Decoder(Carried)
+_paused = msgspec.json.Decoder(ReplicationPaused)
 _record = msgspec.json.Decoder(Record)
 
 encode = _encoder.encode
@@ -141,4 +159,5 @@ decode_discarded = _discarded.decode
 decode_relocated = _relocated.decode
 decode_shared = _shared.decode
 decode_carried = _carried.decode
+decode_paused = _paused.decode
 decode_record = _record.decode

@@ -14,7 +14,7 @@ import structlog
 from journal import CommitAmbiguous
 from journal.disk import RealDisk
 from s3d import garbage
-from s3d.app.doors import AdminDoor, S3Door, build_operations, resumed_of
+from s3d.app.doors import AdminDoor, S3Door, build_operations, paused_of, resumed_of
 from s3d.app.ground import Ground
 from s3d.app.replication import Replication
 from s3d.blobs.checks import BlobChecks
@@ -215,6 +215,7 @@ class Daemon:
             sender=replication.sender if replication is not None else None,
             flow=replication.flow if replication is not None else None,
             resumed=resumed_of(replication),
+            paused=paused_of(replication),
             metrics=self._metrics,
             clock=self._clock,
             listen=self._door.url,
@@ -289,5 +290,6 @@ class Daemon:
             bytes=left.bytes,
             oldest_seconds=round(left.oldest_seconds),
             parked=left.parked,
+            **({"paused": left.paused.reason or "yes"} if left.paused is not None else {}),
         )
         return EXIT_PENDING if self._replication is not None else EXIT_DONE

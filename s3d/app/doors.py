@@ -186,6 +186,13 @@ class AdminDoor:
         await self._runner.cleanup()
 
 
+def paused_of(replication: Replication | None) -> Callable[[bool], None]:
+    """Whom to tell that an operator has paused replication (True), or lets it go on."""
+    if replication is None:
+        return lambda _: None
+    return lambda paused: replication.pause() if paused else replication.resume()
+
+
 def resumed_of(replication: Replication | None) -> Callable[[Sequence[int]], None]:
     """Whom to tell that parked records may go on."""
     return replication.resumed if replication is not None else lambda _: None

@@ -104,6 +104,14 @@ class Replication:
         """How much goes to the remote, and why no more."""
         return flow_report(self._replicator.snapshot())
 
+    def pause(self) -> None:
+        """Begin nothing more at the remote: an operator has said so, durably."""
+        self._replicator.pause()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._replicator.resume()
+
     def resumed(self, sequences: Sequence[int]) -> None:
         """Parked records may try again."""
         self._replicator.resumed(sequences)

@@ -7,4 +7,5 @@ PENDING = 3  # `s3d run` stopped, and records remain that the remote does not ha
 PARKED = 4  # `s3d wait`: a person has to act first
 TIMED_OUT = 5
 NO_REMOTE = 6
+PAUSED = 7  # `s3d wait`: an operator has paused replication
 INTERRUPTED = 130

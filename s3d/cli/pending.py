@@ -6,10 +6,10 @@ import click
 
 from s3d.cli.asking import AdminClient
 from s3d.cli.options import admin, as_json
-from s3d.cli.showing import age_text, show_json, show_table, size_text
+from s3d.cli.showing import age_text, paused_text, show_json, show_table, size_text
 
 if TYPE_CHECKING:
-    from s3d.telemetry.report import PendingRecord
+    from s3d.telemetry.report import PauseReport, PendingRecord
 
 _PAGE_RECORDS = 1000
 
@@ -22,21 +22,24 @@ _PAGE_RECORDS = 1000
 @as_json
 def pending(client: AdminClient, prefix: str, limit: int, everything: bool, as_json: bool) -> None:  # noqa: FBT001
     """List the records that the remote has not confirmed, oldest first."""
-    records, more = fetch(client, "/pending", {"prefix": prefix} if prefix else {}, None if everything else limit)
+    query = {"prefix": prefix} if prefix else {}
+    records, more, paused = fetch(client, "/pending", query, None if everything else limit)
     if as_json:
-        show_json({"records": records, "more": more})
+        show_json({"records": records, "more": more, "paused": paused})
     elif not records:
         click.echo("Nothing is pending." if not prefix else "Nothing under this prefix is pending.")
     else:
         show_records(records)
         if more:
             click.echo(f"The first {len(records)}; --all shows the rest.", err=True)
+        if paused is not None:
+            click.echo(f"Replication is {paused_text(paused)}; `s3d resume` lets it go on.", err=True)
 
 
 def fetch(
     client: AdminClient, path: str, query: dict[str, str], limit: int | None
-) -> tuple[list["PendingRecord"], bool]:
-    """Records page by page, and whether there are more than `limit` (None: there is no limit)."""
+) -> tuple[list["PendingRecord"], bool, "PauseReport | None"]:
+    """Records page by page, whether there are more than `limit` (None: there is no limit), and whether it is paused."""
     from s3d.telemetry.report import PendingPage
 
     records: list[PendingRecord] = []
@@ -46,7 +49,7 @@ def fetch(
         page = client.get(path, PendingPage, query | {"limit": str(left)})
         records.extend(page.records)
         if not page.next or (limit is not None and len(records) >= limit):
-            return records, bool(page.next)
+            return records, bool(page.next), page.paused
         query["after"] = page.next
 
 

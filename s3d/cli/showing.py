@@ -5,9 +5,12 @@ What comes from a client (a key, a remote's message) may contain escape sequence
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from s3d.telemetry.report import PauseReport
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -81,3 +84,9 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*[Text(cell, style="red" if cell.startswith("parked") else "") for cell in row])
     Console().print(table)
+
+
+def paused_text(paused: "PauseReport") -> str:
+    """Since when, by whom, and why replication is paused."""
+    why = f": {paused.reason}" if paused.reason else ""
+    return f"paused since {paused.since} by {paused.caller} (record {paused.seq}){why}"

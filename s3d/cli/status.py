@@ -8,7 +8,7 @@ import click
 from s3d.cli.asking import AdminClient
 from s3d.cli.exits import FAILED, NO_REMOTE, OK, PARKED, PENDING
 from s3d.cli.options import admin, as_json
-from s3d.cli.showing import age_text, count_text, show_facts, show_json, size_text
+from s3d.cli.showing import age_text, count_text, paused_text, show_facts, show_json, size_text
 
 if TYPE_CHECKING:
     from s3d.telemetry.report import Status
@@ -56,6 +56,8 @@ def _safe_to_power_off(found: "Status") -> tuple[int, str]:
     if pending.parked:
         parked = count_text(pending.parked, "record")
         return PARKED, f"Not safe: {left} are on this disk only; {parked} of them parked, see `s3d parked list`."
+    if pending.paused is not None:
+        return PENDING, f"Not safe: {left} are on this disk only; replication is {paused_text(pending.paused)}."
     return PENDING, f"Not safe: {left} are on this disk only; the link is {found.remote.state}. `s3d wait --all` waits."
 
 
@@ -72,6 +74,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         _remote(found),
         *_sender(found),
         *_flow(found),
+        *_paused(found),
         _pending(found),
         ("cache", cache, ""),
     ]
@@ -123,6 +126,15 @@ def _flow(found: "Status") -> list[tuple[str, str, str]]:
     if not flow.under_way:
         return []
     return [("sending", f"{count_text(flow.under_way, 'request')} at once, {flow.records_per_second:g} records/s", "")]
+
+
+def _paused(found: "Status") -> list[tuple[str, str, str]]:
+    paused = found.pending.paused
+    return (
+        [("paused", f"{paused_text(paused).removeprefix('paused ')}; `s3d resume` lets it go on", "yellow")]
+        if paused is not None
+        else []
+    )
 
 
 def _pending(found: "Status") -> tuple[str, str, str]:

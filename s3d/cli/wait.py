@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import click
 
 from s3d.cli.asking import AdminClient
-from s3d.cli.exits import NO_REMOTE, OK, PARKED, TIMED_OUT
+from s3d.cli.exits import NO_REMOTE, OK, PARKED, PAUSED, TIMED_OUT
 from s3d.cli.options import Seconds, SequenceNumber, admin, as_json
-from s3d.cli.showing import count_text, show_json, size_text
+from s3d.cli.showing import count_text, paused_text, show_json, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,8 @@ _TURN_SECONDS_WATCHED = 0.5
 @click.command(
     short_help="Wait until the remote has it.",
     epilog="Exit codes: 0 the remote has it, 4 parked records are in the way (see `s3d parked list`), 5 the timeout is "
-    "over, 6 no remote is configured and something is pending, 1 failed, 2 mistyped.",
+    "over, 6 no remote is configured and something is pending, 7 replication is paused and something is pending (see "
+    "`s3d resume`), 1 failed, 2 mistyped.",
 )
 @click.option(
     "--seq", type=SequenceNumber(), metavar="N", help="This record, as the header x-s3d-seq names it: 1-42 or 42."
@@ -49,7 +50,8 @@ def wait(
 ) -> int:
     """Wait until the remote has confirmed what was acknowledged here before this command was started.
 
-    A parked record among it ends the wait at once, because nothing more will happen until a person acts.
+    A parked record among it, or replication that somebody has paused, ends the wait at once, because nothing more will
+    happen until a person acts.
     """
     if (seq is not None) + (prefix is not None) + everything != 1:
         raise click.UsageError("say what to wait for: one of --seq, --prefix and --all")
@@ -61,7 +63,7 @@ def wait(
         show_json(report)
     else:
         _tell(report, timeout)
-    return {"confirmed": OK, "parked": PARKED, "no-remote": NO_REMOTE}.get(report.state, TIMED_OUT)
+    return {"confirmed": OK, "parked": PARKED, "paused": PAUSED, "no-remote": NO_REMOTE}.get(report.state, TIMED_OUT)
 
 
 def _query(seq: str | None, prefix: str | None) -> dict[str, str]:
@@ -101,6 +103,9 @@ def _tell(report: "WaitReport", timeout_seconds: float | None) -> None:
         names = ", ".join(one.seq for one in report.parked)
         click.echo(f"s3d: {left} cannot be confirmed: parked are {names}", err=True)
         click.echo("hint: `s3d parked list` says why, `s3d parked retry` tries again", err=True)
+    elif report.state == "paused" and report.paused is not None:
+        click.echo(f"s3d: {left} will stay pending: replication is {paused_text(report.paused)}", err=True)
+        click.echo("hint: `s3d resume` lets it go on", err=True)
     elif report.state == "no-remote":
         click.echo(f"s3d: {left} will stay pending: no remote is configured", err=True)
         click.echo("hint: start the daemon with --remote or S3_ENDPOINT", err=True)

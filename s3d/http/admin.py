@@ -10,6 +10,8 @@
     GET  /v1/events       what becomes of records, as server-sent events (http/streams.py)
     POST /parked/resume   {"seqs": ["1-42"]}, or {"seqs": null} for all
     POST /parked/drop     {"seqs": ["1-42"]}: never send them
+    POST /replication/pause   {"reason": "..."}: begin nothing more at the remote, also after a restart
+    POST /replication/resume  {"reason": "..."}: go on
 
 It listens on loopback and trusts whoever can reach that, so it has to keep out what reaches loopback uninvited: web
 pages. A name that resolves to 127.0.0.1 (DNS rebinding) fails the check of `Host`; a page that posts across origins
@@ -34,6 +36,8 @@ from s3d.telemetry.metrics import CONTENT_TYPE
 from s3d.telemetry.report import (
     Dropped,
     LinkEvent,
+    PauseChanged,
+    PauseReport,
     PendingPage,
     PendingRecord,
     Problem,
@@ -51,6 +55,7 @@ from s3d.view.rows import PendingRow, PendingTotals
 PAGE_RECORDS_MAX = 10_000
 WAIT_SECONDS_MAX = 60.0
 PARKED_NAMED_MAX = 20
+REASON_CHARACTERS_MAX = 500
 RECHECK_SECONDS = 0.2  # counting what is left reads the pending table: not after every batch of a busy journal
 
 
@@ -96,6 +101,15 @@ class AdminSource(Protocol):
     async def discard(self, sequences: tuple[int, ...]) -> tuple[int, ...]:
         """Give up parked records for good. Raises S3dError when one of them cannot be; then none is."""
 
+    async def paused(self) -> PauseReport | None:
+        """That an operator has paused replication; None: nobody has."""
+
+    async def pause(self, reason: str) -> PauseChanged:
+        """Begin nothing more at the remote, durably. Raises S3dError where there is none."""
+
+    async def go_on(self, reason: str) -> PauseChanged:
+        """Let it go on, durably."""
+
     async def record(self, sequence: int) -> RecordReport | None:
         """One record; None: there is none, or its file has been dropped."""
 
@@ -134,6 +148,8 @@ def build_admin(source: AdminSource, clock: Clock) -> web.Application:
             web.get("/v1/events", admin.events),
             web.post("/parked/resume", admin.resume),
             web.post("/parked/drop", admin.drop),
+            web.post("/replication/pause", admin.pause),
+            web.post("/replication/resume", admin.go_on),
         ]
     )
     return application
@@ -153,6 +169,10 @@ class _ResumeRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 class _DropRequest(msgspec.Struct, forbid_unknown_fields=True):
     seqs: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
+
+class _ReasonRequest(msgspec.Struct, forbid_unknown_fields=True):
+    reason: Annotated[str, msgspec.Meta(max_length=REASON_CHARACTERS_MAX)] = ""
 
 
 class _Admin:
@@ -177,12 +197,13 @@ class _Admin:
     async def pending(self, request: web.Request) -> web.Response:
         _only(request, "prefix", "after", "limit")
         limit, prefix = _limit(request), request.query.get("prefix", "")
-        return self._page(await self._source.pending(prefix, self._after(request), limit + 1), limit)
+        rows = await self._source.pending(prefix, self._after(request), limit + 1)
+        return self._page(rows, limit, await self._source.paused())
 
     async def parked(self, request: web.Request) -> web.Response:
         _only(request, "after", "limit")
         limit = _limit(request)
-        return self._page(await self._source.parked(self._after(request), limit + 1), limit)
+        return self._page(await self._source.parked(self._after(request), limit + 1), limit, None)
 
     async def resume(self, request: web.Request) -> web.Response:
         _only(request)
@@ -202,6 +223,12 @@ class _Admin:
             raise S3dError(f"the request is not understood: {error}", hint='send {"seqs": ["1-42"]}') from None
         dropped = await self._source.discard(tuple(sequence_in(self._source.epoch, one) for one in named))
         return _json(Dropped(tuple(format_sequence(self._source.epoch, one) for one in dropped)))
+
+    async def pause(self, request: web.Request) -> web.Response:
+        return _json(await self._source.pause(await _reason(request)))
+
+    async def go_on(self, request: web.Request) -> web.Response:
+        return _json(await self._source.go_on(await _reason(request)))
 
     async def record(self, request: web.Request) -> web.Response:
         _only(request)
@@ -274,9 +301,11 @@ class _Admin:
             blocking = await self._blocking(row) if row else []
         else:
             blocking = await self._parked_under(target) if totals.parked else []
-        state = "no-remote" if not self._source.replicates else "parked" if blocking else "pending"
+        paused = await self._source.paused()
+        held = "parked" if blocking else "paused" if paused is not None else "pending"
+        state = held if self._source.replicates else "no-remote"
         named = tuple(self._record(row) for row in blocking[:PARKED_NAMED_MAX])
-        return WaitReport(state, totals.count, totals.size, through, named)
+        return WaitReport(state, totals.count, totals.size, through, named, paused)
 
     async def _blocking(self, row: PendingRow) -> list[PendingRow]:
         """The parked records that `row` cannot get past: earlier ones of its key or of its bucket as a whole."""
@@ -296,9 +325,9 @@ class _Admin:
     def _after(self, request: web.Request) -> int:
         return sequence_in(self._source.epoch, request.query.get("after", "0"))
 
-    def _page(self, rows: Sequence[PendingRow], limit: int) -> web.Response:
+    def _page(self, rows: Sequence[PendingRow], limit: int, paused: PauseReport | None) -> web.Response:
         records = tuple(self._record(row) for row in rows[:limit])
-        return _json(PendingPage(records, records[-1].seq if len(rows) > limit else ""))
+        return _json(PendingPage(records, records[-1].seq if len(rows) > limit else "", paused))
 
     def _record(self, row: PendingRow) -> PendingRecord:
         return PendingRecord(
@@ -350,6 +379,15 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         return _problem(503, error.message, error.hint)
     except S3dError as error:
         return _problem(400, error.message, error.hint)
+
+
+async def _reason(request: web.Request) -> str:
+    """Why somebody wants it, in their words."""
+    _only(request)
+    try:
+        return msgspec.json.decode(await request.read(), type=_ReasonRequest).reason
+    except msgspec.MsgspecError as error:
+        raise S3dError(f"the request is not understood: {error}", hint='send {"reason": "why"}') from None
 
 
 def _is_local(host: str) -> bool:

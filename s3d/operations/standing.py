@@ -12,7 +12,9 @@ from journal import Journal
 from s3d import __version__
 from s3d.clock import Clock
 from s3d.commands.outcomes import DiscardRecords, ResumeRecords
+from s3d.commands.pausing import PauseReplication, ResumeReplication
 from s3d.config.settings import Settings
+from s3d.errors import S3dError
 from s3d.operations.announcing import Announcements, Page
 from s3d.operations.receipts import Known, Receipts
 from s3d.operations.records import record_report
@@ -22,6 +24,8 @@ from s3d.telemetry.report import (
     FlowReport,
     LinkEvent,
     LinkReport,
+    PauseChanged,
+    PauseReport,
     PendingSummary,
     Receipt,
     RecordReport,
@@ -32,7 +36,7 @@ from s3d.telemetry.report import (
 )
 from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Connection, Questions
-from s3d.view.rows import PendingRow, PendingTotals
+from s3d.view.rows import PausedRow, PendingRow, PendingTotals
 
 REBUILDING = "the view is being rebuilt"
 T = TypeVar("T")
@@ -71,6 +75,7 @@ class Standing:
         sender: SenderState | None,
         flow: Callable[[], FlowReport] | None,
         resumed: Callable[[Sequence[int]], None],
+        paused: Callable[[bool], None],
         metrics: Metrics,
         clock: Clock,
         listen: str,
@@ -83,6 +88,7 @@ class Standing:
         self._sender = sender
         self._flow = flow
         self._resumed = resumed
+        self._paused = paused
         self._metrics = metrics
         self._clock = clock
         self._listen = listen
@@ -118,7 +124,7 @@ class Standing:
 
     async def status(self) -> Status:
         head = self.head
-        totals = await self._ask(lambda questions: questions.pending_totals())
+        totals, paused = await self._ask(_totals_and_pause)
         cache_bytes = await self._ask(lambda questions: questions.cached_bytes())
         reason = self.sick() or self.unready() or (REBUILDING if totals.position < head else "")
         return Status(
@@ -131,7 +137,7 @@ class Standing:
             authenticated=self._settings.auth.configured,
             head=format_sequence(self.epoch, head),
             remote=self._link_report(),
-            pending=self._summary(totals),
+            pending=self._summary(totals, paused),
             cache_bytes=cache_bytes,
             cache_capacity_bytes=self._settings.cache.capacity_bytes,
             ready=not reason,
@@ -168,6 +174,17 @@ class Standing:
         self._resumed(())  # what waited behind them may go on
         return discarded
 
+    async def paused(self) -> PauseReport | None:
+        return self._pause_report(await self._ask(lambda questions: questions.paused()))
+
+    async def pause(self, reason: str) -> PauseChanged:
+        if self._link is None:
+            raise S3dError("nothing goes anywhere: no remote is configured", hint="see remote.endpoint")
+        return await self._change_pause(PauseReplication(reason, caller="admin"), paused=True)
+
+    async def go_on(self, reason: str) -> PauseChanged:
+        return await self._change_pause(ResumeReplication(reason, caller="admin"), paused=False)
+
     async def record(self, sequence: int) -> RecordReport | None:
         row = await self.pending_record(sequence)
         found = await asyncio.to_thread(self._journal.pick, [sequence])
@@ -188,9 +205,9 @@ class Standing:
         await self._journal.wait(after + 1)
 
     async def metrics(self) -> bytes:
-        totals = await self._ask(lambda questions: questions.pending_totals())
+        totals, paused = await self._ask(_totals_and_pause)
         cache_bytes = await self._ask(lambda questions: questions.cached_bytes())
-        summary = self._summary(totals)
+        summary = self._summary(totals, paused)
         files = self._journal.files()
         state = self._link.state if self._link is not None else "unknown"
         return self._metrics.render(
@@ -199,6 +216,7 @@ class Standing:
                 pending_bytes=summary.bytes,
                 pending_oldest_seconds=summary.oldest_seconds,
                 parked=summary.parked,
+                paused=summary.paused is not None,
                 link_up={"up": True, "down": False}.get(state),
                 head=self.head,
                 cache_bytes=cache_bytes,
@@ -213,10 +231,10 @@ class Standing:
         """What is pending now; None: the view is being rebuilt, and nobody knows."""
         head = self.head
         try:
-            totals = await self._ask(lambda questions: questions.pending_totals())
+            totals, paused = await self._ask(_totals_and_pause)
         except ViewDamaged:
             return None
-        return self._summary(totals) if totals.position >= head else None
+        return self._summary(totals, paused) if totals.position >= head else None
 
     def close(self) -> None:
         """End the thread."""
@@ -229,6 +247,19 @@ class Standing:
         if self._questions is None:
             self._questions = Questions(self._connect(), self._journal.distrust_state)
         return question(self._questions)
+
+    async def _change_pause(self, command: PauseReplication | ResumeReplication, *, paused: bool) -> PauseChanged:
+        appended = await self._journal.submit(command, essential=True)
+        self._paused(paused)
+        changed = bool(appended.answer)
+        seq = format_sequence(self.epoch, appended.records[-1].sequence) if appended.records else ""
+        return PauseChanged(paused, changed, seq)
+
+    def _pause_report(self, row: PausedRow | None) -> PauseReport | None:
+        if row is None:
+            return None
+        seq = format_sequence(self.epoch, row.sequence)
+        return PauseReport(iso_time(row.at_ms / 1000), seq, row.caller, row.reason)
 
     def _link_report(self) -> LinkReport | None:
         if self._link is None:
@@ -243,6 +274,10 @@ class Standing:
             return None
         return SenderReport(self._sender.pid, self._sender.restarts)
 
-    def _summary(self, totals: PendingTotals) -> PendingSummary:
+    def _summary(self, totals: PendingTotals, paused: PausedRow | None) -> PendingSummary:
         oldest = max(0.0, self._clock.now() - totals.oldest_ms / 1000) if totals.oldest_ms else 0.0
-        return PendingSummary(totals.count, totals.size, oldest, totals.parked)
+        return PendingSummary(totals.count, totals.size, oldest, totals.parked, self._pause_report(paused))
+
+
+def _totals_and_pause(questions: Questions) -> tuple[PendingTotals, PausedRow | None]:
+    return questions.pending_totals(), questions.paused()

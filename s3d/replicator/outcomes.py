@@ -57,6 +57,12 @@ class Outcomes:
         self._confirmations: list[Confirmation] = []
         self._parks: list[tuple[int, Park]] = []
         self._some = asyncio.Event()
+        self._writing = 0
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether an outcome is known that is not durable yet."""
+        return bool(self._confirmations or self._parks or self._writing)
 
     def confirm(self, confirmation: Confirmation) -> None:
         """The remote has a record."""
@@ -85,11 +91,14 @@ class Outcomes:
         """Write what is gathered now, or raise and keep it."""
         confirmations, self._confirmations = self._confirmations, []
         parks, self._parks = self._parks, []
+        self._writing += 1
         try:
             await self._submit(tuple(confirmations), parks)
         except BaseException:
             self._confirmations[:0], self._parks[:0] = confirmations, parks
             raise
+        finally:
+            self._writing -= 1
         if confirmations:
             self._confirmed(confirmations)
         for sequence, _ in parks:

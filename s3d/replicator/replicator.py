@@ -120,7 +120,9 @@ class Replicator:
         self._wake = asyncio.Event()
         self._gate = Gate(clock, random, settings.lanes_max, settings.backoff_seconds_max, self._wake.set, self._spawn)
         self._unpaused = asyncio.Event()
-        self._unpaused.set()
+        if questions.paused() is None:
+            self._unpaused.set()
+        self._attempting = 0
         self._deliveries: dict[int, Delivery] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._rewind_is_due = False
@@ -146,7 +148,7 @@ class Replicator:
         self._executor.shutdown(wait=False)
 
     def pause(self) -> None:
-        """Begin no further attempt; what is under way goes on."""
+        """Begin no further attempt; what is under way goes on. That it is paused is durable by now."""
         self._unpaused.clear()
 
     def resume(self) -> None:
@@ -167,10 +169,13 @@ class Replicator:
     async def drain(self, seconds: float) -> bool:
         """Wait until nothing more can be sent, at most so long; whether everything is confirmed.
 
-        Returns early when the link is down or only parked records are left: waiting would change nothing.
+        Returns early when the link is down, only parked records are left, or it is paused and nothing is under way any
+        more: waiting would change nothing.
         """
         deadline = self._clock.monotonic() + seconds
         while self._clock.monotonic() < deadline and self._link.is_up and not self._window.is_done:
+            if not self._unpaused.is_set() and not self._attempting and not self._outcomes.unwritten:
+                break
             await self._clock.sleep(DRAIN_POLL_SECONDS)
         return not self._questions.pending_after(0, 1)
 
@@ -179,7 +184,7 @@ class Replicator:
         return Snapshot(
             self._link.circuit,
             paused=not self._unpaused.is_set(),
-            in_flight=self._gate.in_use,
+            in_flight=self._attempting,
             allowance=self._gate.allowance,
             window=len(self._lanes),
             blocking=self._lanes.blocking,
@@ -199,12 +204,14 @@ class Replicator:
         except BaseException:
             self._gate.leave()
             raise
+        self._attempting += 1
         return self._clock.monotonic()
 
     def answered(self, began: float, failure: RemoteFailure | None) -> None:
         self._gate.answered(began, failure)
 
     def leave(self) -> None:
+        self._attempting -= 1
         self._gate.leave()
 
     @property

@@ -155,6 +155,9 @@ PENDING_OLDEST = Metric(
     "s3d_pending_oldest_seconds", "gauge", "seconds", "Age of the oldest of them; 0 when there is none."
 )
 PARKED = Metric("s3d_parked_records", "gauge", "records", "Pending records that wait for a person.")
+PAUSED = Metric(
+    "s3d_replication_paused", "gauge", "", "1: an operator has paused replication (`s3d pause`), 0: nobody has."
+)
 LINK_UP = Metric(
     "s3d_link_up", "gauge", "", "1: the remote can be reached, 0: it cannot. Absent: no remote, or not tried yet."
 )
@@ -193,6 +196,7 @@ METRICS = (
     PENDING_BYTES,
     PENDING_OLDEST,
     PARKED,
+    PAUSED,
     LINK_UP,
     HEAD,
     CACHE_BYTES,

@@ -55,6 +55,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     journal_bytes: int = 0
     load: Load = Load()
     remote_requests_allowed: int | None = None
+    paused: bool = False
 
 
 class Metrics:
@@ -223,6 +224,7 @@ class _Moments(Collector):
             (catalogue.PENDING_BYTES, self.now.pending_bytes),
             (catalogue.PENDING_OLDEST, self.now.pending_oldest_seconds),
             (catalogue.PARKED, self.now.parked),
+            (catalogue.PAUSED, self.now.paused),
             (catalogue.LINK_UP, self.now.link_up),
             (catalogue.HEAD, self.now.head),
             (catalogue.CACHE_BYTES, self.now.cache_bytes),

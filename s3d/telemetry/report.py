@@ -51,13 +51,26 @@ class FlowReport(msgspec.Struct, frozen=True, kw_only=True):
     records_per_second: float = 0.0
 
 
+class PauseReport(msgspec.Struct, frozen=True):
+    """That an operator has paused replication: since when, by which record, by whom, and why."""
+
+    since: str
+    seq: str
+    caller: str
+    reason: str
+
+
 class PendingSummary(msgspec.Struct, frozen=True):
-    """All pending records together; `oldest_seconds` is 0 when there are none, `parked` of them wait for a person."""
+    """All pending records together; `oldest_seconds` is 0 when there are none, `parked` of them wait for a person.
+
+    `paused`: none of them goes to the remote before somebody lets it.
+    """
 
     count: int
     bytes: int
     oldest_seconds: float
     parked: int
+    paused: PauseReport | None = None
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,18 +132,23 @@ class PendingRecord(msgspec.Struct, frozen=True):
 
 
 class PendingPage(msgspec.Struct, frozen=True):
-    """A page of records; `next` goes into `after` for the following page and is empty on the last one."""
+    """A page of records; `next` goes into `after` for the following page and is empty on the last one.
+
+    `paused`: none of them goes to the remote before somebody lets it.
+    """
 
     records: tuple[PendingRecord, ...]
     next: str = ""
+    paused: PauseReport | None = None
 
 
 class WaitReport(msgspec.Struct, frozen=True):
     """How a wait stands. `state` is one of
 
     `confirmed` (the remote has everything that was asked for), `pending` (not yet: ask again with the same `through`),
-    `parked` (a person has to act first, on the records in `parked`) or `no-remote` (it can never happen as configured).
-    `count` and `bytes` are what is left; `through` is the last record that this wait is about.
+    `parked` (a person has to act first, on the records in `parked`), `paused` (a person has to let replication go on:
+    `paused` says why) or `no-remote` (it can never happen as configured). `count` and `bytes` are what is left;
+    `through` is the last record that this wait is about.
     """
 
     state: str
@@ -138,6 +156,15 @@ class WaitReport(msgspec.Struct, frozen=True):
     bytes: int
     through: str
     parked: tuple[PendingRecord, ...] = ()
+    paused: PauseReport | None = None
+
+
+class PauseChanged(msgspec.Struct, frozen=True):
+    """Whether replication is paused now, and whether that is new; `seq` is the record that says so, if one was made."""
+
+    paused: bool
+    changed: bool
+    seq: str = ""
 
 
 class Resumed(msgspec.Struct, frozen=True):

@@ -17,9 +17,11 @@ from s3d.events import (
     DISCARDED,
     OUTCOMES,
     PARKED,
+    PAUSED,
     RELOCATED,
     RESUMED,
     SHARED,
+    UNPAUSED,
     Confirmation,
     Mutation,
     decode_carried,
@@ -27,6 +29,7 @@ from s3d.events import (
     decode_discarded,
     decode_mutation,
     decode_parked,
+    decode_paused,
     decode_relocated,
     decode_resumed,
     decode_shared,
@@ -272,6 +275,18 @@ def _shared(connection: apsw.Connection, record: Record) -> None:
     connection.executemany("UPDATE bucket SET sole = 0 WHERE name = ?", [(name,) for name in names])
 
 
+def _paused(connection: apsw.Connection, record: Record) -> None:
+    paused = decode_paused(record.payload)
+    connection.execute(
+        "INSERT OR REPLACE INTO paused VALUES (1, ?, ?, ?, ?)",
+        (record.sequence, record.written_at, paused.caller, paused.reason),
+    )
+
+
+def _unpaused(connection: apsw.Connection, _record: Record) -> None:
+    connection.execute("DELETE FROM paused")
+
+
 def _carried(connection: apsw.Connection, record: Record) -> None:
     records = decode_carried(record.payload).records
     connection.executemany(
@@ -311,4 +326,6 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], None]] = {
     RESUMED: _resumed,
     DISCARDED: _discarded,
     SHARED: _shared,
+    PAUSED: _paused,
+    UNPAUSED: _unpaused,
 }

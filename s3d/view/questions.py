@@ -16,6 +16,7 @@ from s3d.view.rows import (
     ListedObject,
     ObjectRow,
     PartRow,
+    PausedRow,
     PendingRow,
     PendingTotals,
     RemoteObjectRow,
@@ -232,6 +233,11 @@ class Questions:
             (group, sequence),
         )
         return [PendingRow(*row) for row in rows]
+
+    def paused(self) -> PausedRow | None:
+        """Whether an operator has paused replication; None: it is not paused."""
+        row = self._ask.one("SELECT sequence, at_ms, caller, reason FROM paused")
+        return PausedRow(*row) if row is not None else None
 
     # blobs
 

@@ -175,6 +175,15 @@ class PendingRow(msgspec.Struct, frozen=True, gc=False):
         return Order(self.order_group, None if self.order_barrier is None else bool(self.order_barrier))
 
 
+class PausedRow(msgspec.Struct, frozen=True, gc=False):
+    """That replication is paused: since which record and when (milliseconds since 1970), by whom, and why."""
+
+    sequence: int
+    at_ms: int
+    caller: str
+    reason: str
+
+
 class PendingTotals(msgspec.Struct, frozen=True, gc=False):
     """All of them together; `oldest_ms` is 0 when there are none.
 

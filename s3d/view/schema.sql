@@ -164,6 +164,16 @@ CREATE TABLE carried (
   record   BLOB    NOT NULL
 ) STRICT;
 
+-- That an operator has paused replication, and why; no row: it is not paused.
+--   sequence  the record that says so
+CREATE TABLE paused (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  sequence INTEGER NOT NULL,
+  at_ms    INTEGER NOT NULL,
+  caller   TEXT    NOT NULL,
+  reason   TEXT    NOT NULL
+) STRICT;
+
 -- REMOTE FACTS: what the remote said, and when. They may be lost, and are then unknown.
 
 CREATE TABLE remote_bucket (

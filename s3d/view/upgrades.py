@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -15,6 +15,15 @@ _STEPS: Mapping[int, str] = {
     ALTER TABLE pending ADD COLUMN order_barrier INTEGER;
     CREATE INDEX IF NOT EXISTS parked_by_key ON pending (bucket, key) WHERE parked;
     CREATE INDEX pending_by_group ON pending (order_group, sequence) WHERE order_group <> '';
+    """,
+    5: """
+    CREATE TABLE paused (
+      only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+      sequence INTEGER NOT NULL,
+      at_ms    INTEGER NOT NULL,
+      caller   TEXT    NOT NULL,
+      reason   TEXT    NOT NULL
+    ) STRICT;
     """,
 }
 

@@ -13,11 +13,20 @@ from journal import Entry, Journal, MemoryBackend
 from s3d.clock import SystemClock
 from s3d.commands.machine import StateMachine
 from s3d.commands.outcomes import ConfirmRecords, DiscardRecords, ParkRecord, ResumeRecords
+from s3d.commands.pausing import PauseReplication, ResumeReplication
 from s3d.events import Confirmation, Mutation, encode
 from s3d.http.admin import build_admin
 from s3d.operations.records import record_report
 from s3d.telemetry.metrics import Metrics, Moment
-from s3d.telemetry.report import LinkReport, PendingSummary, RecordReport, Status, format_sequence
+from s3d.telemetry.report import (
+    LinkReport,
+    PauseChanged,
+    PauseReport,
+    PendingSummary,
+    RecordReport,
+    Status,
+    format_sequence,
+)
 from s3d.view.questions import Questions
 from s3d.view.rows import PendingRow, PendingTotals
 from s3d.view.view import View
@@ -68,7 +77,7 @@ class Edge:
         return self.not_ready
 
     async def status(self) -> Status:
-        totals = self._questions.pending_totals()
+        totals, paused = self._questions.pending_totals(), await self.paused()
         return Status(
             version="9.9",
             instance=self._journal.identity.instance,
@@ -79,7 +88,7 @@ class Edge:
             authenticated=False,
             head=format_sequence(self.epoch, self.head),
             remote=LinkReport("https://s3.example", "down", error="refused") if self.replicates else None,
-            pending=PendingSummary(totals.count, totals.size, 75.0 if totals.count else 0.0, totals.parked),
+            pending=PendingSummary(totals.count, totals.size, 75.0 if totals.count else 0.0, totals.parked, paused),
             cache_bytes=2048,
             cache_capacity_bytes=10 * 1024**3,
             ready=not self.not_ready,
@@ -108,6 +117,17 @@ class Edge:
 
     async def resume(self, sequences: tuple[int, ...] | None) -> tuple[int, ...]:
         return (await self._journal.submit(ResumeRecords(sequences, "admin"))).answer
+
+    async def paused(self) -> PauseReport | None:
+        row = self._questions.paused()
+        return PauseReport("2026-11-20T00:00:00.000Z", "1-1", row.caller, row.reason) if row is not None else None
+
+    async def pause(self, reason: str) -> PauseChanged:
+        return PauseChanged(paused=True, changed=(await self._journal.submit(PauseReplication(reason, "admin"))).answer)
+
+    async def go_on(self, reason: str) -> PauseChanged:
+        command = ResumeReplication(reason, "admin")
+        return PauseChanged(paused=False, changed=(await self._journal.submit(command)).answer)
 
     async def changed(self, after: int) -> None:
         await self._journal.wait(after + 1)

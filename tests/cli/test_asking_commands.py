@@ -35,7 +35,7 @@ async def test_status_as_json_is_what_the_listener_says(daemon):
     await daemon.write("b/k", size=3)
     ran = await s3d("status", "--json", "--admin", daemon.url)
     found = json.loads(ran.out)
-    assert found["pending"] == {"count": 1, "bytes": 3, "oldest_seconds": 75.0, "parked": 0}
+    assert found["pending"] == {"count": 1, "bytes": 3, "oldest_seconds": 75.0, "parked": 0, "paused": None}
 
 
 async def test_pending_lists_records_oldest_first(daemon):
@@ -65,7 +65,8 @@ async def test_pending_shows_a_part_and_says_that_there_is_more(daemon):
 async def test_nothing_pending_is_said_in_words(daemon):
     """An empty table would look like a fault."""
     assert (await s3d("pending", admin=daemon.url)).out == "Nothing is pending.\n"
-    assert json.loads((await s3d("pending", "--json", admin=daemon.url)).out) == {"records": [], "more": False}
+    listed = json.loads((await s3d("pending", "--json", admin=daemon.url)).out)
+    assert listed == {"records": [], "more": False, "paused": None}
 
 
 async def test_a_key_cannot_write_to_the_terminal(daemon):

@@ -57,7 +57,7 @@ async def test_status_counts_what_is_pending(asking):
     status, found = await asking.get("/status")
     assert status == 200
     assert found["head"] == "1-1"
-    assert found["pending"] == {"count": 1, "bytes": 5, "oldest_seconds": 75.0, "parked": 0}
+    assert found["pending"] == {"count": 1, "bytes": 5, "oldest_seconds": 75.0, "parked": 0, "paused": None}
 
 
 async def test_pending_is_paged_without_gaps_or_repeats(asking):

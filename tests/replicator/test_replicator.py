@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from journal import DiskFull, JournalError, SqliteBackend, StateBehind
+from s3d.commands.pausing import PauseReplication, ResumeReplication
 from s3d.remote.failures import FailureKind
 from s3d.values import BlobBytes
 
@@ -132,6 +133,38 @@ async def test_drain_says_whether_everything_is_confirmed(site: Site, remote: Fa
     remote.faults.append(Fault(denied, key="bad"))
     await site.put("bad", b"1")
     assert not await site.replicator.drain(1000)
+
+
+async def test_a_pause_outlives_a_restart_and_a_stop_does_not_wait_for_it(
+    site: Site, remote: FakeRemote, clock: JumpingClock
+) -> None:
+    """What an operator decided is in the journal: the next process begins paused, and drains nothing."""
+    await site.create_bucket()
+    await site.settled()
+    await site.journal.submit(PauseReplication("roaming", "admin"))
+    await site.close()
+    await site.open()
+    await site.put("k", b"1")
+    before = clock.monotonic()
+    assert not await site.replicator.drain(1000)
+    assert clock.monotonic() - before < 100
+    assert remote.content() == {"b": {}}
+    await site.journal.submit(ResumeReplication("", "admin"))
+    await site.close()
+    await site.open()
+    await site.settled()
+    assert remote.content() == site.model
+
+
+async def test_a_stop_under_pause_waits_for_what_is_under_way(site: Site, remote: FakeRemote) -> None:
+    """What was begun before the pause is confirmed, not cut off; then there is nothing to wait for."""
+    remote.latency = 20.0
+    await site.create_bucket()
+    while not site.replicator.snapshot().in_flight:
+        await asyncio.sleep(0)
+    site.replicator.pause()
+    assert site.pending() != []
+    assert await site.replicator.drain(1000)
 
 
 async def test_pause_begins_nothing_and_resume_goes_on(site: Site, remote: FakeRemote, clock: JumpingClock) -> None:

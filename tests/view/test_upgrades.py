@@ -15,6 +15,7 @@ MADE_SINCE = {
     ALTER TABLE pending DROP COLUMN order_group;
     ALTER TABLE pending DROP COLUMN order_barrier;
     """,
+    5: "DROP TABLE paused",
 }
 
 
