@@ -68,6 +68,9 @@ class Disk(Protocol):
     def free_bytes(self, path: str) -> int:
         """What an unprivileged process may still write on this volume."""
 
+    def volume_bytes(self, path: str) -> int:
+        """What all files on this volume may take together, as far as an unprivileged process may write them."""
+
     def lock(self, path: str) -> DiskFile | None:
         """Take an exclusive lock for as long as the file stays open; None when another process has it."""
 
@@ -160,6 +163,10 @@ class RealDisk:
     def free_bytes(self, path: str) -> int:
         status = os.statvfs(path)
         return status.f_bavail * status.f_frsize
+
+    def volume_bytes(self, path: str) -> int:
+        status = os.statvfs(path)
+        return (status.f_blocks - status.f_bfree + status.f_bavail) * status.f_frsize
 
     def lock(self, path: str) -> RealFile | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

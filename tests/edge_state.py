@@ -39,6 +39,8 @@ class Edge:
         """What each command of a batch came to: the journal's Appended, or what its decision raised."""
         self.now_ms += 1
         outcomes = self.committer.run([Submission(command, number) for number, command in enumerate(commands)])
+        totals = self.ask.pending_totals()
+        assert self.view.backlog == (totals.count, totals.size), "the tally is not what the table has"
         return [outcome for _, outcome in sorted(outcomes, key=lambda one: one[0])]
 
     def do(self, command: Any) -> Any:

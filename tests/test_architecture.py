@@ -23,14 +23,19 @@ FLOORS = (
     {"operations", "replicator", "upkeep"},  # what can be asked for; journal -> remote; the journal's files
     {"commands", "queries"},  # mutations; reads
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
-    {"auth", "policy", "protocol"},  # pure siblings: who is asking; what is said of objects; words and bytes
+    {
+        "auth",
+        "capacity",
+        "policy",
+        "protocol",
+    },  # pure siblings: who asks; how much fits; what is said of objects; words
     {"events", "preconditions", "ranges", "checksums"},
     {"values", "dates", "clock", "anchored", "garbage"},
     {"errors"},
     {"journal"},  # the ground: knows nothing of S3
 )
 SURFACES = frozenset({"http", "fuse", "console", "imds"})
-PURE = {"auth": {"checksums", "errors"}, "protocol": {"errors"}}
+PURE = {"auth": {"checksums", "errors"}, "capacity": set(), "protocol": {"errors"}}
 OWNERS = {
     # Who may import a library from outside: one room that knows its ways, so that it can be replaced.
     "aiobotocore": {"remote"},

@@ -17,6 +17,7 @@ from s3d import garbage
 from s3d.app.doors import AdminDoor, S3Door, build_operations, paused_of, resumed_of
 from s3d.app.ground import Ground
 from s3d.app.replication import Replication
+from s3d.app.room import capacity_report, pending_cap, volume_bytes
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.collect import collect
 from s3d.blobs.rows import RowBodies
@@ -26,8 +27,10 @@ from s3d.http import descriptors
 from s3d.http.admission import Admission
 from s3d.operations.bodies import BodyCache
 from s3d.operations.durability import Contract
+from s3d.operations.intake import Intake
 from s3d.operations.limits import Queue
 from s3d.operations.standing import Standing
+from s3d.operations.submitting import Submitter
 from s3d.policy.rules import Rules
 from s3d.queries.asking import Asking
 from s3d.telemetry.metrics import Load, Metrics
@@ -105,6 +108,10 @@ class Daemon:
         )
         self._build_replication(questions)
         self._writes = Queue(http.writes_waiting_max, self._metrics.refused)
+        submitter = Submitter(journal.submit, self._asking, self._writes)
+        self._volume_bytes = volume_bytes(self._settings.capacity, self._disk, self._settings.data_dir)
+        cap = pending_cap(self._settings.capacity, self._volume_bytes)
+        self._intake = Intake(submitter, cap, lambda: self._ground.view.backlog, self._metrics.refused)
         operations = build_operations(
             self._settings,
             journal,
@@ -114,7 +121,8 @@ class Daemon:
             bodies,
             self._checks,
             self._asking,
-            self._writes,
+            submitter,
+            self._intake,
             self._rules,
             self._clock,
             self._contract,
@@ -145,7 +153,7 @@ class Daemon:
             listen=self._door.url,
             admin=f"http://127.0.0.1:{self._admin.port}",
             remote=self._settings.remote.endpoint or "none: everything stays pending",
-            pending=left.count if (left := await self._standing.summary()) is not None else "not known yet",
+            pending=self._ground.view.backlog.records,
         )
 
     async def stop(self) -> int:
@@ -220,6 +228,7 @@ class Daemon:
             clock=self._clock,
             listen=self._door.url,
             files=self._upkeep.standing,
+            capacity=lambda: capacity_report(self._volume_bytes, self._intake),
             load=self._load,
         )
 

@@ -26,7 +26,7 @@ from s3d.operations.bucket_operations import BucketOperations
 from s3d.operations.capturing import Capturing
 from s3d.operations.copies import Copies
 from s3d.operations.durability import Contract
-from s3d.operations.limits import Queue
+from s3d.operations.intake import Intake
 from s3d.operations.listings import Listings
 from s3d.operations.object_reads import ObjectReads
 from s3d.operations.object_writes import ObjectWrites
@@ -61,7 +61,8 @@ def build_operations(
     bodies: BodyCache,
     checks: BlobChecks,
     asking: Asking | None,
-    writes: Queue,
+    submitter: Submitter,
+    intake: Intake,
     rules: Rules,
     clock: Clock,
     contract: Contract,
@@ -75,16 +76,15 @@ def build_operations(
         records = journal.pick([sequence])
         return records[0].body_digest if records else b""
 
-    submitter = Submitter(journal.submit, asking, writes)
     reader = ObjectReader(questions, asking, clock, are_here, checks.are_sound, rules.fresh_ms)
     cache = Cache(pool, questions, journal.submit, clock, settings.cache.capacity_bytes)
-    uploads, tags = Uploads(submitter, questions), Tags(asking)
+    uploads, tags = Uploads(submitter, intake, questions), Tags(asking)
     return Operations(
         handlers(
             BucketOperations(submitter, questions, asking, settings.region),
-            ObjectWrites(submitter, bodies, partial(existing_bucket, questions, asking)),
+            ObjectWrites(submitter, intake, bodies, partial(existing_bucket, questions, asking)),
             ObjectReads(reader, cache.keep if asking is not None else None),
-            Copies(submitter, Capturing(reader, pool, rows, digest_of), uploads, tags),
+            Copies(intake, Capturing(reader, pool, rows, digest_of), uploads, tags),
             Listings(questions, asking),
             uploads,
             UploadListings(questions, asking),

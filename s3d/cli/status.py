@@ -76,6 +76,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         *_flow(found),
         *_paused(found),
         _pending(found),
+        *_refusing(found),
         ("cache", cache, ""),
     ]
 
@@ -137,13 +138,25 @@ def _paused(found: "Status") -> list[tuple[str, str, str]]:
     )
 
 
+def _refusing(found: "Status") -> list[tuple[str, str, str]]:
+    """What is no longer taken in, and when it will be again."""
+    capacity = found.capacity
+    if capacity is None or not capacity.refusing:
+        return []
+    if capacity.refusing == "pending-bytes":
+        until = size_text(capacity.opens_at_bytes)
+    else:
+        until = count_text(capacity.opens_at_records or 0, "record")
+    return [("writes", f"refused with SlowDown until no more than {until} are pending; deletes and reads go on", "red")]
+
+
 def _pending(found: "Status") -> tuple[str, str, str]:
     pending = found.pending
     if pending.count == 0:
         return "pending", "nothing", "green"
-    text = (
-        f"{count_text(pending.count, 'record')}, {size_text(pending.bytes)}, oldest {age_text(pending.oldest_seconds)}"
-    )
+    cap = f" of at most {size_text(found.capacity.pending_bytes_max)}" if found.capacity is not None else ""
+    oldest = age_text(pending.oldest_seconds)
+    text = f"{count_text(pending.count, 'record')}, {size_text(pending.bytes)}{cap}, oldest {oldest}"
     if pending.parked:
         return "pending", f"{text}; {pending.parked:,} parked, see `s3d parked list`", "red"
     return "pending", text, "yellow"

@@ -4,11 +4,13 @@ A decision never waits. Where it needs a remote fact that is missing, or older t
 whoever submitted the command asks the remote, hands over the fact, and submits the command again.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
 from journal import Decision
+from s3d.capacity.pending import Backlog
 from s3d.errors import no_such_bucket
 from s3d.view.questions import Questions
 from s3d.view.rows import BucketRow, ObjectRow
@@ -39,12 +41,14 @@ class Knowledge:
     """Questions to the state that a decision is taken on.
 
     Buckets that exist are remembered between decisions, because every decision asks for one and hardly any record
-    changes one. Whoever changes the state calls `forget_buckets` where a bucket may be touched.
+    changes one. Whoever changes the state calls `forget_buckets` where a bucket may be touched. `backlog` is what is
+    pending, the decisions of this batch included.
     """
 
-    def __init__(self, questions: Questions, *, has_remote: bool) -> None:
+    def __init__(self, questions: Questions, *, has_remote: bool, backlog: Callable[[], Backlog] = Backlog) -> None:
         self.questions = questions
         self.has_remote = has_remote
+        self.backlog = backlog
         self._present: dict[str, BucketRow] = {}
 
     def forget_buckets(self) -> None:

@@ -36,7 +36,7 @@ class StateMachine:
     def __init__(self, view: View, *, has_remote: bool, origin: Origin | None = None) -> None:
         self._view = view
         self._origin = origin
-        self._knowledge = Knowledge(view.questions, has_remote=has_remote)
+        self._knowledge = Knowledge(view.questions, has_remote=has_remote, backlog=lambda: view.backlog_of_batch)
         self.begin = view.begin
         self.publish = view.publish
 

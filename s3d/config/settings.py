@@ -162,6 +162,37 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 16 * MIB
 
 
+class CapacitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much disk there is, and how much of it may hold what the remote does not have yet."""
+
+    volume_bytes: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="How much disk the data directory may take. Unset, and at most: what the file system holds, "
+            "less a reserve of 256 MiB (of a small one: a twentieth)."
+        ),
+    ] = None
+    pending_bytes_max: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="How many body bytes may wait for the remote; objects that would make it more are 503 "
+            "SlowDown, and everything else goes on. Unset: `pending_share_max` alone decides."
+        ),
+    ] = None
+    pending_records_max: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="How many records may wait for the remote before objects are refused. Unset: any number."),
+    ] = None
+    pending_share_max: Annotated[
+        float,
+        Meta(
+            description="The same as `pending_bytes_max`, as a share of the volume. The smaller of the two holds.",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.9
+
+
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The S3 listener."""
 
@@ -292,6 +323,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     remote: RemoteSettings = RemoteSettings()
     journal: JournalSettings = JournalSettings()
     cache: CacheSettings = CacheSettings()
+    capacity: CapacitySettings = CapacitySettings()
     http: HttpSettings = HttpSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     admin: AdminSettings = AdminSettings()

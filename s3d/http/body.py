@@ -91,6 +91,11 @@ class RequestBody:
         """See `Presence.let_go`."""
         self.close()
 
+    @property
+    def announced_bytes(self) -> int:
+        """See `IncomingBody.announced_bytes`."""
+        return self._claims.content_length or 0
+
     async def document(self, bytes_max: int) -> bytes:
         """A small document, whole. Raises MaxMessageLengthExceeded."""
         length = self._claims.content_length

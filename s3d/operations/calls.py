@@ -20,6 +20,10 @@ class IncomingBody(Protocol):
     def is_awaited(self) -> bool:
         """Whether the client sends it only when it is told to: then a refusal saves it the whole upload."""
 
+    @property
+    def announced_bytes(self) -> int:
+        """The size that the client says it has; 0 when it says nothing, and then `receive` refuses it."""
+
     async def receive(self) -> ReceivedBody:
         """Read and verify everything; large bodies are durable in a blob when this returns.
 

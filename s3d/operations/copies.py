@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from journal import Appended
 from s3d.checksums import ALGORITHMS
 from s3d.commands.objects import CopyObject, CopySource, SourceChanged
 from s3d.commands.uploads import UploadPartCopy
@@ -16,8 +17,8 @@ from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.calls import Call, Reply
 from s3d.operations.capturing import Captured, Capturing, parse_copy_source
+from s3d.operations.intake import Intake
 from s3d.operations.object_writes import kept_input, origin_of
-from s3d.operations.submitting import Submitter
 from s3d.operations.uploads import Uploads, part_number
 from s3d.queries.objects import Found
 from s3d.queries.tags import Tags
@@ -37,8 +38,8 @@ _FROM_SOURCE = (
 class Copies:
     """Captures the source, decides on what was captured; a source that changes in between is captured again."""
 
-    def __init__(self, submitter: Submitter, capturing: Capturing, uploads: Uploads, tags: Tags) -> None:
-        self._submitter = submitter
+    def __init__(self, intake: Intake, capturing: Capturing, uploads: Uploads, tags: Tags) -> None:
+        self._intake = intake
         self._capturing = capturing
         self._uploads = uploads
         self._tags = tags
@@ -46,14 +47,15 @@ class Copies:
     async def copy_object(self, call: Call) -> Reply:
         """CopyObject."""
         algorithm = _algorithm(call.input)
+        self._intake.check()
         for _ in range(_ATTEMPTS):
             async with self._capturing.captured(call.input) as captured:
                 kept = _destination_input(call, captured.found)
                 await self._copy_tags(call, captured, kept)
                 source = await self._as_one_body(captured, algorithm)
                 try:
-                    appended = await self._submitter.submit(
-                        CopyObject(call.bucket, call.key, kept, source, origin_of(call))
+                    appended = await self._submit(
+                        CopyObject(call.bucket, call.key, kept, source, origin_of(call)), source.size
                     )
                 except SourceChanged:
                     continue
@@ -66,6 +68,7 @@ class Copies:
         """UploadPartCopy: a part whose bytes are a range of an object."""
         limits.check_supported(call.input)
         number, upload = part_number(call.input), self._uploads.open_upload(call)
+        self._intake.check()
         for _ in range(_ATTEMPTS):
             async with self._capturing.captured(call.input, call.input.get("CopySourceRange")) as captured:
                 digests = await self._capturing.digest(captured.source.extents, upload.checksum_algorithm)
@@ -74,8 +77,9 @@ class Copies:
                     captured.source, etag=digests.md5_hex, sha256=digests.sha256, checksums=checksums
                 )
                 try:
-                    appended = await self._submitter.submit(
-                        UploadPartCopy(call.bucket, call.key, upload.upload, number, source, origin_of(call))
+                    appended = await self._submit(
+                        UploadPartCopy(call.bucket, call.key, upload.upload, number, source, origin_of(call)),
+                        source.size,
                     )
                 except SourceChanged:
                     continue
@@ -84,6 +88,14 @@ class Copies:
             result = {"ETag": f'"{source.etag}"', "LastModified": iso_date(record.written_at), **shown}
             return Reply({"CopyPartResult": result}, sequence=record.sequence)
         raise _always_changing()
+
+    async def _submit(self, command: CopyObject | UploadPartCopy, size_bytes: int) -> Appended:
+        """Only now is it known how much it adds."""
+        self._intake.take(size_bytes)
+        try:
+            return await self._intake.submit(command, size_bytes)
+        finally:
+            self._intake.give(size_bytes)
 
     async def _copy_tags(self, call: Call, captured: Captured, kept: dict[str, Any]) -> None:
         """Unless the directive replaces them, the tags of the source and no others."""

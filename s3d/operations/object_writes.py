@@ -11,6 +11,7 @@ from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.bodies import BodyCache
 from s3d.operations.calls import Call, Reply
+from s3d.operations.intake import Intake
 from s3d.operations.submitting import Submitter, may_be_kept
 
 _KEPT = frozenset(
@@ -55,20 +56,31 @@ class ObjectWrites:
     `look_for` raises what a missing bucket's requests are told.
     """
 
-    def __init__(self, submitter: Submitter, bodies: BodyCache, look_for: Callable[[str], Awaitable[object]]) -> None:
+    def __init__(
+        self, submitter: Submitter, intake: Intake, bodies: BodyCache, look_for: Callable[[str], Awaitable[object]]
+    ) -> None:
         self._submitter = submitter
+        self._intake = intake
         self._bodies = bodies
         self._look_for = look_for
 
     async def put_object(self, call: Call) -> Reply:
         """Body durable, then the record, then the answer."""
         kept = kept_input(call.input)
+        size_bytes = call.body.announced_bytes
+        self._intake.take(size_bytes)
+        try:
+            return await self._put(call, kept, size_bytes)
+        finally:
+            self._intake.give(size_bytes)
+
+    async def _put(self, call: Call, kept: dict[str, Any], size_bytes: int) -> Reply:
         if call.body.is_awaited:  # the decision looks again; this is to refuse before gigabytes are sent
             await self._look_for(call.bucket)
         body = await call.body.receive()
         command = PutObject(call.bucket, call.key, kept, body, origin_of(call))
         try:
-            appended = await self._submitter.submit(command)
+            appended = await self._intake.submit(command, size_bytes)
         except S3Error as error:
             if not may_be_kept(error):
                 call.body.discard()

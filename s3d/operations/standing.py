@@ -20,6 +20,7 @@ from s3d.operations.receipts import Known, Receipts
 from s3d.operations.records import record_report
 from s3d.telemetry.metrics import Load, Metrics, Moment
 from s3d.telemetry.report import (
+    CapacityReport,
     FileReport,
     FlowReport,
     LinkEvent,
@@ -80,6 +81,7 @@ class Standing:
         clock: Clock,
         listen: str,
         files: Callable[[], tuple[FileReport, ...]],
+        capacity: Callable[[], CapacityReport],
         load: Callable[[], Load] = Load,
     ) -> None:
         self._settings = settings
@@ -93,6 +95,7 @@ class Standing:
         self._clock = clock
         self._listen = listen
         self._files = files
+        self._capacity = capacity
         self._load = load
         self._started = clock.now()
         self._receipts = Receipts(journal)
@@ -144,6 +147,7 @@ class Standing:
             reason=reason,
             files=self._files(),
             base=format_sequence(self.epoch, base.position) if (base := self._journal.base()) is not None else "",
+            capacity=self._capacity(),
         )
 
     async def pending(self, prefix: str, after: int, limit: int) -> Sequence[PendingRow]:
@@ -224,6 +228,7 @@ class Standing:
                 journal_bytes=sum(file.size_bytes for file in files),
                 load=self._load(),
                 remote_requests_allowed=self._flow().requests if self._flow is not None else None,
+                pending_bytes_max=self._capacity().pending_bytes_max,
             )
         )
 

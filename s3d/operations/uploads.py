@@ -20,6 +20,7 @@ from s3d.dates import iso_date
 from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.calls import Call, Reply
+from s3d.operations.intake import Intake
 from s3d.operations.listings import OWNER
 from s3d.operations.object_writes import kept_input, origin_of
 from s3d.operations.submitting import Submitter, may_be_kept
@@ -36,16 +37,19 @@ class Uploads:
     def __init__(
         self,
         submitter: Submitter,
+        intake: Intake,
         questions: Questions,
         new_secret: Callable[[], str] = lambda: secrets.token_urlsafe(48),
     ) -> None:
         self._submitter = submitter
+        self._intake = intake
         self._questions = questions
         self._new_secret = new_secret
 
     async def create(self, call: Call) -> Reply:
         """CreateMultipartUpload: what the object will be given is checked and kept now."""
         kept = kept_input(call.input)
+        self._intake.check()
         output: dict[str, Any] = {"Bucket": call.bucket, "Key": call.key}
         algorithm = call.input.get("ChecksumAlgorithm")
         if algorithm is not None:
@@ -71,10 +75,18 @@ class Uploads:
         upload = self.open_upload(call)
         if "ChecksumAlgorithm" in upload.attributes:
             call.body.require_checksum(upload.checksum_algorithm)
+        size_bytes = call.body.announced_bytes
+        self._intake.take(size_bytes)
+        try:
+            return await self._put_part(call, upload, number, size_bytes)
+        finally:
+            self._intake.give(size_bytes)
+
+    async def _put_part(self, call: Call, upload: UploadRow, number: int, size_bytes: int) -> Reply:
         body = await call.body.receive()
         command = UploadPart(call.bucket, call.key, upload.upload, number, body, origin_of(call))
         try:
-            appended = await self._submitter.submit(command)
+            appended = await self._intake.submit(command, size_bytes)
         except S3Error as error:
             if not may_be_kept(error):
                 call.body.discard()

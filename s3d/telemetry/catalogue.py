@@ -52,7 +52,7 @@ REFUSED = Metric(
     "counter",
     "refusals",
     "What was told 503 SlowDown because there was too much: `connections`, `memory`, `large-bodies`, "
-    "`long-requests` or `writer`.",
+    "`long-requests` or `writer`; or because too much waits for the remote: `pending-bytes` or `pending-records`.",
     ("reason",),
 )
 CONNECTIONS = Metric("s3d_connections", "gauge", "connections", "Open connections of S3 clients.")
@@ -151,6 +151,9 @@ SENDER_RESIDENT = Metric(
 
 PENDING = Metric("s3d_pending_records", "gauge", "records", "Records that the remote has not confirmed.")
 PENDING_BYTES = Metric("s3d_pending_bytes", "gauge", "bytes", "Their body bytes.")
+PENDING_BYTES_MAX = Metric(
+    "s3d_pending_max_bytes", "gauge", "bytes", "The cap on pending bytes: what would make them more is refused."
+)
 PENDING_OLDEST = Metric(
     "s3d_pending_oldest_seconds", "gauge", "seconds", "Age of the oldest of them; 0 when there is none."
 )
@@ -194,6 +197,7 @@ METRICS = (
     SENDER_RESIDENT,
     PENDING,
     PENDING_BYTES,
+    PENDING_BYTES_MAX,
     PENDING_OLDEST,
     PARKED,
     PAUSED,

@@ -28,7 +28,7 @@ from s3d.telemetry import catalogue
 from s3d.telemetry.catalogue import Metric
 from s3d.telemetry.lag import Lag
 
-_REASONS = ("connections", "memory", "large-bodies", "long-requests", "writer")
+_REASONS = ("connections", "memory", "large-bodies", "long-requests", "writer", "pending-bytes", "pending-records")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -56,6 +56,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     load: Load = Load()
     remote_requests_allowed: int | None = None
     paused: bool = False
+    pending_bytes_max: int | None = None
 
 
 class Metrics:
@@ -222,6 +223,7 @@ class _Moments(Collector):
         for metric, value in (
             (catalogue.PENDING, self.now.pending),
             (catalogue.PENDING_BYTES, self.now.pending_bytes),
+            (catalogue.PENDING_BYTES_MAX, self.now.pending_bytes_max),
             (catalogue.PENDING_OLDEST, self.now.pending_oldest_seconds),
             (catalogue.PARKED, self.now.parked),
             (catalogue.PAUSED, self.now.paused),

@@ -73,6 +73,21 @@ class PendingSummary(msgspec.Struct, frozen=True):
     paused: PauseReport | None = None
 
 
+class CapacityReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How much may be pending. The cap on records is None where there is none.
+
+    `refusing` is the reason for which every write of an object is refused now (`pending-bytes`, `pending-records`),
+    empty when none is; they are taken again when no more than `opens_at_bytes` and `opens_at_records` are pending.
+    """
+
+    volume_bytes: int
+    pending_bytes_max: int
+    pending_records_max: int | None
+    opens_at_bytes: int
+    opens_at_records: int | None
+    refusing: str = ""
+
+
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the journal: `active`, `closed` or `sealed` (without bodies); `why` says what keeps it.
 
@@ -91,7 +106,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Where the daemon stands. `remote` is None when none is configured; `head` is the last record as `EPOCH-SEQ`.
 
     `files` are those of the journal, oldest first; `base` is the record up to which a snapshot can take their place,
-    empty when there is none.
+    empty when there is none. `capacity` is None of a daemon that is too old to tell.
     """
 
     version: str
@@ -110,6 +125,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     files: tuple[FileReport, ...] = ()
     base: str = ""
+    capacity: CapacityReport | None = None
 
 
 class PendingRecord(msgspec.Struct, frozen=True):

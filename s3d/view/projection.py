@@ -83,9 +83,8 @@ def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = 
         split_upload_stream(record.stream, mutation.upload) if mutation.upload else split_stream(record.stream)
     )
     row_bytes = 0 if mutation.extents or record.kind == "CopyObject" else mutation.size
-    connection.execute(
-        _PENDING, (record.sequence, record.kind, bucket, key, mutation.size, record.written_at, row_bytes)
-    )
+    size = 0 if record.kind == "CompleteMultipartUpload" else mutation.size  # what it names its parts send
+    connection.execute(_PENDING, (record.sequence, record.kind, bucket, key, size, record.written_at, row_bytes))
     if mutation.group:
         connection.execute(_IN_GROUP, (mutation.group, mutation.barrier, record.sequence))
     apply = _MUTATIONS.get(record.kind)

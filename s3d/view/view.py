@@ -13,6 +13,8 @@ from importlib import resources
 import apsw
 
 from journal import DiskFull, Record
+from s3d.capacity.pending import Backlog
+from s3d.view.backlog import Tally
 from s3d.view.damage import ViewDamaged
 from s3d.view.facts import Fact, learn
 from s3d.view.projection import SETS_TAGS, fold, has_nothing_beside
@@ -35,7 +37,7 @@ class View:
     ) -> None:
         self._path = path
         self._token = token
-        self._connection = self._open(trusted)
+        self._connection, self._tally = self._open_counted(trusted)
         self.questions = Questions(self._connection, is_shared=is_shared)
         self._position = self.questions.position
         self._origin = ("", 0)
@@ -56,6 +58,16 @@ class View:
     def position(self) -> int:
         """The last record that is folded and published."""
         return self._position
+
+    @property
+    def backlog(self) -> Backlog:
+        """What is pending, as it is published. From any thread."""
+        return self._tally.published
+
+    @property
+    def backlog_of_batch(self) -> Backlog:
+        """The same with what this batch has added and taken away: for the writer's decisions."""
+        return self._tally.now
 
     def begin(self) -> None:
         """Open the batch's transaction."""
@@ -91,17 +103,20 @@ class View:
             self._guard("UPDATE progress SET position = ?", (position,))
         self._guard("COMMIT")
         self._position = position
+        self._tally.publish()
 
     def revert(self) -> None:
         """Forget the batch."""
         self._folded = self._position
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+        self._tally.revert()
 
     def discard(self) -> None:
         """Forget everything and begin with an empty view at position 0; readers keep their connections."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+        self._tally.forget()
         self._connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 1)
         try:
             self._connection.execute("VACUUM")
@@ -109,6 +124,7 @@ class View:
             self._connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 0)
         _set_up(self._connection)
         self._make_tables(self._connection)
+        self._tally.recount()
         self._folded = self._position = 0
         self._stamp()
 
@@ -118,6 +134,7 @@ class View:
         What the remote said and what was cached when the base was made is forgotten: that is unknown again.
         """
         self.revert()
+        self._tally.forget()
         try:
             self._copy_from(path, position)
             _set_up(self._connection)
@@ -125,6 +142,7 @@ class View:
             with self._connection:
                 for table in FACT_TABLES:
                     self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+            self._tally.recount()
         except apsw.FullError as error:
             raise DiskFull("no space for the view") from error
         except apsw.Error as error:
@@ -179,6 +197,15 @@ class View:
             self._connection.execute(statement, bindings)
         except apsw.FullError as error:
             raise DiskFull("no space for the view") from error
+
+    def _open_counted(self, trusted: str | None) -> tuple[apsw.Connection, Tally]:
+        connection = self._open(trusted)
+        try:
+            return connection, Tally(connection)
+        except apsw.Error:  # damage that the first look did not meet
+            connection.close()
+        connection = self._open(None)
+        return connection, Tally(connection)
 
     def _open(self, trusted: str | None) -> apsw.Connection:
         self._folded = 0

@@ -22,6 +22,7 @@ MOMENT = Moment(
     head=7,
     cache_bytes=5,
     remote_requests_allowed=32,
+    pending_bytes_max=100,
 )
 
 

@@ -129,6 +129,8 @@ class Site:
     async def check(self) -> None:
         """Nothing that was acknowledged is out of reach, and nothing is kept for nobody."""
         await self._check_pending()
+        totals = self.ask.pending_totals()
+        assert self.view.backlog == (totals.count, totals.size), "the tally is not what the table has"
         await self._check_objects()
         self._check_that_nothing_leaks()
         await self.check_fold()

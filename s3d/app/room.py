@@ -1,0 +1,35 @@
+"""What the settings of `[capacity]` come to on the volume that the data directory is on."""
+
+from journal.disk import Disk
+from s3d.capacity.pending import Cap, opens_at
+from s3d.capacity.volume import reserve_bytes
+from s3d.config.settings import CapacitySettings
+from s3d.operations.intake import Intake
+from s3d.telemetry.report import CapacityReport
+
+
+def volume_bytes(settings: CapacitySettings, disk: Disk, directory: str) -> int:
+    """How much the data directory may take: as set, but never the whole file system. Raises OSError."""
+    size = disk.volume_bytes(directory)
+    usable = size - reserve_bytes(size)
+    return usable if settings.volume_bytes is None else min(settings.volume_bytes, usable)
+
+
+def pending_cap(settings: CapacitySettings, volume_bytes: int) -> Cap:
+    """The cap on what may be pending: the smaller of what is set and the share of the volume."""
+    share = int(volume_bytes * settings.pending_share_max)
+    least = share if settings.pending_bytes_max is None else min(share, settings.pending_bytes_max)
+    return Cap(least, settings.pending_records_max)
+
+
+def capacity_report(volume_bytes: int, intake: Intake) -> CapacityReport:
+    """For `s3d status`."""
+    cap = intake.cap
+    return CapacityReport(
+        volume_bytes=volume_bytes,
+        pending_bytes_max=cap.bytes_max,
+        pending_records_max=cap.records_max,
+        opens_at_bytes=opens_at(cap.bytes_max),
+        opens_at_records=opens_at(cap.records_max) if cap.records_max is not None else None,
+        refusing=intake.refuses(),
+    )

@@ -1,0 +1,59 @@
+"""How much is pending, counted along with the table itself: a trigger on the writer's connection tells of every change.
+
+It is the connection's own (`TEMP`), so the file has nothing of it; and whoever changes the table, in whatever fold, is
+counted. A statement for each request would cost more, and a count over a million records much more.
+"""
+
+from typing import Any
+
+import apsw
+
+from s3d.capacity.pending import Backlog
+
+_FUNCTION = "s3d_tally"
+_FORGET = "PRAGMA temp_store=FILE; PRAGMA temp_store=MEMORY"  # any change of it drops what is TEMP, and reads no schema
+_WATCH = f"""
+CREATE TEMP TRIGGER pending_added AFTER INSERT ON main.pending BEGIN SELECT {_FUNCTION}(1, NEW.size); END;
+CREATE TEMP TRIGGER pending_gone AFTER DELETE ON main.pending BEGIN SELECT {_FUNCTION}(-1, -OLD.size); END;
+"""
+
+
+class Tally:
+    """Used on the writer's thread; `published` may be read on any."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._records = self._size_bytes = 0
+        self.published = Backlog()
+        connection.create_scalar_function(_FUNCTION, self._changed, 2)
+        self.recount()
+
+    def forget(self) -> None:
+        """Let go of the table: it is about to be replaced as a whole, and may be damaged. Outside a transaction."""
+        self._connection.execute(_FORGET)
+
+    def recount(self) -> None:
+        """Watch the table, beginning with what it has now. Reads it once."""
+        self._connection.execute(_WATCH)
+        row = self._connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM pending").fetchone()
+        assert row is not None, "an aggregate always has a row"
+        self._records, self._size_bytes = row
+        self.publish()
+
+    @property
+    def now(self) -> Backlog:
+        """With the batch that is being decided."""
+        return Backlog(self._records, self._size_bytes)
+
+    def publish(self) -> None:
+        """The batch is durable."""
+        self.published = Backlog(self._records, self._size_bytes)
+
+    def revert(self) -> None:
+        """The batch was taken back."""
+        self._records, self._size_bytes = self.published
+
+    def _changed(self, *change: Any) -> None:
+        records, size_bytes = change
+        self._records += records
+        self._size_bytes += size_bytes
