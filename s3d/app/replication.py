@@ -20,7 +20,7 @@ from s3d.queries.asking import bucket_list_fact
 from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.process import ProcessRemote
-from s3d.remote.seam import Content, Remote, RemoteStream
+from s3d.remote.seam import Content, Flow, Remote, RemoteStream
 from s3d.remote.settings import RemoteSettings as ClientSettings
 from s3d.remote.upstream import Upstream
 from s3d.replicator.link import Link, LinkStatus
@@ -76,6 +76,8 @@ class Replication:
                 backoff_seconds_max=settings.backoff_seconds_max,
                 identity_token=settings.identity_token,
                 region=region,
+                bytes_per_second_max=settings.bytes_per_second_max,
+                requests_per_second_max=settings.requests_per_second_max,
             ),
             observer=_Counting(metrics),
             crashed=crashed,
@@ -192,10 +194,10 @@ class _Measured:
         self.close = remote.close
 
     async def call(
-        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None, flow: Flow | None = None
     ) -> Mapping[str, Any]:
         with self._measure(operation):
-            return await self._remote.call(operation, parameters, content)
+            return await self._remote.call(operation, parameters, content, flow)
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:
         with self._measure(operation):

@@ -83,6 +83,20 @@ class RemoteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ),
     ] = "process"
     lanes_max: Annotated[int, Meta(description="How many keys are replayed at the same time.", ge=1, le=1024)] = 32
+    bytes_per_second_max: Annotated[
+        Annotated[int, Meta(ge=1024, le=TIB)] | None,
+        Meta(
+            description="Bytes of bodies that are replicated in a second, at most; a burst of one second is saved up. "
+            "Reads through this daemon are not counted. Unset: no limit."
+        ),
+    ] = None
+    requests_per_second_max: Annotated[
+        Annotated[float, Meta(gt=0, le=1_000_000)] | None,
+        Meta(
+            description="Requests that replication makes in a second, at most, looking and retrying included; a burst "
+            "of one second is saved up. Unset: no limit."
+        ),
+    ] = None
     identity_token: Annotated[
         bool,
         Meta(

@@ -14,7 +14,7 @@ from typing import Any
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.lean import wanted
 from s3d.remote.outgoing import OutgoingBody
-from s3d.remote.seam import Content, RemoteStream
+from s3d.remote.seam import Content, Flow, RemoteStream
 from s3d.remote.settings import RemoteSettings
 
 READ_THREADS = 4
@@ -50,14 +50,14 @@ class AiobotocoreRemote:
                 self._client = client
 
     async def call(
-        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None, flow: Flow | None = None
     ) -> Mapping[str, Any]:
         """See `Remote.call`. An upload that makes no progress for the read timeout is given up as ambiguous."""
         if self._client is None:
             await self.start()
-        small = wanted(operation, parameters, content) if self._settings.lean else None
+        small = wanted(operation, parameters, content) if self._settings.lean and flow is None else None
         if small is None:
-            return await self._full(operation, parameters, content)
+            return await self._full(operation, parameters, content, flow)
         output: Mapping[str, Any] = await self._lean.perform(small, lambda: self._full(operation, parameters, content))
         return output
 
@@ -75,13 +75,21 @@ class AiobotocoreRemote:
         self._client = None
         self._executor.shutdown(wait=False)
 
-    async def _full(self, operation: str, parameters: Mapping[str, Any], content: Content | None) -> Mapping[str, Any]:
+    async def _full(
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None, flow: Flow | None = None
+    ) -> Mapping[str, Any]:
         loop, patience = asyncio.get_running_loop(), self._settings.read_timeout_seconds
         with _failures(operation) as failing:
             async with asyncio.timeout(self._settings.connect_timeout_seconds + patience) as deadline:
                 arguments = dict(parameters)
                 if content is not None:
-                    body = OutgoingBody(content, self._executor, lambda: deadline.reschedule(loop.time() + patience))
+                    body = OutgoingBody(
+                        content,
+                        self._executor,
+                        lambda: deadline.reschedule(loop.time() + patience),
+                        flow,
+                        lambda: deadline.reschedule(None),
+                    )
                     failing.append(body)
                     arguments |= _body_arguments(content, body)
                 output: dict[str, Any] = await self._method(operation)(**arguments)

@@ -12,6 +12,7 @@ from typing import Any
 
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.frames import (
+    Ask,
     Broken,
     Call,
     Cancel,
@@ -20,6 +21,7 @@ from s3d.remote.frames import (
     Done,
     Ended,
     Failed,
+    Grant,
     Message,
     More,
     Open,
@@ -29,7 +31,7 @@ from s3d.remote.frames import (
     ToDaemon,
     Writer,
 )
-from s3d.remote.seam import Content
+from s3d.remote.seam import Content, Flow
 
 
 class SenderBug(Exception):
@@ -46,6 +48,8 @@ class Conversation(asyncio.Protocol):
         self._last = 0
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._streams: dict[int, Stream] = {}
+        self._flows: dict[int, Flow] = {}
+        self._granting: dict[int, asyncio.Task[None]] = {}
         self._heard = True
 
     @classmethod
@@ -54,10 +58,20 @@ class Conversation(asyncio.Protocol):
         _, conversation = await asyncio.get_running_loop().create_connection(cls, sock=connection)
         return conversation
 
-    async def call(self, operation: str, parameters: Mapping[str, Any], content: Content | None) -> Mapping[str, Any]:
+    async def call(
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None, flow: Flow | None = None
+    ) -> Mapping[str, Any]:
         """See `Remote.call`."""
         self._last = number = self._last + 1
-        return await self._answer(Call(number, operation, dict(parameters), content), number)
+        if flow is None or not flow.portion_bytes:
+            return await self._answer(Call(number, operation, dict(parameters), content), number)
+        self._flows[number] = flow
+        try:
+            return await self._answer(Call(number, operation, dict(parameters), content, flow.portion_bytes), number)
+        finally:
+            del self._flows[number]
+            if (granting := self._granting.pop(number, None)) is not None:
+                granting.cancel()
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> "Stream":
         """See `Remote.open`."""
@@ -129,21 +143,33 @@ class Conversation(asyncio.Protocol):
             case Done() | Opened():
                 if (answer := self._answers.get(message.call)) is not None and not answer.done():
                     answer.set_result(message.output)
+            case Ask():
+                if (flow := self._flows.get(message.call)) is not None:
+                    granting = self._loop.create_task(self._grant(flow, message))
+                    self._granting[message.call] = granting
             case Failed():
                 failure = RemoteFailure(
                     FailureKind(message.kind), code=message.code, status=message.status, message=message.message
                 )
                 self._fail(message.call, failure)
-            case Chunk():
-                if (stream := self._streams.get(message.call)) is not None:
-                    stream.arrived(message.data)
-            case Ended():
-                if (stream := self._streams.pop(message.call, None)) is not None:
-                    stream.arrived(None)
+            case Chunk() | Ended():
+                self._stream_on(message)
             case Broken():
                 self._fail(message.call, SenderBug(message.text))
             case Said():
                 logging.getLogger(message.logger).log(message.level, "sender: %s", message.text)
+
+    def _stream_on(self, message: Chunk | Ended) -> None:
+        if isinstance(message, Chunk):
+            if (stream := self._streams.get(message.call)) is not None:
+                stream.arrived(message.data)
+        elif (stream := self._streams.pop(message.call, None)) is not None:
+            stream.arrived(None)
+
+    async def _grant(self, flow: Flow, asked: Ask) -> None:
+        """One portion of a call is asked for at a time, so that this is the only grant of it under way."""
+        await flow.take(asked.size_bytes)
+        self.send(Grant(asked.call))
 
     def _fail(self, number: int, error: Exception) -> None:
         stream = self._streams.pop(number, None)

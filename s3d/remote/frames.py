@@ -4,9 +4,9 @@ A frame is its length in four bytes and a message in MessagePack. Messages that 
 leave in one write, and what one read brings is handed over as one list: the price of a small record is in its encoding,
 not in system calls.
 
-    daemon → sender   Configure first, then Call, Open, More, Cancel, Ping
-    sender → daemon   Done, Failed or Broken for a call; Opened, Chunk …, then Ended, Failed or Broken for a stream;
-                      Said, Pong
+    daemon → sender   Configure first, then Call, Grant, Open, More, Cancel, Ping
+    sender → daemon   Done, Failed or Broken for a call, and Ask before each portion of one whose body is held back;
+                      Opened, Chunk …, then Ended, Failed or Broken for a stream; Said, Pong
 
 Bodies travel inside a Call, or as a path with a range that the sender reads itself. A stream may be WINDOW chunks ahead
 of its reader; each More allows another one.
@@ -38,10 +38,22 @@ class Configure(Message, frozen=True):
 
 
 class Call(Message, frozen=True):
+    """`portion_bytes`: the body is held back, and so much of it is asked for at once; 0: it is not."""
+
     call: int
     operation: str
     parameters: dict[str, Any]
     content: Content | None
+    portion_bytes: int = 0
+
+
+class Ask(Message, frozen=True):
+    call: int
+    size_bytes: int
+
+
+class Grant(Message, frozen=True):
+    call: int
 
 
 class Open(Message, frozen=True):
@@ -108,8 +120,8 @@ class Pong(Message, frozen=True):
     pass
 
 
-ToSender = Configure | Call | Open | More | Cancel | Ping
-ToDaemon = Done | Failed | Broken | Opened | Chunk | Ended | Said | Pong
+ToSender = Configure | Call | Grant | Open | More | Cancel | Ping
+ToDaemon = Done | Ask | Failed | Broken | Opened | Chunk | Ended | Said | Pong
 
 
 class Cutter:

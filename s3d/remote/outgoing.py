@@ -1,7 +1,7 @@
 """A body on its way out: pieces of memory and of files, read off the loop, with flat memory.
 
 A body can be iterated more than once, each time from its beginning, and says after each portion that it has moved on,
-so that a stalled upload can be told from a slow one.
+so that a stalled upload can be told from a slow one. What is held back by a flow of our own is neither.
 """
 
 import asyncio
@@ -10,20 +10,33 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.remote.seam import Content, FileSlice
+from s3d.remote.seam import Content, FileSlice, Flow
 
 READ_BYTES = 1024 * 1024
 PORTION_BYTES = 64 * 1024  # at 64 kbit/s a portion takes 8 s: well under any sensible stall timeout
 
 
 class OutgoingBody:
-    """What is given to aiobotocore as `Body`. `failure` is set when the bytes could not be read here."""
+    """What is given to aiobotocore as `Body`. `failure` is set when the bytes could not be read here.
 
-    def __init__(self, content: Content, executor: Executor, progress: Callable[[], None]) -> None:
+    `progress` is called after each portion, `held` before one waits for the flow.
+    """
+
+    def __init__(
+        self,
+        content: Content,
+        executor: Executor,
+        progress: Callable[[], None],
+        flow: Flow | None = None,
+        held: Callable[[], None] = lambda: None,
+    ) -> None:
         self.content = content
         self.failure: RemoteFailure | None = None
         self._executor = executor
         self._progress = progress
+        self._flow = flow if flow is not None and flow.portion_bytes else None
+        self._held = held
+        self._portion_bytes = min(PORTION_BYTES, self._flow.portion_bytes) if self._flow is not None else PORTION_BYTES
 
     @property
     def in_memory(self) -> bool:
@@ -43,13 +56,22 @@ class OutgoingBody:
         for piece in self.content.pieces:
             if isinstance(piece, FileSlice):
                 async for chunk in self._file_chunks(piece):
-                    for portion in _portions(chunk):
+                    for portion in _portions(chunk, self._portion_bytes):
+                        await self._pass(portion)
                         yield portion
                         self._progress()
                 continue
-            for portion in _portions(piece):
+            for portion in _portions(piece, self._portion_bytes):
+                await self._pass(portion)
                 yield portion
                 self._progress()
+
+    async def _pass(self, portion: memoryview) -> None:
+        """Wait until it may go: that is our own doing, and no sign of a stalled upload."""
+        if self._flow is not None:
+            self._held()
+            await self._flow.take(len(portion))
+            self._progress()
 
     async def _file_chunks(self, piece: FileSlice) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
@@ -73,6 +95,6 @@ class OutgoingBody:
             raise
 
 
-def _portions(data: bytes) -> list[memoryview]:
+def _portions(data: bytes, size: int) -> list[memoryview]:
     view = memoryview(data)
-    return [view[start : start + PORTION_BYTES] for start in range(0, len(view), PORTION_BYTES)]
+    return [view[start : start + size] for start in range(0, len(view), size)]

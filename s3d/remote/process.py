@@ -20,7 +20,7 @@ from s3d.clock import Clock, SystemClock
 from s3d.remote.conversation import Conversation
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.frames import Configure
-from s3d.remote.seam import Content, RemoteStream
+from s3d.remote.seam import Content, Flow, RemoteStream
 from s3d.remote.settings import RemoteSettings
 
 PAUSE_SECONDS_FIRST = 0.5
@@ -81,10 +81,10 @@ class ProcessRemote:
                 self._keeping = asyncio.create_task(self._keep(), name="sender-keep")
 
     async def call(
-        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None, flow: Flow | None = None
     ) -> Mapping[str, Any]:
         """See `Remote.call`."""
-        return await (await self._partner()).call(operation, parameters, content)
+        return await (await self._partner()).call(operation, parameters, content, flow)
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:
         """See `Remote.open`."""

@@ -30,6 +30,17 @@ class Content(msgspec.Struct, frozen=True):
     sha256_hex: str = ""
 
 
+class Flow(Protocol):
+    """How fast a body may leave: it is asked before each portion."""
+
+    @property
+    def portion_bytes(self) -> int:
+        """What is asked for at once, at most; 0: nothing has to be asked for."""
+
+    async def take(self, size_bytes: int) -> None:
+        """Return when so many more bytes may go."""
+
+
 class RemoteStream(Protocol):
     """An answer whose body is still arriving. Must be closed."""
 
@@ -44,15 +55,24 @@ class RemoteStream(Protocol):
         """Let go of the connection."""
 
 
-class Remote(Protocol):
-    """An S3 service somewhere else. Every method makes exactly one attempt: retrying is the caller's decision."""
+class Attempts(Protocol):
+    """Whoever makes one attempt at an operation when asked to: a remote, or what stands in front of one."""
 
     async def call(
         self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
     ) -> Mapping[str, Any]:
+        """See `Remote.call`."""
+
+
+class Remote(Protocol):
+    """An S3 service somewhere else. Every method makes exactly one attempt: retrying is the caller's decision."""
+
+    async def call(
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None, flow: Flow | None = None
+    ) -> Mapping[str, Any]:
         """Perform one operation (`PutObject`, `HeadObject`, …) and return its parsed output, without ResponseMetadata.
 
-        Raises RemoteFailure.
+        A `flow` decides how fast the content leaves; without one it leaves as fast as it can. Raises RemoteFailure.
         """
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:

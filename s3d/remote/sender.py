@@ -24,6 +24,7 @@ from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.failures import RemoteFailure
 from s3d.remote.frames import (
     WINDOW,
+    Ask,
     Broken,
     Call,
     Cancel,
@@ -33,6 +34,7 @@ from s3d.remote.frames import (
     Done,
     Ended,
     Failed,
+    Grant,
     Message,
     More,
     Open,
@@ -87,6 +89,7 @@ class Sender(asyncio.Protocol):
         self._cut = Cutter(ToSender).feed
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._credits: dict[int, asyncio.Semaphore] = {}
+        self._held: dict[int, _Held] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
@@ -109,15 +112,22 @@ class Sender(asyncio.Protocol):
             case Cancel():
                 if (task := self._under_way.get(message.call)) is not None:
                     task.cancel()
+            case Grant() | More():
+                self._let_on(message)
             case Open():
                 self._spawn(message.call, self._stream(message))
-            case More():
-                if (credit := self._credits.get(message.call)) is not None:
-                    credit.release()
             case Ping():
                 self._send(Pong())
             case Configure():
                 self._configure(message)
+
+    def _let_on(self, message: Grant | More) -> None:
+        """Another portion of a body may go out, or another chunk of a stream may be sent."""
+        if isinstance(message, Grant):
+            if (held := self._held.get(message.call)) is not None:
+                held.granted.set()
+        elif (credit := self._credits.get(message.call)) is not None:
+            credit.release()
 
     def _configure(self, message: Configure) -> None:
         if message.version != __version__:
@@ -141,11 +151,16 @@ class Sender(asyncio.Protocol):
         gc.freeze()  # a hundred thousand objects of the service model, which no collection need visit again
 
     async def _call(self, call: Call) -> None:
+        flow = None
+        if call.portion_bytes:
+            flow = self._held[call.call] = _Held(call, self._send)
         try:
-            output = await self._remote.call(call.operation, call.parameters, call.content)
+            output = await self._remote.call(call.operation, call.parameters, call.content, flow)
             self._send(Done(call.call, dict(output)))
         except Exception as error:  # noqa: BLE001 - the boundary: whoever asked is told
             self._send(_failed(call.call, error))
+        finally:
+            self._held.pop(call.call, None)
 
     async def _stream(self, asked: Open) -> None:
         credit = self._credits[asked.call] = asyncio.Semaphore(WINDOW)
@@ -163,6 +178,22 @@ class Sender(asyncio.Protocol):
             self._send(_failed(asked.call, error))
         finally:
             del self._credits[asked.call]
+
+
+class _Held:
+    """Implements `Flow` for a body that the daemon holds back: each portion is asked for."""
+
+    def __init__(self, call: Call, send: Callable[[Message], None]) -> None:
+        self._call = call.call
+        self._send = send
+        self.portion_bytes = call.portion_bytes
+        self.granted = asyncio.Event()
+
+    async def take(self, size_bytes: int) -> None:
+        """See `Flow.take`."""
+        self.granted.clear()
+        self._send(Ask(self._call, size_bytes))
+        await self.granted.wait()
 
 
 class _Saying(logging.Handler):

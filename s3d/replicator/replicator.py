@@ -27,6 +27,7 @@ from s3d.replicator.known import KnownEtags
 from s3d.replicator.lanes import Lanes
 from s3d.replicator.link import Link
 from s3d.replicator.outcomes import Outcomes
+from s3d.replicator.pacing import PacedRemote
 from s3d.replicator.progress import Progress, Snapshot, struggling
 from s3d.replicator.transfer import Transfer
 from s3d.replicator.window import Window
@@ -49,6 +50,8 @@ class ReplicatorSettings:
     backoff_seconds_max: float = BACKOFF_SECONDS_MAX
     identity_token: bool = True
     region: str = "us-east-1"
+    bytes_per_second_max: float | None = None
+    requests_per_second_max: float | None = None
 
 
 class ReplicationObserver(Protocol):
@@ -103,10 +106,14 @@ class Replicator:
         self._window = Window(
             journal, questions, self._lanes, self._executor, settings.window_records_max, self._on_unreadable
         )
+        self._wake = asyncio.Event()
         self._progress = Progress(clock)
         self._known = KnownEtags(questions)
+        self._paced = PacedRemote(remote, clock, self._wake.set)
+        self._paced.bytes.set_rate(settings.bytes_per_second_max)
+        self._paced.requests.set_rate(settings.requests_per_second_max)
         self._transfer = Transfer(
-            remote,
+            self._paced,
             Bodies(row_body, blob_path, are_sound),
             self._known.etag,
             questions,
@@ -117,7 +124,6 @@ class Replicator:
         self._outcomes = Outcomes(
             journal, clock, confirmed=self._on_confirmed, parked=self._on_parked, quiet=lambda: not self._gate.in_use
         )
-        self._wake = asyncio.Event()
         self._gate = Gate(clock, random, settings.lanes_max, settings.backoff_seconds_max, self._wake.set, self._spawn)
         self._unpaused = asyncio.Event()
         if questions.paused() is None:
@@ -239,7 +245,7 @@ class Replicator:
             self._wake.set()
 
     def _launch(self) -> None:
-        while self._unpaused.is_set() and self._gate.is_open:
+        while self._unpaused.is_set() and self._gate.is_open and not self._paced.is_crowded:
             sequence = self._lanes.take()
             if sequence is None:
                 return

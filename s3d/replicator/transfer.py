@@ -5,7 +5,7 @@ from typing import Any
 
 from s3d.events import Confirmation
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.remote.seam import Remote
+from s3d.remote.seam import Attempts
 from s3d.replicator.bodies import Bodies
 from s3d.replicator.requests import (
     TOKEN_KEY,
@@ -35,7 +35,7 @@ class Transfer:
 
     def __init__(
         self,
-        remote: Remote,
+        remote: Attempts,
         bodies: Bodies,
         remote_etag: Callable[[int, str, str], str | None],
         questions: Questions,

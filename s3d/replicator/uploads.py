@@ -11,7 +11,7 @@ import msgspec
 
 from s3d.events import Confirmation
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.remote.seam import Remote
+from s3d.remote.seam import Attempts
 from s3d.replicator.bodies import Bodies
 from s3d.replicator.requests import Job, bare, condition, create_upload_parameters
 from s3d.values import UploadState
@@ -34,7 +34,7 @@ class Uploads:
 
     def __init__(
         self,
-        remote: Remote,
+        remote: Attempts,
         bodies: Bodies,
         questions: Questions,
         token: Callable[[Job], str],

@@ -19,7 +19,7 @@ from s3d.commands.machine import StateMachine
 from s3d.commands.outcomes import ResumeRecords
 from s3d.events import Mutation, encode
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.remote.seam import Content, FileSlice, RemoteStream
+from s3d.remote.seam import Content, FileSlice, Flow, RemoteStream
 from s3d.replicator.link import Link
 from s3d.replicator.replicator import Replicator, ReplicatorSettings
 from s3d.values import stream_of, upload_stream
@@ -131,16 +131,20 @@ class FakeRemote:
     busy: Counter[str] = field(default_factory=Counter)
     uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
     begun: dict[str, dict[str, Any]] = field(default_factory=dict)
+    arrived: list[tuple[float, int]] = field(default_factory=list)
+    asked: list[float] = field(default_factory=list)
 
     async def call(
-        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None, flow: Flow | None = None
     ) -> Mapping[str, Any]:
         if self.down:
             await self.clock.sleep(0.01)
             raise refused()
         self.calls[operation] += 1
+        self.asked.append(self.clock.monotonic())
         self.inputs.append((operation, dict(parameters)))
         await self.clock.sleep(self.random.random() * self.latency)
+        await self._receive(content, flow)
         fault = next((one for one in self.faults if one.matches(operation, parameters)), None)
         if fault is not None:
             fault.times -= 1
@@ -151,6 +155,15 @@ class FakeRemote:
         if fault is not None:
             raise fault.failure()
         return output
+
+    async def _receive(self, content: Content | None, flow: Flow | None) -> None:
+        """What is held back comes in portions; `arrived` says how much there was when."""
+        size = content.size if content is not None else 0
+        portion = flow.portion_bytes if flow is not None and flow.portion_bytes else max(size, 1)
+        for start in range(0, size, portion):
+            if flow is not None:
+                await flow.take(min(portion, size - start))
+            self.arrived.append((self.clock.monotonic(), min(portion, size - start)))
 
     async def _alone(self, operation: str, parameters: Mapping[str, Any], content: Content | None) -> Any:
         name = f"{parameters.get('Bucket')}/{parameters.get('Key', '')}/{parameters.get('PartNumber', '')}"

@@ -1,0 +1,118 @@
+"""No more bytes and requests in a second than an operator allows: in front of the remote, for what is replicated.
+
+A small body is paid for before it goes. A large one is paid for in portions while it goes, and whatever is under way
+gets its portions in turn: nothing takes the whole rate, however long its body is. Looking and asking cost a request.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from s3d.clock import Clock
+from s3d.remote.seam import Content, Remote
+from s3d.replicator.bucket import Bucket, full_bucket, take, with_rate
+
+WHOLE_BYTES_MAX = 64 * 1024  # bodies up to here go as one
+PORTION_BYTES_MIN, PORTION_BYTES_MAX = 512, 64 * 1024
+SLEEP_SECONDS_MIN = 0.001  # what rounding leaves is no reason to ask again at once
+_PORTIONS_PER_SECOND = 64  # dozens of bodies at once are each served about every second, before a remote times out
+
+
+class Pace:
+    """A rate that many wait for in turn, first come first served; None: there is no limit."""
+
+    def __init__(self, clock: Clock, rate: float | None, burst_min: float) -> None:
+        self._clock = clock
+        self._burst_min = burst_min
+        self._turn = asyncio.Lock()
+        self._bucket: Bucket | None = None
+        self.set_rate(rate)
+
+    @property
+    def rate(self) -> float | None:
+        """So much in a second."""
+        return self._bucket.rate if self._bucket is not None else None
+
+    def set_rate(self, rate: float | None) -> None:
+        """From now on; who waits already waits as long as it had to before."""
+        if rate == self.rate:
+            return
+        now = self._clock.monotonic()
+        burst = max(rate or 0.0, self._burst_min)
+        if rate is None:
+            self._bucket = None
+        elif self._bucket is None:
+            self._bucket = full_bucket(rate, burst, now)
+        else:
+            self._bucket = with_rate(self._bucket, rate, burst, now)
+
+    async def take(self, size: float) -> None:
+        """Return when so much may go; at most a second's worth at a time is waited for in one turn."""
+        while size > 0 and self._bucket is not None:
+            async with self._turn:
+                size -= await self._take_some(size)
+
+    async def _take_some(self, size: float) -> float:
+        while (bucket := self._bucket) is not None:
+            portion = min(size, bucket.burst)
+            self._bucket, seconds = take(bucket, portion, self._clock.monotonic())
+            if not seconds:
+                return portion
+            await self._clock.sleep(max(seconds, SLEEP_SECONDS_MIN))
+        return size
+
+
+class PacedRemote:
+    """Implements `Attempts` for whoever replicates. `eased` is called when nobody waits in front of the remote."""
+
+    def __init__(self, remote: Remote, clock: Clock, eased: Callable[[], None]) -> None:
+        self._remote = remote
+        self._eased = eased
+        self._waiting = 0
+        self.bytes = Pace(clock, None, PORTION_BYTES_MIN)
+        self.requests = Pace(clock, None, 1.0)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether somebody waits here who has begun nothing yet: one more would only wait too, out of its turn."""
+        return self._waiting > 0
+
+    async def call(
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
+    ) -> Mapping[str, Any]:
+        """See `Remote.call`."""
+        size = content.size if content is not None else 0
+        whole = size if size <= WHOLE_BYTES_MAX else 0
+        if self.requests.rate is not None or (whole and self.bytes.rate is not None):
+            await self._wait(whole)
+        if size == whole:
+            return await self._remote.call(operation, parameters, content)
+        return await self._remote.call(operation, parameters, content, PacedFlow(self.bytes))
+
+    async def _wait(self, size: int) -> None:
+        self._waiting += 1
+        try:
+            await self.requests.take(1)
+            await self.bytes.take(size)
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._eased()
+
+
+class PacedFlow:
+    """Implements `Flow`: a large body's portions, paid for one by one."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self.portion_bytes = _portion_bytes(pace.rate)
+
+    async def take(self, size_bytes: int) -> None:
+        """See `Flow.take`."""
+        await self._pace.take(size_bytes)
+
+
+def _portion_bytes(rate: float | None) -> int:
+    if rate is None:
+        return 0
+    return int(min(PORTION_BYTES_MAX, max(PORTION_BYTES_MIN, rate / _PORTIONS_PER_SECOND)))
