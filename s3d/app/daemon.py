@@ -31,6 +31,7 @@ from s3d.operations.intake import Intake
 from s3d.operations.limits import Queue
 from s3d.operations.standing import Standing
 from s3d.operations.submitting import Submitter
+from s3d.policy.bucket_map import BucketMap
 from s3d.policy.rules import Rules
 from s3d.queries.asking import Asking
 from s3d.telemetry.metrics import Load, Metrics
@@ -73,6 +74,7 @@ class Daemon:
         self._clock = SystemClock()
         self._rules = Rules(settings.rules)
         self._is_shared = self._rules.is_shared if settings.rules else None
+        self._buckets = BucketMap(settings.buckets) if settings.buckets else None
         self._metrics = metrics or Metrics()
         self._disk = RealDisk()
         self._failed = False
@@ -126,6 +128,7 @@ class Daemon:
             self._rules,
             self._clock,
             self._contract,
+            self._buckets,
         )
         self._admission = Admission(
             memory_bytes_max=http.memory_bytes_max,
@@ -210,6 +213,7 @@ class Daemon:
             self._metrics,
             self._replicator_crashed,
             self._contract.settled,
+            self._buckets,
         )
         self._asking = Asking(self._replication.upstream, questions, journal.submit, self._clock)
 

@@ -37,6 +37,7 @@ from s3d.operations.table import handlers
 from s3d.operations.tagging import Tagging
 from s3d.operations.upload_listings import UploadListings
 from s3d.operations.uploads import Uploads
+from s3d.policy.bucket_map import BucketMap
 from s3d.policy.rules import Rules
 from s3d.protocol.model import compile_service
 from s3d.protocol.parser import Parser
@@ -66,6 +67,7 @@ def build_operations(
     rules: Rules,
     clock: Clock,
     contract: Contract,
+    buckets: BucketMap | None,
 ) -> Operations:
     """Everything that a surface may ask for. `asking` is None where no remote is configured."""
 
@@ -95,6 +97,7 @@ def build_operations(
         settings.auth.account,
         journal.distrust_state,
         contract,
+        buckets.key_bytes_max if buckets is not None else None,
     )
 
 

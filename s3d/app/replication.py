@@ -16,9 +16,11 @@ from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock, milliseconds
 from s3d.config.settings import RemoteSettings
+from s3d.policy.bucket_map import BucketMap
 from s3d.queries.asking import bucket_list_fact
 from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.mapped import MappedRemote
 from s3d.remote.process import ProcessRemote
 from s3d.remote.seam import Content, Flow, Remote, RemoteStream
 from s3d.remote.settings import RemoteSettings as ClientSettings
@@ -27,6 +29,7 @@ from s3d.replicator.link import Link, LinkStatus
 from s3d.replicator.replicator import Replicator, ReplicatorSettings
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.report import FlowReport
+from s3d.view.facts import BucketFact, Fact
 from s3d.view.questions import Questions
 
 DEFAULT_REGION = "us-east-1"
@@ -50,12 +53,15 @@ class Replication:
         metrics: Metrics,
         crashed: Callable[[BaseException], None],
         settled: Callable[[Iterable[int]], None],
+        buckets: BucketMap | None,
     ) -> None:
         self._clock = clock
+        self._buckets = buckets
         self._journal = journal
         region = settings.region or DEFAULT_REGION
         self.sender = Sender(settings, region, clock, metrics)
-        self._remote = _Measured(self.sender.remote, metrics, clock)
+        measured = _Measured(self.sender.remote, metrics, clock)
+        self._remote: Remote = measured if buckets is None else MappedRemote(measured, buckets)
         random = Random()
         link = Link(self._remote, clock, random, buckets_seen=self._buckets_seen)
         self.link = LinkStanding(link, clock)
@@ -87,6 +93,7 @@ class Replication:
 
     async def start(self) -> None:
         """Begin to probe and to send; the client itself is built meanwhile."""
+        self._tell_of_named()
         await self.sender.start()
         self._link.start()
         self._replicator.start()
@@ -122,9 +129,17 @@ class Replication:
         """A probe has listed the buckets: a fact that answers ListBuckets while the link is down."""
         fact = bucket_list_fact(output, milliseconds(asked))
         if fact is not None:
-            told = self._journal.submit(fact)
-            self._telling.add(told)
-            told.add_done_callback(self._told)
+            self._tell(fact)
+
+    def _tell_of_named(self) -> None:
+        """A bucket that the configuration maps is there, whether or not the remote can be asked."""
+        for name in self._buckets.named if self._buckets is not None else ():
+            self._tell(BucketFact(name, present=True, seen_ms=milliseconds(self._clock.now())))
+
+    def _tell(self, fact: Fact) -> None:
+        told = self._journal.submit(fact)
+        self._telling.add(told)
+        told.add_done_callback(self._told)
 
     def _told(self, told: "asyncio.Future[Appended]") -> None:
         self._telling.discard(told)

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from s3d.auth.keys import SecretKey
+from s3d.config.lists import LISTS
 from s3d.config.settings import Settings
-from s3d.policy.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ def catalogue() -> dict[str, Setting]:
 
 
 @cache
-def rule_settings() -> tuple[Setting, ...]:
-    """What can stand in a `[[rule]]`."""
-    return tuple(_settings("rule", Rule))
+def list_settings() -> dict[str, tuple[Setting, ...]]:
+    """What can stand in a `[[rule]]`, and in the other lists of tables, by their names."""
+    return {kind.name: tuple(_settings(kind.name, kind.struct)) for kind in LISTS}
 
 
 def _settings(section: str, struct: type[msgspec.Struct]) -> Iterator[Setting]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from msgspec import NODEFAULT
 
-from s3d.config.catalogue import Setting, catalogue, rule_settings, sections
-from s3d.policy.rules import Rule
+from s3d.config.catalogue import Setting, catalogue, list_settings, sections
+from s3d.config.lists import LISTS
 
 _HEADER = "| Setting | Default | Environment | Flag | Meaning |\n|---|---|---|---|---|"
 
@@ -21,7 +21,9 @@ def tables() -> str:
     parts = [_table("")]
     for name, struct in sections().items():
         parts.append(f"### `[{name}]`\n\n{getdoc(struct)}\n\n{_table(name)}")
-    parts.append(f"### `[[rule]]`\n\n{getdoc(Rule)}\n\n{_rows(rule_settings())}")
+    parts.extend(
+        f"### `[[{kind.name}]]`\n\n{getdoc(kind.struct)}\n\n{_rows(list_settings()[kind.name])}" for kind in LISTS
+    )
     return "\n\n".join(parts) + "\n"
 
 

@@ -17,11 +17,9 @@ import msgspec
 from s3d.auth.keys import SecretKey
 from s3d.config.addresses import check_domain, check_endpoint, is_loopback, parse_listen
 from s3d.config.catalogue import Setting, catalogue, sections
-from s3d.config.rules import TABLE as RULE_TABLE
-from s3d.config.rules import read_rules
+from s3d.config.lists import LISTS, take_lists
 from s3d.config.settings import Settings
 from s3d.errors import ConfigurationError
-from s3d.policy.rules import Rule
 
 
 def load(
@@ -33,14 +31,14 @@ def load(
     None: ask the operating system. Raises ConfigurationError.
     """
     document = _parse(_read(path), path) if path is not None else {}
-    rules = read_rules(document.pop(RULE_TABLE, []), path or "")
+    lists = take_lists(document, path or "")
     file = _flatten(document, path or "")
     values: dict[str, Any] = {"data_dir": _default_data_dir(environ, root=os.geteuid() == 0 if root is None else root)}
     for setting in catalogue().values():
         given = _given(setting, flags, environ, file, path or "")
         if given is not None:
             values[setting.path] = given
-    settings = _assemble(values, environ, rules)
+    settings = _assemble(values, environ, lists)
     _check(settings)
     return settings
 
@@ -48,7 +46,8 @@ def load(
 def exposes_secrets(path: str) -> bool:
     """Whether the file gives secrets and every user of this machine may read it: worth a warning at start."""
     document = _parse(_read(path), path)
-    document.pop(RULE_TABLE, None)
+    for kind in LISTS:
+        document.pop(kind.name, None)
     given = _flatten(document, path)
     return any(catalogue()[name].secret for name in given) and bool(os.stat(path).st_mode & 0o004)
 
@@ -186,7 +185,7 @@ def _default_data_dir(environ: Mapping[str, str], *, root: bool) -> str:
     return os.path.join(base, "s3d")
 
 
-def _assemble(values: Mapping[str, Any], environ: Mapping[str, str], rules: tuple[Rule, ...]) -> Settings:
+def _assemble(values: Mapping[str, Any], environ: Mapping[str, str], lists: Mapping[str, tuple[Any, ...]]) -> Settings:
     top = {name: value for name, value in values.items() if "." not in name}
     top["data_dir"] = _absolute(top["data_dir"], environ)
     for section, struct in sections().items():
@@ -197,7 +196,7 @@ def _assemble(values: Mapping[str, Any], environ: Mapping[str, str], rules: tupl
                 if name.startswith(f"{section}.")
             }
         )
-    return Settings(**top, rules=rules)
+    return Settings(**{**top, **lists})
 
 
 def _absolute(path: str, environ: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from msgspec import Meta
 from s3d.auth.keys import SecretKey
 from s3d.auth.payload import UnsignedPayloads
 from s3d.config.addresses import AWS_ENDPOINTS, Listen, parse_listen
+from s3d.policy.bucket_map import MappedBucket
 from s3d.policy.rules import Rule
 
 KIB, MIB, GIB, TIB = 1024, 1024**2, 1024**3, 1024**4
@@ -343,6 +344,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
     rules: tuple[Rule, ...] = ()
+    buckets: tuple[MappedBucket, ...] = ()
 
     @property
     def address(self) -> Listen:

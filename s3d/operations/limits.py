@@ -131,13 +131,13 @@ def check_acl(acl: str) -> None:
         raise S3Error("InvalidArgument", details={"ArgumentName": "x-amz-acl", "ArgumentValue": acl})
 
 
-def check_key(key: str) -> None:
-    """Raise KeyTooLongError for a key of more than 1,024 bytes of UTF-8."""
-    if len(key) > KEY_BYTES_MAX // 4 and (size := len(key.encode())) > KEY_BYTES_MAX:
+def check_key(key: str, bytes_max: int = KEY_BYTES_MAX) -> None:
+    """Raise KeyTooLongError for a key of more than 1,024 bytes of UTF-8, or than the remote has room for."""
+    if len(key) > bytes_max // 4 and (size := len(key.encode())) > bytes_max:
         raise S3Error(
             "KeyTooLongError",
             "Your key is too long",
-            details={"Size": str(size), "MaxSizeAllowed": str(KEY_BYTES_MAX)},
+            details={"Size": str(size), "MaxSizeAllowed": str(bytes_max)},
         )
 
 

@@ -26,12 +26,14 @@ class Operations:
         account: str,
         distrust: Callable[[], None] = lambda: None,
         contract: Contract | None = None,
+        key_bytes_max: Callable[[str], int] | None = None,
     ) -> None:
         self._handlers = handlers
         self._is_current = is_current
         self._account = account
         self._distrust = distrust
         self._contract = contract
+        self._key_bytes_max = key_bytes_max
 
     def check_known(self, operation: str) -> None:
         """Raise NotImplemented for an operation that is not in the table: a surface asks before it reads anything."""
@@ -55,6 +57,8 @@ class Operations:
             limits.check_named_bucket(call.bucket)
         if call.key:
             limits.check_key(call.key)
+            if self._key_bytes_max is not None:
+                limits.check_key(call.key, self._key_bytes_max(call.bucket))
         check_owner(call.input, self._account)
         promise = self._contract.promised(call) if self._contract is not None else None
         try:

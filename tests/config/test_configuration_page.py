@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from s3d.config import load
-from s3d.config.catalogue import catalogue, rule_settings, sections
+from s3d.config.catalogue import catalogue, list_settings, sections
 from s3d.config.document import default_text, tables, toml_value
-from s3d.config.rules import TABLE
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "deploy/s3d.example.toml"
+ALL = [*catalogue().values(), *(one for settings in list_settings().values() for one in settings)]
 
 
 def test_the_page_has_the_tables_that_the_code_makes():
@@ -21,7 +21,7 @@ def test_the_page_has_the_tables_that_the_code_makes():
     assert tables() in PAGE
 
 
-@pytest.mark.parametrize("setting", [*catalogue().values(), *rule_settings()], ids=lambda one: one.path)
+@pytest.mark.parametrize("setting", ALL, ids=lambda one: one.path)
 def test_every_setting_is_in_the_page_with_its_default(setting):
     """Found by its name, with its default in the same row."""
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{setting.path}` "))
@@ -44,8 +44,9 @@ def test_the_example_with_every_setting_switched_on_loads(tmp_path):
     document = tomllib.loads(text)
     given = {name for name in document if name not in sections()}
     given |= {f"{section}.{name}" for section in sections() for name in document.get(section, {})}
-    assert given == {*catalogue(), TABLE}
-    assert {f"{TABLE}.{name}" for rule in document[TABLE] for name in rule} == {one.path for one in rule_settings()}
+    assert given == {*catalogue(), *list_settings()}
+    for kind, settings in list_settings().items():
+        assert {f"{kind}.{name}" for table in document[kind] for name in table} == {one.path for one in settings}
 
 
 def test_the_example_shows_the_defaults():

@@ -1,0 +1,69 @@
+"""Lists of tables in the file, `[[rule]]` and its like: read strictly; an error names the table by its number."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from s3d.errors import ConfigurationError, S3dError
+from s3d.policy.bucket_map import BucketMap, BucketMapError, MappedBucket
+from s3d.policy.rules import Rule, RuleError, Rules
+
+
+class TableList(NamedTuple):
+    """One kind of table. `field` is where they are in Settings; `check` is given each table with those before it."""
+
+    name: str
+    field: str
+    struct: type[msgspec.Struct]
+    check: Callable[[Sequence[Any]], object]
+    example: str
+
+
+LISTS = (
+    TableList("rule", "rules", Rule, lambda tables: Rules(tables[-1:]), 'match = "photos/raw/*"'),
+    TableList("bucket", "buckets", MappedBucket, BucketMap, 'name = "photos"'),
+)
+
+
+def take_lists(document: dict[str, Any], path: str) -> dict[str, tuple[Any, ...]]:
+    """Every list by its field in Settings, taken out of the document. Raises ConfigurationError."""
+    return {kind.field: _read(kind, document.pop(kind.name, []), path) for kind in LISTS}
+
+
+def _read(kind: TableList, given: Any, path: str) -> tuple[Any, ...]:
+    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+        raise ConfigurationError(
+            f"{path}: {kind.name} is a list of tables", hint=f"write [[{kind.name}]] above each {kind.name}"
+        )
+    tables: list[Any] = []
+    for number, values in enumerate(given, start=1):
+        tables.append(_table(kind, values, f"{path}: {kind.name} {number}"))
+        _check(kind, tables, f"{path}: {kind.name} {number}")
+    return tuple(tables)
+
+
+def _table(kind: TableList, values: dict[str, Any], where: str) -> Any:
+    names = kind.struct.__struct_fields__
+    for name in values:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1, 0.6)
+            hint = f"did you mean {near[0]}?" if near else f"a {kind.name} has {', '.join(names)}"
+            raise ConfigurationError(f"{where}: unknown setting {name}", hint=hint)
+    try:
+        return msgspec.convert(values, kind.struct)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        raise ConfigurationError(
+            f"{where}: {text[:1].lower()}{text[1:]}", hint=f"for instance {kind.example}"
+        ) from None
+
+
+def _check(kind: TableList, tables: Sequence[Any], where: str) -> None:
+    try:
+        kind.check(tables)
+    except (RuleError, BucketMapError) as error:
+        raise ConfigurationError(f"{where}: {error.field}: {error.message}", hint=error.hint) from None
+    except S3dError as error:
+        raise ConfigurationError(f"{where}: {error.message}", hint=error.hint) from None

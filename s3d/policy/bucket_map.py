@@ -1,0 +1,203 @@
+"""Where local buckets are at the remote: another name, a prefix inside another bucket, or both. Pure.
+
+A site's buckets often live side by side with those of other sites in one bucket of the company, each under a prefix of
+its own. Everything above the remote's seam speaks of local buckets and keys; here they are translated, in both
+directions. A bucket that no entry names is at the remote under its own name, unless that is the name of a bucket which
+an entry maps into: through that door one site would see what belongs to the others.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from s3d.errors import S3dError
+
+KEY_BYTES_MAX = 1024
+BUCKET = "{bucket}"
+_LIST_KEYS = ("Contents", "Versions", "DeleteMarkers", "Uploads")
+_KEYS_IN = ("Key", "Prefix", "StartAfter", "KeyMarker")
+_KEYS_OUT = ("Key", "Prefix", "StartAfter", "KeyMarker", "NextKeyMarker", "Marker", "NextMarker")
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A bucket at the remote, and the beginning of every key in it; both as S3 has them, not encoded.
+
+    `is_fixed`: the local bucket is there whenever the remote's is, also while nothing is under the prefix.
+    """
+
+    bucket: str
+    prefix: str = ""
+    is_fixed: bool = False
+
+
+class MappedBucket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a bucket is at the remote. One that no table names is there under its own name."""
+
+    name: Annotated[
+        str,
+        Meta(
+            description='The bucket as clients call it, or `"*"` for all that no other table names.',
+            min_length=1,
+            max_length=63,
+            extra={"default": "every table has one"},
+        ),
+    ]
+    remote_bucket: Annotated[
+        str,
+        Meta(
+            description="The bucket at the remote that it is, or is a part of. For `*`, `{bucket}` is its name.",
+            min_length=3,
+            max_length=255,
+            extra={"default": "every table has one"},
+        ),
+    ]
+    prefix: Annotated[
+        str,
+        Meta(
+            description="What its keys begin with there, up to a slash, such as `site-7/photos/`. For `*`, `{bucket}` "
+            "is its name. Empty: the bucket is the whole of `remote_bucket`.",
+            max_length=512,
+        ),
+    ] = ""
+
+
+class BucketMapError(S3dError):
+    """Tables that cannot stand side by side; `field` is the setting that is wrong."""
+
+    def __init__(self, field: str, message: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
+
+
+class BucketMap:
+    """The whole map. Raises BucketMapError for tables that would show the objects of one bucket in another."""
+
+    def __init__(self, entries: Sequence[MappedBucket]) -> None:
+        self._exact: dict[str, Place] = {}
+        self._any: MappedBucket | None = None
+        for entry in entries:
+            self._add(entry)
+        self._check_apart()
+        self._targets = {place.bucket for place in self._exact.values()}
+        if self._any is not None and BUCKET not in self._any.remote_bucket:
+            self._targets.add(self._any.remote_bucket)
+
+    @property
+    def named(self) -> Mapping[str, Place]:
+        """The local buckets that have an entry of their own."""
+        return self._exact
+
+    @property
+    def shared_template(self) -> tuple[str, str] | None:
+        """Remote bucket and what every prefix in it begins with, where all other buckets are prefixes of one bucket."""
+        if self._any is None or BUCKET in self._any.remote_bucket:
+            return None
+        return self._any.remote_bucket, self._any.prefix.partition(BUCKET)[0]
+
+    def place(self, name: str) -> Place | None:
+        """Where a local bucket is; None: nowhere, its name is taken by what others are mapped into."""
+        exact = self._exact.get(name)
+        if exact is not None:
+            return exact
+        if self._any is not None:
+            bucket, prefix = self._any.remote_bucket, self._any.prefix
+            return Place(bucket.replace(BUCKET, name), prefix.replace(BUCKET, name), is_fixed=BUCKET in bucket)
+        return None if name in self._targets else Place(name)
+
+    def names_at(self, listed: Sequence[str]) -> list[str]:
+        """The local buckets that are there when these are at the remote, but for those of `shared_template`."""
+        names = list(self._exact)  # also where the keys that we have are not those of the bucket's owner
+        if self._any is None:
+            return names + [bucket for bucket in listed if bucket not in self._targets and bucket not in self._exact]
+        if BUCKET not in self._any.remote_bucket:
+            return names
+        pattern = re.compile(re.escape(self._any.remote_bucket).replace(re.escape(BUCKET), "(.+)") + r"\Z")
+        found = (match[1] for bucket in listed if (match := pattern.match(bucket)))
+        return names + [name for name in found if name not in self._exact]
+
+    def key_bytes_max(self, name: str) -> int:
+        """How long a key in a local bucket may be, so that it still is one at the remote."""
+        place = self.place(name)
+        return KEY_BYTES_MAX - (len(place.prefix.encode()) if place is not None else 0)
+
+    def _add(self, entry: MappedBucket) -> None:
+        if entry.prefix and not entry.prefix.endswith("/"):
+            raise BucketMapError("prefix", f"{entry.prefix} has no / at its end", f'prefix = "{entry.prefix}/"')
+        if entry.prefix.startswith("/"):
+            raise BucketMapError("prefix", "it begins with /", f'prefix = "{entry.prefix.lstrip("/")}"')
+        if entry.name != "*":
+            if BUCKET in entry.remote_bucket + entry.prefix:
+                raise BucketMapError("name", f'{BUCKET} is for name = "*"', f"write {entry.name} instead of {BUCKET}")
+            if entry.name in self._exact:
+                raise BucketMapError("name", f"{entry.name} is mapped twice", "leave one of the two out")
+            self._exact[entry.name] = Place(entry.remote_bucket, entry.prefix, is_fixed=True)
+            return
+        if self._any is not None:
+            raise BucketMapError("name", 'there is a table for "*" already', "leave one of the two out")
+        if (entry.remote_bucket + "/" + entry.prefix).count(BUCKET) != 1:
+            raise BucketMapError(
+                "prefix", f"buckets need {BUCKET} once to stay apart", f'for instance prefix = "site-7/{BUCKET}/"'
+            )
+        if BUCKET in entry.prefix and not entry.prefix.endswith(f"/{BUCKET}/") and entry.prefix != f"{BUCKET}/":
+            raise BucketMapError("prefix", f"it has to end with {BUCKET}/", f'prefix = "site-7/{BUCKET}/"')
+        self._any = entry
+
+    def _check_apart(self) -> None:
+        taken = [(name, place.bucket, place.prefix) for name, place in self._exact.items()]
+        if self._any is not None:
+            taken.append(("*", *_fixed_part(self._any)))
+        for number, (name, bucket, prefix) in enumerate(taken):
+            for other, other_bucket, other_prefix in taken[:number]:
+                if bucket == other_bucket and (prefix.startswith(other_prefix) or other_prefix.startswith(prefix)):
+                    raise BucketMapError(
+                        "prefix",
+                        f"{bucket}/{prefix} of {name} and {other_bucket}/{other_prefix} of {other} are not apart",
+                        "give each a prefix that no other begins with",
+                    )
+
+
+def _fixed_part(entry: MappedBucket) -> tuple[str, str]:
+    """Where the buckets of an entry for `*` are for certain; a bucket's name that varies is no other entry's."""
+    return (entry.remote_bucket, entry.prefix.partition(BUCKET)[0])
+
+
+def to_remote(place: Place, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """An operation's input in the remote's words. Its CopySource is left as it is: it may be in another place."""
+    translated = dict(parameters) | {"Bucket": place.bucket}
+    if place.prefix:
+        for name in _KEYS_IN:
+            if name in translated:
+                translated[name] = place.prefix + translated[name]
+    return translated
+
+
+def listing_of(place: Place, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for an operation that lists: what has no prefix of its own has that of the place."""
+    return to_remote(place, {"Prefix": "", **parameters} if place.prefix else parameters)
+
+
+def to_local(name: str, place: Place, output: Mapping[str, Any]) -> dict[str, Any]:
+    """An operation's output in local words: of the local bucket `name`, keys without the prefix of its place."""
+    translated = dict(output)
+    for member in ("Bucket", "Name"):
+        if member in translated:
+            translated[member] = name
+    if not place.prefix:
+        return translated
+    strip = _stripping(place.prefix)
+    for member in _KEYS_OUT:
+        if translated.get(member):
+            translated[member] = strip(translated[member])
+    for member in _LIST_KEYS:
+        if translated.get(member):
+            translated[member] = [{**one, "Key": strip(one["Key"])} for one in translated[member]]
+    if translated.get("CommonPrefixes"):
+        translated["CommonPrefixes"] = [{"Prefix": strip(one["Prefix"])} for one in translated["CommonPrefixes"]]
+    return translated
+
+
+def _stripping(prefix: str) -> Callable[[str], str]:
+    return lambda text: text.removeprefix(prefix)

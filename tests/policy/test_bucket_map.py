@@ -1,0 +1,100 @@
+"""Where buckets are at the remote: what goes out comes back, and no bucket shows what is another's."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3d.policy.bucket_map import BucketMap, BucketMapError, MappedBucket, listing_of, to_local, to_remote
+
+NAMES = st.sampled_from(["photos", "docs", "logs", "company", "site-7"])
+KEYS = st.text(min_size=1, max_size=20)
+
+
+def mapped(name: str, remote_bucket: str, prefix: str = "") -> MappedBucket:
+    return MappedBucket(name=name, remote_bucket=remote_bucket, prefix=prefix)
+
+
+SITE = (mapped("photos", "company", "site-7/photos/"), mapped("docs", "company", "site-7/docs/"))
+EVERY = (mapped("*", "company", "site-7/{bucket}/"), mapped("docs", "archive"))
+
+
+@pytest.mark.parametrize(
+    ("tables", "name", "bucket", "prefix"),
+    [
+        (SITE, "photos", "company", "site-7/photos/"),
+        (SITE, "logs", "logs", ""),
+        (EVERY, "photos", "company", "site-7/photos/"),
+        (EVERY, "docs", "archive", ""),
+        (EVERY, "company", "company", "site-7/company/"),
+        ((mapped("*", "{bucket}-edge"),), "photos", "photos-edge", ""),
+        ((mapped("*", "{bucket}", "site-7/"),), "photos", "photos", "site-7/"),
+    ],
+)
+def test_a_bucket_has_one_place(tables, name, bucket, prefix):
+    """Its own table's, else that of `*`, else its own name."""
+    place = BucketMap(tables).place(name)
+    assert (place.bucket, place.prefix) == (bucket, prefix)
+
+
+def test_what_others_are_mapped_into_is_not_reached_by_its_name():
+    """Or one site would see, and could delete, what belongs to the others."""
+    assert BucketMap(SITE).place("company") is None
+    assert "company" not in BucketMap(SITE).names_at(["company", "logs"])
+
+
+@pytest.mark.parametrize(
+    ("tables", "field", "said"),
+    [
+        ((mapped("a", "company", "x"),), "prefix", "no / at its end"),
+        ((mapped("a", "company", "/x/"),), "prefix", "begins with /"),
+        ((mapped("a", "company", "{bucket}/"),), "name", 'for name = "\\*"'),
+        ((mapped("*", "company", "x/"),), "prefix", "need {bucket} once"),
+        ((mapped("*", "{bucket}", "{bucket}/"),), "prefix", "need {bucket} once"),
+        ((mapped("*", "company", "{bucket}/x/"),), "prefix", "end with {bucket}/"),
+        ((mapped("a", "company", "x/"), mapped("a", "other")), "name", "mapped twice"),
+        ((mapped("*", "company", "{bucket}/"), mapped("*", "{bucket}")), "name", "already"),
+        ((mapped("a", "company", "x/"), mapped("b", "company", "x/y/")), "prefix", "not apart"),
+        ((mapped("a", "company"), mapped("b", "company", "x/")), "prefix", "not apart"),
+        ((mapped("*", "company", "x/{bucket}/"), mapped("b", "company", "x/y/")), "prefix", "not apart"),
+    ],
+)
+def test_tables_that_cannot_be(tables, field, said):
+    """Each is refused with the setting that is wrong."""
+    with pytest.raises(BucketMapError, match=said) as caught:
+        BucketMap(tables)
+    assert caught.value.field == field
+    assert caught.value.hint
+
+
+@given(tables=st.sampled_from([SITE, EVERY]), name=NAMES, key=KEYS, prefix=st.text(max_size=5))
+def test_what_goes_out_comes_back(tables, name, key, prefix):
+    """Keys, prefixes and markers in both directions."""
+    place = BucketMap(tables).place(name)
+    if place is None:
+        return
+    sent = to_remote(place, {"Bucket": name, "Key": key, "Prefix": prefix, "StartAfter": key, "MaxKeys": 7})
+    assert sent["Key"] == place.prefix + key
+    assert sent["MaxKeys"] == 7
+    back = to_local(name, place, {**sent, "Name": place.bucket, "NextKeyMarker": sent["Key"]})
+    assert (back["Bucket"], back["Name"]) == (name, name)
+    assert (back["Key"], back["Prefix"], back["StartAfter"], back["NextKeyMarker"]) == (key, prefix, key, key)
+
+
+@given(keys=st.lists(st.tuples(st.sampled_from(["photos", "docs"]), KEYS), unique=True))
+def test_a_listing_shows_the_bucket_and_nothing_else(keys):
+    """Of everything that lies in the larger bucket, exactly what was put into this one."""
+    buckets = BucketMap(SITE)
+    stored = sorted(to_remote(buckets.place(name), {"Bucket": name, "Key": key})["Key"] for name, key in keys)
+    for name in ("photos", "docs"):
+        place = buckets.place(name)
+        asked = listing_of(place, {"Bucket": name})
+        contents = [{"Key": key, "Size": 1} for key in stored if key.startswith(asked["Prefix"])]
+        shown = to_local(name, place, {"Contents": contents, "CommonPrefixes": [{"Prefix": asked["Prefix"] + "a/"}]})
+        assert {one["Key"] for one in shown["Contents"]} == {key for owner, key in keys if owner == name}
+        assert shown["CommonPrefixes"] == [{"Prefix": "a/"}]
+
+
+def test_a_key_has_to_fit_at_the_remote():
+    """The prefix takes its bytes from the 1,024."""
+    assert BucketMap(SITE).key_bytes_max("photos") == 1024 - len("site-7/photos/")
+    assert BucketMap(SITE).key_bytes_max("logs") == 1024
