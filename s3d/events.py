@@ -26,6 +26,7 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     replacing. A copy names its source, the sequence of the record that made it and its ETag. What belongs to a
     multipart upload names it; a part has its number, and Complete lists (number, size, checksum) of its parts.
     `group` is the order group that the client named, `barrier` what it said of its place in it (None: nothing).
+    `rekeyed` is the record of which a person had the object go out under this key.
     """
 
     version: int = 1
@@ -48,6 +49,7 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     parts: tuple[tuple[int, int, str], ...] = ()
     group: str = ""
     barrier: bool | None = None
+    rekeyed: int = 0
 
 
 class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):

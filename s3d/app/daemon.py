@@ -8,6 +8,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -27,6 +28,7 @@ from s3d.http import descriptors
 from s3d.http.admission import Admission
 from s3d.operations.bodies import BodyCache
 from s3d.operations.durability import Contract
+from s3d.operations.exporting import Exporting
 from s3d.operations.intake import Intake
 from s3d.operations.limits import Queue
 from s3d.operations.standing import Standing
@@ -34,6 +36,7 @@ from s3d.operations.submitting import Submitter
 from s3d.policy.bucket_map import BucketMap
 from s3d.policy.rules import Rules
 from s3d.queries.asking import Asking
+from s3d.replicator.held import read_holding
 from s3d.telemetry.metrics import Load, Metrics
 from s3d.telemetry.report import PendingSummary
 from s3d.upkeep.decide import Limits
@@ -147,7 +150,7 @@ class Daemon:
             self._clock,
         )
         await self._door.open()
-        self._standing = self._build_standing()
+        self._standing = self._build_standing(questions)
         self._admin = AdminDoor(self._settings, self._standing, self._clock)
         await self._admin.open()
         await self._begin(questions)
@@ -217,7 +220,7 @@ class Daemon:
         )
         self._asking = Asking(self._replication.upstream, questions, journal.submit, self._clock)
 
-    def _build_standing(self) -> Standing:
+    def _build_standing(self, questions: Questions) -> Standing:
         replication = self._replication
         return Standing(
             settings=self._settings,
@@ -228,6 +231,9 @@ class Daemon:
             flow=replication.flow if replication is not None else None,
             resumed=resumed_of(replication),
             paused=paused_of(replication),
+            follow=partial(read_holding, self._ground.journal),
+            submitter=Submitter(self._ground.journal.submit, self._asking, self._writes),
+            exporting=Exporting(self._ground.journal, questions, self._rows, self._ground.pool),
             metrics=self._metrics,
             clock=self._clock,
             listen=self._door.url,

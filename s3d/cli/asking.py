@@ -5,7 +5,7 @@ aiohttp would take longer to import than most of these questions take to answer.
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -13,6 +13,7 @@ from s3d.errors import S3dError
 
 ANSWER_SECONDS_MAX = 10.0
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
+PIECE_BYTES = 1024 * 1024
 Answer = TypeVar("Answer")
 
 
@@ -35,6 +36,26 @@ class AdminClient:
         """Have something done."""
         return self._ask("POST", path, json.dumps(document), answer, 0.0)
 
+    def download(self, path: str, write: Callable[[bytes], object]) -> int:
+        """Hand the pieces of an answer to `write`, however long it is; how many bytes it was."""
+        connection = self._connection(0.0)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise self._refusal(response.status, response.read(ANSWER_BYTES_MAX))
+            size = 0
+            while piece := response.read(PIECE_BYTES):
+                write(piece)
+                size += len(piece)
+        except (http.client.HTTPException, OSError) as error:
+            raise self._failed(error) from None
+        finally:
+            connection.close()
+        if response.length:  # read() with a size does not say so
+            raise S3dError(f"the daemon at {self._address.url} broke off", hint="its log says why")
+        return size
+
     def _ask(self, method: str, target: str, body: str | None, answer: type[Answer], patience_seconds: float) -> Answer:
         import msgspec
 
@@ -47,30 +68,34 @@ class AdminClient:
             raise self._stranger() from None
 
     def _exchange(self, method: str, target: str, body: str | None, patience_seconds: float) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(
-            self._address.host, self._address.port, timeout=ANSWER_SECONDS_MAX + patience_seconds
-        )
+        connection = self._connection(patience_seconds)
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"} if body is not None else {})
             response = connection.getresponse()
             return response.status, response.read(ANSWER_BYTES_MAX)
-        except TimeoutError:
-            raise S3dError(
-                f"the daemon at {self._address.url} does not answer", hint="its log says what it is busy with"
-            ) from None
-        except (http.client.HTTPException, ConnectionResetError, BrokenPipeError) as error:
-            if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError):
-                raise S3dError(
-                    f"the daemon at {self._address.url} went away", hint="ask again when it is back"
-                ) from None
-            raise self._stranger() from None
-        except OSError:
-            raise S3dError(
-                f"no daemon answers at {self._address.url}",
-                hint="start it with `s3d run`, or name its admin listener with --admin or S3D_ADMIN",
-            ) from None
+        except (http.client.HTTPException, OSError) as error:
+            raise self._failed(error) from None
         finally:
             connection.close()
+
+    def _connection(self, patience_seconds: float) -> http.client.HTTPConnection:
+        address = self._address
+        return http.client.HTTPConnection(address.host, address.port, timeout=ANSWER_SECONDS_MAX + patience_seconds)
+
+    def _failed(self, error: Exception) -> S3dError:
+        """What went wrong with the connection, for a person."""
+        if isinstance(error, TimeoutError):
+            return S3dError(
+                f"the daemon at {self._address.url} does not answer", hint="its log says what it is busy with"
+            )
+        if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError):
+            return S3dError(f"the daemon at {self._address.url} went away", hint="ask again when it is back")
+        if isinstance(error, http.client.HTTPException):
+            return self._stranger()
+        return S3dError(
+            f"no daemon answers at {self._address.url}",
+            hint="start it with `s3d run`, or name its admin listener with --admin or S3D_ADMIN",
+        )
 
     def _refusal(self, status: int, content: bytes) -> S3dError:
         import msgspec

@@ -6,7 +6,7 @@ import click
 
 from s3d.cli.asking import AdminClient
 from s3d.cli.options import admin, as_json
-from s3d.cli.showing import age_text, paused_text, show_json, show_table, size_text
+from s3d.cli.showing import age_text, count_text, paused_text, show_json, show_table, size_text
 
 if TYPE_CHECKING:
     from s3d.telemetry.report import PauseReport, PendingRecord
@@ -74,4 +74,7 @@ def show_records(records: list["PendingRecord"]) -> None:
 def _state(one: "PendingRecord") -> str:
     place = {None: "", True: ", a barrier", False: ", side by side"}[one.barrier]
     group = f" (group {one.group}{place})" if one.group else ""
-    return f"parked: {one.code} {one.message}".rstrip() + group if one.parked else f"pending{group}"
+    if one.parked:
+        held = f"; {count_text(one.holds, 'record')} behind it" if one.holds else ""
+        return f"parked: {one.code} {one.message}".rstrip() + group + held
+    return (f"held behind {one.held_by}" if one.held_by else "pending") + group

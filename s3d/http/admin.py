@@ -6,12 +6,14 @@
     GET  /status    /pending?prefix=&after=&limit=    /parked?after=&limit=
     GET  /wait?seq=N | ?prefix=BUCKET/P | ?all=1      [&through=N][&timeout=S]: answers when it is so, or when S is over
     GET  /records/SEQ     one record and what has become of it
+    GET  /records/SEQ/body  its bytes (http/dead_letters.py, as /parked/rekey)
     GET  /v1/receipts/SEQ what the remote said when it took the record
     GET  /v1/events       what becomes of records, as server-sent events (http/streams.py)
     POST /parked/resume   {"seqs": ["1-42"]}, or {"seqs": null} for all
     POST /parked/drop     {"seqs": ["1-42"]}: never send them
     POST /replication/pause   {"reason": "..."}: begin nothing more at the remote, also after a restart
     POST /replication/resume  {"reason": "..."}: go on
+    POST /parked/rekey    {"seq": "1-42", "key": "KEY"}: send it under another key
 
 It listens on loopback and trusts whoever can reach that, so it has to keep out what reaches loopback uninvited: web
 pages. A name that resolves to 127.0.0.1 (DNS rebinding) fails the check of `Host`; a page that posts across origins
@@ -26,12 +28,14 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from journal import JournalError
+from journal import JournalError, Record
 from s3d.clock import Clock
 from s3d.config.addresses import is_loopback
 from s3d.errors import S3dError
+from s3d.http.dead_letters import DeadLetters
 from s3d.http.streams import Streams
 from s3d.operations.announcing import Page
+from s3d.operations.exporting import RecordBody
 from s3d.telemetry.metrics import CONTENT_TYPE
 from s3d.telemetry.report import (
     Dropped,
@@ -50,7 +54,7 @@ from s3d.telemetry.report import (
     sequence_in,
 )
 from s3d.view.damage import ViewDamaged
-from s3d.view.rows import PendingRow, PendingTotals
+from s3d.view.rows import Holding, PendingRow, PendingTotals
 
 PAGE_RECORDS_MAX = 10_000
 WAIT_SECONDS_MAX = 60.0
@@ -110,6 +114,15 @@ class AdminSource(Protocol):
     async def go_on(self, reason: str) -> PauseChanged:
         """Let it go on, durably."""
 
+    async def holding(self) -> Holding:
+        """What waits for which parked record."""
+
+    async def rekey(self, sequence: int, key: str) -> Record:
+        """Give up a parked record, and write its object under another key: the new record. Raises S3dError."""
+
+    async def body(self, sequence: int) -> RecordBody:
+        """The bytes of a pending record. Raises S3dError."""
+
     async def record(self, sequence: int) -> RecordReport | None:
         """One record; None: there is none, or its file has been dropped."""
 
@@ -144,12 +157,14 @@ def build_admin(source: AdminSource, clock: Clock) -> web.Application:
             web.get("/parked", admin.parked),
             web.get("/wait", admin.wait),
             web.get("/records/{seq}", admin.record),
+            web.get("/records/{seq}/body", admin.body),
             web.get("/v1/receipts/{seq}", admin.receipt),
             web.get("/v1/events", admin.events),
             web.post("/parked/resume", admin.resume),
             web.post("/parked/drop", admin.drop),
             web.post("/replication/pause", admin.pause),
             web.post("/replication/resume", admin.go_on),
+            web.post("/parked/rekey", admin.rekey),
         ]
     )
     return application
@@ -180,6 +195,7 @@ class _Admin:
         self._source = source
         self._clock = clock
         self._closing = asyncio.Event()
+        self._dead_letters = DeadLetters(source)
         self._streams = Streams(source, clock, self._closing, self._change)
 
     async def healthz(self, request: web.Request) -> web.Response:
@@ -198,12 +214,13 @@ class _Admin:
         _only(request, "prefix", "after", "limit")
         limit, prefix = _limit(request), request.query.get("prefix", "")
         rows = await self._source.pending(prefix, self._after(request), limit + 1)
-        return self._page(rows, limit, await self._source.paused())
+        return self._page(rows, limit, await self._source.holding(), await self._source.paused())
 
     async def parked(self, request: web.Request) -> web.Response:
         _only(request, "after", "limit")
         limit = _limit(request)
-        return self._page(await self._source.parked(self._after(request), limit + 1), limit, None)
+        rows = await self._source.parked(self._after(request), limit + 1)
+        return self._page(rows, limit, await self._source.holding(), None)
 
     async def resume(self, request: web.Request) -> web.Response:
         _only(request)
@@ -229,6 +246,14 @@ class _Admin:
 
     async def go_on(self, request: web.Request) -> web.Response:
         return _json(await self._source.go_on(await _reason(request)))
+
+    async def rekey(self, request: web.Request) -> web.Response:
+        _only(request)
+        return _json(await self._dead_letters.rekey(request))
+
+    async def body(self, request: web.Request) -> web.StreamResponse:
+        _only(request)
+        return await self._dead_letters.body(request)
 
     async def record(self, request: web.Request) -> web.Response:
         _only(request)
@@ -325,11 +350,14 @@ class _Admin:
     def _after(self, request: web.Request) -> int:
         return sequence_in(self._source.epoch, request.query.get("after", "0"))
 
-    def _page(self, rows: Sequence[PendingRow], limit: int, paused: PauseReport | None) -> web.Response:
-        records = tuple(self._record(row) for row in rows[:limit])
+    def _page(
+        self, rows: Sequence[PendingRow], limit: int, holding: Holding, paused: PauseReport | None
+    ) -> web.Response:
+        records = tuple(self._record(row, holding) for row in rows[:limit])
         return _json(PendingPage(records, records[-1].seq if len(rows) > limit else "", paused))
 
-    def _record(self, row: PendingRow) -> PendingRecord:
+    def _record(self, row: PendingRow, holding: Holding | None = None) -> PendingRecord:
+        held_by = holding.behind.get(row.sequence) if holding is not None else None
         return PendingRecord(
             format_sequence(self._source.epoch, row.sequence),
             row.kind,
@@ -342,6 +370,8 @@ class _Admin:
             row.message,
             row.order.group if row.order is not None else "",
             row.order.barrier if row.order is not None else None,
+            format_sequence(self._source.epoch, held_by) if held_by is not None else "",
+            holding.counts.get(row.sequence, 0) if holding is not None and row.parked else None,
         )
 
 

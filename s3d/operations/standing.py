@@ -8,16 +8,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from journal import Journal
+from journal import Journal, Record
 from s3d import __version__
-from s3d.clock import Clock
+from s3d.clock import Clock, milliseconds
 from s3d.commands.outcomes import DiscardRecords, ResumeRecords
 from s3d.commands.pausing import PauseReplication, ResumeReplication
+from s3d.commands.rekeying import RekeyRecord
 from s3d.config.settings import Settings
 from s3d.errors import S3dError
 from s3d.operations.announcing import Announcements, Page
+from s3d.operations.exporting import Exporting, RecordBody
+from s3d.operations.limits import check_key
 from s3d.operations.receipts import Known, Receipts
 from s3d.operations.records import record_report
+from s3d.operations.submitting import Submitter
 from s3d.telemetry.metrics import Load, Metrics, Moment
 from s3d.telemetry.report import (
     CapacityReport,
@@ -37,7 +41,7 @@ from s3d.telemetry.report import (
 )
 from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Connection, Questions
-from s3d.view.rows import PausedRow, PendingRow, PendingTotals
+from s3d.view.rows import Holding, PausedRow, PendingRow, PendingTotals
 
 REBUILDING = "the view is being rebuilt"
 T = TypeVar("T")
@@ -77,6 +81,9 @@ class Standing:
         flow: Callable[[], FlowReport] | None,
         resumed: Callable[[Sequence[int]], None],
         paused: Callable[[bool], None],
+        follow: Callable[[Questions], Holding],
+        submitter: Submitter,
+        exporting: Exporting,
         metrics: Metrics,
         clock: Clock,
         listen: str,
@@ -91,6 +98,10 @@ class Standing:
         self._flow = flow
         self._resumed = resumed
         self._paused = paused
+        self._follow = follow
+        self._held = (-1, Holding())
+        self._submitter = submitter
+        self._exporting = exporting
         self._metrics = metrics
         self._clock = clock
         self._listen = listen
@@ -191,8 +202,32 @@ class Standing:
 
     async def record(self, sequence: int) -> RecordReport | None:
         row = await self.pending_record(sequence)
-        found = await asyncio.to_thread(self._journal.pick, [sequence])
-        return record_report(self.epoch, found[0], row) if found else None
+        record = await self._exporting.record(sequence)
+        return record_report(self.epoch, record, row, await self.holding()) if record is not None else None
+
+    async def holding(self) -> Holding:
+        return await self._ask(self._read_holding)
+
+    async def rekey(self, sequence: int, key: str) -> Record:
+        if not key:
+            raise S3dError("an object needs a key")
+        check_key(key)
+        record = await self._exporting.record(sequence)
+        if record is None:
+            raise S3dError(f"there is no record {sequence}", hint="see `s3d parked list`")
+        command = RekeyRecord(record, key, "admin", milliseconds(self._clock.now()))
+        appended = await self._submitter.submit(command, essential=True)
+        self._resumed(())  # what waited behind it may go on
+        written: Record = appended.records[0]
+        return written
+
+    async def body(self, sequence: int) -> RecordBody:
+        row, record = await self.pending_record(sequence), await self._exporting.record(sequence)
+        if row is None or record is None:
+            raise S3dError(
+                f"record {sequence} is not pending, and its bytes are not kept for it", hint="`s3d get` reads objects"
+            )
+        return self._exporting.body(record)
 
     async def receipt(self, sequence: int) -> Receipt:
         record, mutation = await self._receipts.record(sequence)
@@ -247,6 +282,13 @@ class Standing:
 
     async def _ask(self, question: Callable[[Questions], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._answer, question)
+
+    def _read_holding(self, questions: Questions) -> Holding:
+        """A busy listing asks for every page: it is the same until the journal goes on."""
+        position = questions.position
+        if self._held[0] != position:
+            self._held = (position, self._follow(questions))
+        return self._held[1]
 
     def _answer(self, question: Callable[[Questions], T]) -> T:
         if self._questions is None:

@@ -293,6 +293,8 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     "NotReplicatedYet": (503, "The write is kept here and will be sent; the remote has not confirmed it yet."),
     "ReplicationParked": (409, "The write is kept here, but the remote has refused it: it waits for a person."),
     "NoSuchRecord": (404, "There is no such record."),
+    "NotRekeyable": (409, "This record belongs to its key."),
+    "KeyExists": (409, "There is an object under this key already."),
     "NotDroppable": (409, "Others depend on this record: it is not given up alone."),
     "InsufficientStorage": (507, "The local volume has no room for this."),
 }

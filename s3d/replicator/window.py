@@ -15,6 +15,9 @@ from s3d.view.questions import Questions
 from s3d.view.rows import PendingRow
 
 PAGE = 500
+OF_UPLOADS = frozenset(
+    {"AbortMultipartUpload", "CompleteMultipartUpload", "CreateMultipartUpload", "UploadPart"}
+)  # which upload they are of is in the record
 
 
 class Window:
@@ -70,7 +73,7 @@ class Window:
             return True  # rewound meanwhile: what was read may be stale, begin at the beginning
         for row in new:
             if row.sequence in damaged and not row.parked:
-                self._lanes.block(row.sequence, _claims(row, None))
+                self._lanes.block(row.sequence, claims_of_row(row, None))
                 self._unreadable(row.sequence, damaged[row.sequence])
             else:
                 self._admit(row, jobs.get(row.sequence))
@@ -96,9 +99,11 @@ class Window:
 
     def _is_needed(self, row: PendingRow) -> bool:
         """Whether the record itself must be read: not to find out that it is blocked, unless it is a copy, whose
-        source is in the record.
+        source is in the record, or a parked one of an upload, which would hold its whole key by its names.
         """
-        return row.kind == "CopyObject" or not (row.parked or self._lanes.is_blocked(_claims(row, None)))
+        if row.kind == "CopyObject" or (row.parked and row.kind in OF_UPLOADS):
+            return True
+        return not (row.parked or self._lanes.is_blocked(claims_of_row(row, None)))
 
     async def _read(self, sequences: Sequence[int]) -> tuple[dict[int, Job], dict[int, str]]:
         """The records, and why there is none where there should be one."""
@@ -127,7 +132,7 @@ class Window:
         return jobs, damaged
 
     def _admit(self, row: PendingRow, job: Job | None) -> None:
-        claims = _claims(row, job)
+        claims = claims_of_row(row, job)
         if row.parked:
             self._lanes.block(row.sequence, claims)
         elif self._lanes.admit(row.sequence, claims):
@@ -135,7 +140,8 @@ class Window:
             self._jobs[row.sequence] = job
 
 
-def _claims(row: PendingRow, job: Job | None) -> Claims:
+def claims_of_row(row: PendingRow, job: Job | None) -> Claims:
+    """What a pending record claims; without the record itself by its names alone, which is more than it may need."""
     return with_order(_claims_of_names(row, job), row.order)
 
 

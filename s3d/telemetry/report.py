@@ -131,7 +131,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 class PendingRecord(msgspec.Struct, frozen=True):
     """A record that the remote has not confirmed; parked ones carry the remote's code and message.
 
-    `group` is its order group, `barrier` what the client said of its place there.
+    `group` is its order group, `barrier` what the client said of its place there. `held_by` is the parked record that
+    it waits for; of a parked one `holds` is how many wait for it (None: not known here).
     """
 
     seq: str
@@ -145,6 +146,8 @@ class PendingRecord(msgspec.Struct, frozen=True):
     message: str = ""
     group: str = ""
     barrier: bool | None = None
+    held_by: str = ""
+    holds: int | None = None
 
 
 class PendingPage(msgspec.Struct, frozen=True):
@@ -189,6 +192,14 @@ class Resumed(msgspec.Struct, frozen=True):
     seqs: tuple[str, ...]
 
 
+class Rekeyed(msgspec.Struct, frozen=True):
+    """A parked record was given up, and its object goes out as record `seq`."""
+
+    seq: str
+    bucket: str
+    key: str
+
+
 class Dropped(msgspec.Struct, frozen=True):
     """The parked records that were given up."""
 
@@ -198,7 +209,7 @@ class Dropped(msgspec.Struct, frozen=True):
 class RecordReport(msgspec.Struct, frozen=True, kw_only=True):
     """One record of the journal. `state` is `pending`, `parked` or `settled`; `details` is what it was given.
 
-    `sha256` is that of the body, in hexadecimal, empty when there is none.
+    `sha256` is that of the body, in hexadecimal, empty when there is none. `held_by` and `holds`: see PendingRecord.
     """
 
     seq: str
@@ -211,6 +222,8 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, Any]
     code: str = ""
     message: str = ""
+    held_by: str = ""
+    holds: int | None = None
 
 
 class RemoteReceipt(msgspec.Struct, frozen=True):

@@ -184,6 +184,17 @@ class PausedRow(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
+class Holding(msgspec.Struct, frozen=True, gc=False):
+    """What waits for parked records: `behind` names the parked one for each that is held, `counts` how many each holds.
+
+    `complete` is False when there were more records than were looked at.
+    """
+
+    behind: dict[int, int] = {}
+    counts: dict[int, int] = {}
+    complete: bool = True
+
+
 class PendingTotals(msgspec.Struct, frozen=True, gc=False):
     """All of them together; `oldest_ms` is 0 when there are none.
 

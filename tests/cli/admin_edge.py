@@ -9,14 +9,17 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from journal import Entry, Journal, MemoryBackend
+from journal import Entry, Journal, MemoryBackend, Record
 from s3d.clock import SystemClock
 from s3d.commands.machine import StateMachine
 from s3d.commands.outcomes import ConfirmRecords, DiscardRecords, ParkRecord, ResumeRecords
 from s3d.commands.pausing import PauseReplication, ResumeReplication
+from s3d.commands.rekeying import RekeyRecord
 from s3d.events import Confirmation, Mutation, encode
 from s3d.http.admin import build_admin
+from s3d.operations.exporting import RecordBody
 from s3d.operations.records import record_report
+from s3d.replicator.held import read_holding
 from s3d.telemetry.metrics import Metrics, Moment
 from s3d.telemetry.report import (
     LinkReport,
@@ -28,7 +31,7 @@ from s3d.telemetry.report import (
     format_sequence,
 )
 from s3d.view.questions import Questions
-from s3d.view.rows import PendingRow, PendingTotals
+from s3d.view.rows import Holding, PendingRow, PendingTotals
 from s3d.view.view import View
 
 
@@ -113,7 +116,23 @@ class Edge:
 
     async def record(self, sequence: int) -> RecordReport | None:
         found = self._journal.pick([sequence])
-        return record_report(self.epoch, found[0], self._questions.pending(sequence)) if found else None
+        pending = self._questions.pending(sequence)
+        return record_report(self.epoch, found[0], pending, await self.holding()) if found else None
+
+    async def holding(self) -> Holding:
+        return read_holding(self._journal, self._questions)
+
+    async def rekey(self, sequence: int, key: str) -> Record:
+        (record,) = self._journal.pick([sequence])
+        return (await self._journal.submit(RekeyRecord(record, key, "admin", 0))).records[0]
+
+    async def body(self, sequence: int) -> RecordBody:
+        body = self._journal.body(sequence) or b""
+
+        async def pieces():
+            yield body
+
+        return RecordBody(len(body), pieces())
 
     async def resume(self, sequences: tuple[int, ...] | None) -> tuple[int, ...]:
         return (await self._journal.submit(ResumeRecords(sequences, "admin"))).answer
