@@ -10,7 +10,7 @@ from typing import Any
 
 from s3d.policy.bucket_map import KEY_BYTES_MAX, BucketMap, Place, listing_of, to_local, to_remote
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.remote.seam import Content, Remote, RemoteStream
+from s3d.remote.seam import Content, Flow, Remote, RemoteStream
 
 _LISTINGS = frozenset({"ListObjects", "ListObjectsV2", "ListObjectVersions", "ListMultipartUploads"})
 _PAGE = 1000
@@ -30,20 +30,22 @@ class MappedRemote:
             "DeleteBucket": self._delete_bucket,
         }
 
-    async def call(self, operation: str, parameters: Parameters, content: Content | None = None) -> Parameters:
+    async def call(
+        self, operation: str, parameters: Parameters, content: Content | None = None, flow: Flow | None = None
+    ) -> Parameters:
         """See `Remote.call`."""
         if operation == "ListBuckets":
             return await self._list_buckets(parameters)
         name = parameters.get("Bucket")
         if name is None:
-            return await self._remote.call(operation, parameters, content)
+            return await self._remote.call(operation, parameters, content, flow)
         place = self._place(name)
         of_bucket = self._of_buckets.get(operation) if place.prefix else None
         if of_bucket is not None:
             return await of_bucket(name, place, parameters)
         if operation == "DeleteObject" and len(f"{place.prefix}{parameters['Key']}".encode()) > KEY_BYTES_MAX:
             return {}  # nothing can be there
-        output = await self._remote.call(operation, self._translated(operation, place, parameters), content)
+        output = await self._remote.call(operation, self._translated(operation, place, parameters), content, flow)
         return to_local(name, place, output)
 
     async def open(self, operation: str, parameters: Parameters) -> RemoteStream:
