@@ -115,8 +115,7 @@ class Daemon:
         self._writes = Queue(http.writes_waiting_max, self._metrics.refused)
         submitter = Submitter(journal.submit, self._asking, self._writes)
         self._volume_bytes = volume_bytes(self._settings.capacity, self._disk, self._settings.data_dir)
-        cap = pending_cap(self._settings.capacity, self._volume_bytes)
-        self._intake = Intake(submitter, cap, lambda: self._ground.view.backlog, self._metrics.refused)
+        self._intake = self._build_intake(submitter)
         operations = build_operations(
             self._settings,
             journal,
@@ -201,6 +200,11 @@ class Daemon:
         ground = self._ground
         return Upkeep(ground.journal, ground.view.reader, ground.pool, self._rows, self._disk, self._clock, limits)
 
+    def _build_intake(self, submitter: Submitter) -> Intake:
+        view, rules = self._ground.view, self._rules if self._rules.refusals else None
+        cap = pending_cap(self._settings.capacity, self._volume_bytes)
+        return Intake(submitter, cap, lambda: view.backlog, self._metrics.refused, rules)
+
     def _build_replication(self, questions: Questions) -> None:
         if not self._settings.remote.configured:
             return
@@ -238,7 +242,7 @@ class Daemon:
             clock=self._clock,
             listen=self._door.url,
             files=self._upkeep.standing,
-            capacity=lambda: capacity_report(self._volume_bytes, self._intake),
+            capacity=lambda: capacity_report(self._volume_bytes, self._intake, self._rules),
             load=self._load,
         )
 

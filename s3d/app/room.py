@@ -5,7 +5,8 @@ from s3d.capacity.pending import Cap, opens_at
 from s3d.capacity.volume import reserve_bytes
 from s3d.config.settings import CapacitySettings
 from s3d.operations.intake import Intake
-from s3d.telemetry.report import CapacityReport
+from s3d.policy.rules import Rules
+from s3d.telemetry.report import CapacityReport, ClassReport
 
 
 def volume_bytes(settings: CapacitySettings, disk: Disk, directory: str) -> int:
@@ -22,7 +23,7 @@ def pending_cap(settings: CapacitySettings, volume_bytes: int) -> Cap:
     return Cap(least, settings.pending_records_max)
 
 
-def capacity_report(volume_bytes: int, intake: Intake) -> CapacityReport:
+def capacity_report(volume_bytes: int, intake: Intake, rules: Rules) -> CapacityReport:
     """For `s3d status`."""
     cap = intake.cap
     return CapacityReport(
@@ -30,6 +31,22 @@ def capacity_report(volume_bytes: int, intake: Intake) -> CapacityReport:
         pending_bytes_max=cap.bytes_max,
         pending_records_max=cap.records_max,
         opens_at_bytes=opens_at(cap.bytes_max),
-        opens_at_records=opens_at(cap.records_max) if cap.records_max is not None else None,
+        opens_at_records=_opens_at_records(cap),
         refusing=intake.refuses(),
+        classes=tuple(_class_report(intake, match, share) for match, share in rules.refusals),
     )
+
+
+def _class_report(intake: Intake, match: str, share: float) -> ClassReport:
+    cap = intake.cap.at(share)
+    return ClassReport(
+        match=match,
+        refuse_above=share,
+        opens_at_bytes=opens_at(cap.bytes_max),
+        opens_at_records=_opens_at_records(cap),
+        refusing=intake.refuses(share),
+    )
+
+
+def _opens_at_records(cap: Cap) -> int | None:
+    return None if cap.records_max is None else opens_at(cap.records_max)

@@ -8,6 +8,7 @@ import click
 from s3d.cli.asking import AdminClient
 from s3d.cli.exits import FAILED, NO_REMOTE, OK, PARKED, PENDING
 from s3d.cli.options import admin, as_json
+from s3d.cli.room import refusing
 from s3d.cli.showing import age_text, count_text, paused_text, show_facts, show_json, size_text
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         *_flow(found),
         *_paused(found),
         _pending(found),
-        *_refusing(found),
+        *refusing(found),
         ("cache", cache, ""),
     ]
 
@@ -136,18 +137,6 @@ def _paused(found: "Status") -> list[tuple[str, str, str]]:
         if paused is not None
         else []
     )
-
-
-def _refusing(found: "Status") -> list[tuple[str, str, str]]:
-    """What is no longer taken in, and when it will be again."""
-    capacity = found.capacity
-    if capacity is None or not capacity.refusing:
-        return []
-    if capacity.refusing == "pending-bytes":
-        until = size_text(capacity.opens_at_bytes)
-    else:
-        until = count_text(capacity.opens_at_records or 0, "record")
-    return [("writes", f"refused with SlowDown until no more than {until} are pending; deletes and reads go on", "red")]
 
 
 def _pending(found: "Status") -> tuple[str, str, str]:

@@ -17,7 +17,7 @@ from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.calls import Call, Reply
 from s3d.operations.capturing import Captured, Capturing, parse_copy_source
-from s3d.operations.intake import Intake
+from s3d.operations.intake import Intake, Room
 from s3d.operations.object_writes import kept_input, origin_of
 from s3d.operations.uploads import Uploads, part_number
 from s3d.queries.objects import Found
@@ -47,7 +47,7 @@ class Copies:
     async def copy_object(self, call: Call) -> Reply:
         """CopyObject."""
         algorithm = _algorithm(call.input)
-        self._intake.check()
+        self._intake.check(call.bucket, call.key, {})
         for _ in range(_ATTEMPTS):
             async with self._capturing.captured(call.input) as captured:
                 kept = _destination_input(call, captured.found)
@@ -55,7 +55,8 @@ class Copies:
                 source = await self._as_one_body(captured, algorithm)
                 try:
                     appended = await self._submit(
-                        CopyObject(call.bucket, call.key, kept, source, origin_of(call)), source.size
+                        CopyObject(call.bucket, call.key, kept, source, origin_of(call)),
+                        self._intake.take(call.bucket, call.key, kept, source.size),
                     )
                 except SourceChanged:
                     continue
@@ -68,7 +69,7 @@ class Copies:
         """UploadPartCopy: a part whose bytes are a range of an object."""
         limits.check_supported(call.input)
         number, upload = part_number(call.input), self._uploads.open_upload(call)
-        self._intake.check()
+        self._intake.check(call.bucket, call.key, upload.attributes)
         for _ in range(_ATTEMPTS):
             async with self._capturing.captured(call.input, call.input.get("CopySourceRange")) as captured:
                 digests = await self._capturing.digest(captured.source.extents, upload.checksum_algorithm)
@@ -79,7 +80,7 @@ class Copies:
                 try:
                     appended = await self._submit(
                         UploadPartCopy(call.bucket, call.key, upload.upload, number, source, origin_of(call)),
-                        source.size,
+                        self._intake.take(call.bucket, call.key, upload.attributes, source.size, part=True),
                     )
                 except SourceChanged:
                     continue
@@ -89,13 +90,12 @@ class Copies:
             return Reply({"CopyPartResult": result}, sequence=record.sequence)
         raise _always_changing()
 
-    async def _submit(self, command: CopyObject | UploadPartCopy, size_bytes: int) -> Appended:
+    async def _submit(self, command: CopyObject | UploadPartCopy, room: Room) -> Appended:
         """Only now is it known how much it adds."""
-        self._intake.take(size_bytes)
         try:
-            return await self._intake.submit(command, size_bytes)
+            return await self._intake.submit(command, room)
         finally:
-            self._intake.give(size_bytes)
+            self._intake.give(room)
 
     async def _copy_tags(self, call: Call, captured: Captured, kept: dict[str, Any]) -> None:
         """Unless the directive replaces them, the tags of the source and no others."""

@@ -11,7 +11,7 @@ from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.bodies import BodyCache
 from s3d.operations.calls import Call, Reply
-from s3d.operations.intake import Intake
+from s3d.operations.intake import Intake, Room
 from s3d.operations.submitting import Submitter, may_be_kept
 
 _KEPT = frozenset(
@@ -67,20 +67,19 @@ class ObjectWrites:
     async def put_object(self, call: Call) -> Reply:
         """Body durable, then the record, then the answer."""
         kept = kept_input(call.input)
-        size_bytes = call.body.announced_bytes
-        self._intake.take(size_bytes)
+        room = self._intake.take(call.bucket, call.key, kept, call.body.announced_bytes)
         try:
-            return await self._put(call, kept, size_bytes)
+            return await self._put(call, kept, room)
         finally:
-            self._intake.give(size_bytes)
+            self._intake.give(room)
 
-    async def _put(self, call: Call, kept: dict[str, Any], size_bytes: int) -> Reply:
+    async def _put(self, call: Call, kept: dict[str, Any], room: Room) -> Reply:
         if call.body.is_awaited:  # the decision looks again; this is to refuse before gigabytes are sent
             await self._look_for(call.bucket)
         body = await call.body.receive()
         command = PutObject(call.bucket, call.key, kept, body, origin_of(call))
         try:
-            appended = await self._intake.submit(command, size_bytes)
+            appended = await self._intake.submit(command, room)
         except S3Error as error:
             if not may_be_kept(error):
                 call.body.discard()

@@ -20,7 +20,7 @@ from s3d.dates import iso_date
 from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.calls import Call, Reply
-from s3d.operations.intake import Intake
+from s3d.operations.intake import Intake, Room
 from s3d.operations.listings import OWNER
 from s3d.operations.object_writes import kept_input, origin_of
 from s3d.operations.submitting import Submitter, may_be_kept
@@ -49,7 +49,7 @@ class Uploads:
     async def create(self, call: Call) -> Reply:
         """CreateMultipartUpload: what the object will be given is checked and kept now."""
         kept = kept_input(call.input)
-        self._intake.check()
+        self._intake.check(call.bucket, call.key, kept)
         output: dict[str, Any] = {"Bucket": call.bucket, "Key": call.key}
         algorithm = call.input.get("ChecksumAlgorithm")
         if algorithm is not None:
@@ -75,18 +75,17 @@ class Uploads:
         upload = self.open_upload(call)
         if "ChecksumAlgorithm" in upload.attributes:
             call.body.require_checksum(upload.checksum_algorithm)
-        size_bytes = call.body.announced_bytes
-        self._intake.take(size_bytes)
+        room = self._intake.take(call.bucket, call.key, upload.attributes, call.body.announced_bytes, part=True)
         try:
-            return await self._put_part(call, upload, number, size_bytes)
+            return await self._put_part(call, upload, number, room)
         finally:
-            self._intake.give(size_bytes)
+            self._intake.give(room)
 
-    async def _put_part(self, call: Call, upload: UploadRow, number: int, size_bytes: int) -> Reply:
+    async def _put_part(self, call: Call, upload: UploadRow, number: int, room: Room) -> Reply:
         body = await call.body.receive()
         command = UploadPart(call.bucket, call.key, upload.upload, number, body, origin_of(call))
         try:
-            appended = await self._intake.submit(command, size_bytes)
+            appended = await self._intake.submit(command, room)
         except S3Error as error:
             if not may_be_kept(error):
                 call.body.discard()

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from s3d.errors import S3dError
-from s3d.policy.filters import Filter
+from s3d.policy.filters import Filter, Subject
 
 DURABILITY_SECONDS_MAX = 3600
 YEAR_SECONDS = 366 * 24 * 3600
@@ -58,6 +58,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         ),
     ] = None
 
+    refuse_above: Annotated[
+        Annotated[float, Meta(gt=0, le=1)] | None,
+        Meta(
+            description="Objects that match are refused (503 SlowDown) once what waits for the remote has reached this "
+            "share of the cap (`capacity.pending_…_max`), so that what matters more still gets in. Unset: 1."
+        ),
+    ] = None
+
 
 class RuleError(S3dError):
     """A rule that cannot be; `field` is the setting that is wrong."""
@@ -83,6 +91,7 @@ class Rules:
             for matching, rule in read
             if rule.durability is not None
         ]
+        self._refusals = [(matching, rule.refuse_above) for matching, rule in read if rule.refuse_above is not None]
         self._durability_seconds = [
             (_by_name(matching, "durability_timeout_seconds"), rule.durability_timeout_seconds)
             for matching, rule in read
@@ -99,6 +108,15 @@ class Rules:
             if matching.matches_name(bucket, key):
                 return fresh_ms
         return 0
+
+    @property
+    def refusals(self) -> Sequence[tuple[str, float]]:
+        """Which objects may use only a share of what may be pending: filter and share, in the order of precedence."""
+        return [(matching.text, share) for matching, share in self._refusals]
+
+    def refuse_above(self, subject: Subject) -> float:
+        """The share of the cap on what is pending that this object may use."""
+        return next((share for matching, share in self._refusals if matching.matches(subject)), 1.0)
 
     @property
     def speak_of_durability(self) -> bool:

@@ -52,7 +52,8 @@ REFUSED = Metric(
     "counter",
     "refusals",
     "What was told 503 SlowDown because there was too much: `connections`, `memory`, `large-bodies`, "
-    "`long-requests` or `writer`; or because too much waits for the remote: `pending-bytes` or `pending-records`.",
+    "`long-requests` or `writer`; or because too much waits for the remote: `pending-bytes`, `pending-records` "
+    "or `pending-class`.",
     ("reason",),
 )
 CONNECTIONS = Metric("s3d_connections", "gauge", "connections", "Open connections of S3 clients.")

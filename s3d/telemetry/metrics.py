@@ -28,7 +28,8 @@ from s3d.telemetry import catalogue
 from s3d.telemetry.catalogue import Metric
 from s3d.telemetry.lag import Lag
 
-_REASONS = ("connections", "memory", "large-bodies", "long-requests", "writer", "pending-bytes", "pending-records")
+_REASONS = ("connections", "memory", "large-bodies", "long-requests", "writer")
+_PENDING_REASONS = ("pending-bytes", "pending-records", "pending-class")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -74,7 +75,9 @@ class Metrics:
         self.registry.register(self._bodies)
         self.body_in, self.body_out, self.read = self._bodies.arrived, self._bodies.left, self._bodies.read
         refused = _counter(catalogue.REFUSED, self.registry)
-        self._refused = {reason: refused.labels(reason) for reason in _REASONS}  # all shown from the start, at 0
+        self._refused = {
+            reason: refused.labels(reason) for reason in (*_REASONS, *_PENDING_REASONS)
+        }  # all shown from the start, at 0
         self._commit_seconds = _histogram(catalogue.COMMIT_SECONDS, self.registry)
         self._commit_records = _histogram(catalogue.COMMIT_RECORDS, self.registry)
         self.loop_lag = _registered(Lag(catalogue.LOOP_LAG, catalogue.LOOP_LAG_MAX), self.registry)

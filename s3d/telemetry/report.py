@@ -73,6 +73,16 @@ class PendingSummary(msgspec.Struct, frozen=True):
     paused: PauseReport | None = None
 
 
+class ClassReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Objects that may use only a share of the cap, by a rule; the rest is as in CapacityReport."""
+
+    match: str
+    refuse_above: float
+    opens_at_bytes: int
+    opens_at_records: int | None
+    refusing: str = ""
+
+
 class CapacityReport(msgspec.Struct, frozen=True, kw_only=True):
     """How much may be pending. The cap on records is None where there is none.
 
@@ -86,6 +96,7 @@ class CapacityReport(msgspec.Struct, frozen=True, kw_only=True):
     opens_at_bytes: int
     opens_at_records: int | None
     refusing: str = ""
+    classes: tuple[ClassReport, ...] = ()
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,14 @@ CONFIG = """
 pending_bytes_max = 1_000_000
 pending_records_max = 60
 
+[[rule]]
+match = "site/bulk/*"
+refuse_above = 0.7
+
+[[rule]]
+match = "site[hdr:content-type='video/*']"
+refuse_above = 0.5
+
 [remote]
 endpoint = "http://127.0.0.1:{port}"
 access_key = "any"
@@ -33,10 +41,10 @@ class Site:
     def __init__(self, edge: LiveDaemon, remote: LiveDaemon, link: FaultProxy, s3: Any) -> None:
         self.edge, self.remote, self.link, self.s3 = edge, remote, link, s3
 
-    def put(self, key: str, size: int) -> str:
+    def put(self, key: str, size: int, **given: str) -> str:
         """The code that it was answered with; empty: 200."""
         try:
-            self.s3.put_object(Bucket="site", Key=key, Body=os.urandom(size))
+            self.s3.put_object(Bucket="site", Key=key, Body=os.urandom(size), **given)
         except ClientError as error:
             return str(error.response["Error"]["Code"])
         return ""
@@ -125,6 +133,25 @@ def test_a_cap_on_records_holds_for_objects_and_not_for_deletes(site: Site) -> N
     site.s3.delete_object(Bucket="site", Key="k0")
     assert site.pending()["count"] == 61
     assert site.edge.ask("/status")["capacity"]["refusing"] == "pending-records"
+
+
+def test_a_class_gives_way_so_that_alerts_still_get_in(site: Site) -> None:
+    """Bulk up to 70 % of the cap, video, by its header, up to 50 %, everything else all of it; also in parts."""
+    assert site.put("bulk/1", 400_000) == ""
+    assert site.put("film", 200_000, ContentType="video/mp4") == "SlowDown"
+    assert site.put("bulk/2", 300_000) == ""
+    assert site.put("bulk/3", 1) == "SlowDown"
+    with pytest.raises(ClientError, match="SlowDown"):
+        site.s3.create_multipart_upload(Bucket="site", Key="bulk/parts")
+    with pytest.raises(ClientError, match="SlowDown"):
+        site.s3.copy_object(Bucket="site", Key="bulk/copy", CopySource="site/bulk/1")
+    assert site.put("alert", 300_000) == ""
+    assert site.refused("pending-class") == 4
+    first, second = site.edge.ask("/status")["capacity"]["classes"]
+    assert (first["match"], first["refuse_above"], first["refusing"]) == ("site/bulk/*", 0.7, "pending-bytes")
+    assert second["refusing"] == "pending-bytes"
+    said = subprocess.run([PROGRAM, "status", "--admin", site.edge.admin], capture_output=True, text=True, check=True)
+    assert "of site/bulk/*: refused with SlowDown until no more than 649 KiB are pending" in said.stdout
 
 
 def test_what_can_never_fit_is_told_so(site: Site) -> None:

@@ -5,6 +5,7 @@ import pytest
 from s3d.config import load
 from s3d.errors import ConfigurationError
 from s3d.policy.rules import Rule, RuleError, Rules
+from s3d.policy.subjects import Written
 
 
 def test_the_first_rule_that_says_something_decides():
@@ -34,6 +35,28 @@ def test_freshness_does_not_depend_on_what_it_is_asked_for():
     """Tags and headers come with the answer."""
     with pytest.raises(RuleError, match="cannot depend"):
         Rules([Rule(match="photos[tag:a]", fresh_seconds=1)])
+
+
+def test_a_share_of_the_cap_may_depend_on_all_that_a_write_carries():
+    """Name, headers, tags and metadata; the first rule that says something decides, also where it says "all of it"."""
+    rules = Rules(
+        [
+            Rule(match="*[tag:class=alert]", refuse_above=1.0),
+            Rule(match="video*", refuse_above=0.7),
+            Rule(match="*[hdr:content-type='video/*'][md:camera!=7]", refuse_above=0.5),
+            Rule(match="*[hdr:content-length>1000]", refuse_above=0.25),
+        ]
+    )
+
+    def share(bucket, size=1, **given):
+        return rules.refuse_above(Written(bucket, "k", given, size))
+
+    assert share("video", Tagging="class=alert&a=b") == 1.0
+    assert share("video") == 0.7
+    assert share("b", ContentType="video/mp4") == 0.5
+    assert share("b", ContentType="video/mp4", Metadata={"Camera": "7"}) == 1.0
+    assert (share("b", 1001), share("b", None)) == (0.25, 1.0)
+    assert (Rules().refusals, len(rules.refusals)) == ([], 4)
 
 
 def settings_of(tmp_path, text):
