@@ -18,13 +18,13 @@ def test_the_cap_is_never_passed_and_opens_only_below_its_mark(bytes_max: int, r
             held[:1] = []
             continue
         before, verdict = verdict, judge(cap, Backlog(len(held), sum(held)), size, verdict)
-        if verdict.refused is None:
-            held.append(size)
         fits = sum(held) + size <= bytes_max and (records_max is None or len(held) < records_max)
         if before.bytes_closed and sum(held) > opens_at(bytes_max):
             assert verdict.refused == "pending-bytes"
-        if before == OPEN and verdict.refused is not None:
-            assert not fits, "what would have fitted was refused"
+        if before == OPEN:
+            assert (verdict.refused is None) == fits
+        if verdict.refused is None:
+            held.append(size)
         assert sum(held) <= bytes_max
         assert records_max is None or len(held) <= records_max
 
