@@ -18,7 +18,7 @@ from s3d import garbage
 from s3d.app.doors import AdminDoor, S3Door, build_operations, paused_of, resumed_of
 from s3d.app.ground import Ground
 from s3d.app.replication import Replication
-from s3d.app.room import capacity_report, pending_cap, volume_bytes
+from s3d.app.room import capacity_report, free_bytes, pending_cap, volume_bytes
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.collect import collect
 from s3d.blobs.rows import RowBodies
@@ -29,6 +29,7 @@ from s3d.http.admission import Admission
 from s3d.operations.bodies import BodyCache
 from s3d.operations.durability import Contract
 from s3d.operations.exporting import Exporting
+from s3d.operations.foreseeing import Foreseeing
 from s3d.operations.intake import Intake
 from s3d.operations.limits import Queue
 from s3d.operations.standing import Standing
@@ -116,6 +117,7 @@ class Daemon:
         submitter = Submitter(journal.submit, self._asking, self._writes)
         self._volume_bytes = volume_bytes(self._settings.capacity, self._disk, self._settings.data_dir)
         self._intake = self._build_intake(submitter)
+        self._foreseeing = self._build_foreseeing()
         operations = build_operations(
             self._settings,
             journal,
@@ -205,6 +207,16 @@ class Daemon:
         cap = pending_cap(self._settings.capacity, self._volume_bytes)
         return Intake(submitter, cap, lambda: view.backlog, self._metrics.refused, rules)
 
+    def _build_foreseeing(self) -> Foreseeing:
+        journal, view, replication = self._ground.journal, self._ground.view, self._replication
+        return Foreseeing(
+            self._clock,
+            self._intake.cap,
+            lambda: (view.backlog, view.flow) if journal.state_is_current else None,
+            lambda: replication is not None and replication.sends,
+            lambda: free_bytes(self._disk, self._settings.data_dir),
+        )
+
     def _build_replication(self, questions: Questions) -> None:
         if not self._settings.remote.configured:
             return
@@ -242,7 +254,9 @@ class Daemon:
             clock=self._clock,
             listen=self._door.url,
             files=self._upkeep.standing,
-            capacity=lambda: capacity_report(self._volume_bytes, self._intake, self._rules),
+            capacity=lambda: capacity_report(
+                self._volume_bytes, self._intake, self._rules, self._foreseeing.forecast()
+            ),
             load=self._load,
         )
 
@@ -251,7 +265,11 @@ class Daemon:
     async def _begin(self, questions: Questions) -> None:
         """What goes on by itself."""
         self._tasks.append(asyncio.create_task(self._collect_for_ever(questions)))
-        for work in (self._upkeep.run_for_ever(), self._upkeep.verify_older_files()):
+        for work in (
+            self._upkeep.run_for_ever(),
+            self._upkeep.verify_older_files(),
+            self._foreseeing.run_for_ever(),
+        ):
             self._tasks.append(asyncio.create_task(work))
             self._tasks[-1].add_done_callback(self._upkeep_ended)
         if self._replication is not None:

@@ -113,6 +113,11 @@ class Replication:
         """How much goes to the remote, and why no more."""
         return flow_report(self._replicator.snapshot())
 
+    @property
+    def sends(self) -> bool:
+        """Whether there is a link, and nobody has paused it."""
+        return self._link.is_up and not self._replicator.snapshot().paused
+
     def pause(self) -> None:
         """Begin nothing more at the remote: an operator has said so, durably."""
         self._replicator.pause()

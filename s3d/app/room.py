@@ -1,12 +1,15 @@
 """What the settings of `[capacity]` come to on the volume that the data directory is on."""
 
+from dataclasses import asdict
+
 from journal.disk import Disk
+from s3d.capacity.forecast import Forecast
 from s3d.capacity.pending import Cap, opens_at
 from s3d.capacity.volume import reserve_bytes
 from s3d.config.settings import CapacitySettings
 from s3d.operations.intake import Intake
 from s3d.policy.rules import Rules
-from s3d.telemetry.report import CapacityReport, ClassReport
+from s3d.telemetry.report import CapacityReport, ClassReport, ForecastReport
 
 
 def volume_bytes(settings: CapacitySettings, disk: Disk, directory: str) -> int:
@@ -16,6 +19,11 @@ def volume_bytes(settings: CapacitySettings, disk: Disk, directory: str) -> int:
     return usable if settings.volume_bytes is None else min(settings.volume_bytes, usable)
 
 
+def free_bytes(disk: Disk, directory: str) -> int:
+    """What may still be written without the reserve. Raises OSError."""
+    return max(0, disk.free_bytes(directory) - reserve_bytes(disk.volume_bytes(directory)))
+
+
 def pending_cap(settings: CapacitySettings, volume_bytes: int) -> Cap:
     """The cap on what may be pending: the smaller of what is set and the share of the volume."""
     share = int(volume_bytes * settings.pending_share_max)
@@ -23,7 +31,7 @@ def pending_cap(settings: CapacitySettings, volume_bytes: int) -> Cap:
     return Cap(least, settings.pending_records_max)
 
 
-def capacity_report(volume_bytes: int, intake: Intake, rules: Rules) -> CapacityReport:
+def capacity_report(volume_bytes: int, intake: Intake, rules: Rules, forecast: Forecast) -> CapacityReport:
     """For `s3d status`."""
     cap = intake.cap
     return CapacityReport(
@@ -34,6 +42,7 @@ def capacity_report(volume_bytes: int, intake: Intake, rules: Rules) -> Capacity
         opens_at_records=_opens_at_records(cap),
         refusing=intake.refuses(),
         classes=tuple(_class_report(intake, match, share) for match, share in rules.refusals),
+        forecast=ForecastReport(**asdict(forecast)),
     )
 
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from s3d.cli.showing import count_text, size_text
+from s3d.cli.showing import age_text, count_text, size_text
 
 if TYPE_CHECKING:
-    from s3d.telemetry.report import CapacityReport, ClassReport, Status
+    from s3d.telemetry.report import CapacityReport, ClassReport, ForecastReport, Status
 
 
 def refusing(found: "Status") -> list[tuple[str, str, str]]:
@@ -16,6 +16,39 @@ def refusing(found: "Status") -> list[tuple[str, str, str]]:
     if capacity.refusing:
         return [("writes", f"{_until(capacity)}; deletes and reads go on", "red")]
     return [("writes", f"of {one.match}: {_until(one)}", "yellow") for one in capacity.classes if one.refusing]
+
+
+def forecast(found: "Status") -> list[tuple[str, str, str]]:
+    """How long the room lasts, and how long what is pending takes."""
+    told = found.capacity.forecast if found.capacity is not None else None
+    if told is None:
+        return []
+    room = f"{size_text(told.room_bytes)} more may wait for the remote: {_fills(told)}"
+    if told.silence_seconds is not None:
+        room += f"; a silence of {age_text(told.silence_seconds)} would fit"
+    lines = [("room", room, {"full": "red", "filling": "yellow"}.get(told.fills, ""))]
+    if told.drains != "empty":
+        lines.append(("drained", _drains(found, told), ""))
+    return lines
+
+
+def _fills(told: "ForecastReport") -> str:
+    if told.full_seconds is not None and told.fills == "filling":
+        return f"full in {age_text(told.full_seconds)} at this rate"
+    return {"full": "full", "not-filling": "not filling"}.get(told.fills, "how fast it fills is not known yet")
+
+
+def _drains(found: "Status", told: "ForecastReport") -> str:
+    if told.drained_seconds is not None and told.drains == "draining":
+        speed = f", {size_text(told.leaving_bytes_per_second)}/s" if told.leaving_bytes_per_second else ""
+        return f"in {age_text(told.drained_seconds)} at this link speed{speed}"
+    if told.drains == "not-shrinking":
+        return "not at this rate: it does not become less"
+    if told.drains == "unknown":
+        return "how fast is not known yet"
+    if found.remote is None:
+        return "never: no remote is configured"
+    return "not while it is paused" if found.pending.paused is not None else "not while the link is down"
 
 
 def _until(closed: "CapacityReport | ClassReport") -> str:

@@ -8,7 +8,7 @@ import click
 from s3d.cli.asking import AdminClient
 from s3d.cli.exits import FAILED, NO_REMOTE, OK, PARKED, PENDING
 from s3d.cli.options import admin, as_json
-from s3d.cli.room import refusing
+from s3d.cli.room import forecast, refusing
 from s3d.cli.showing import age_text, count_text, paused_text, show_facts, show_json, size_text
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         *_paused(found),
         _pending(found),
         *refusing(found),
+        *forecast(found),
         ("cache", cache, ""),
     ]
 

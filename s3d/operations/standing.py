@@ -248,6 +248,8 @@ class Standing:
         cache_bytes = await self._ask(lambda questions: questions.cached_bytes())
         summary = self._summary(totals, paused)
         files = self._journal.files()
+        capacity = self._capacity()
+        forecast = capacity.forecast
         state = self._link.state if self._link is not None else "unknown"
         return self._metrics.render(
             Moment(
@@ -263,7 +265,11 @@ class Standing:
                 journal_bytes=sum(file.size_bytes for file in files),
                 load=self._load(),
                 remote_requests_allowed=self._flow().requests if self._flow is not None else None,
-                pending_bytes_max=self._capacity().pending_bytes_max,
+                pending_bytes_max=capacity.pending_bytes_max,
+                room_bytes=forecast.room_bytes if forecast is not None else None,
+                full_seconds=forecast.full_seconds if forecast is not None else None,
+                drained_seconds=forecast.drained_seconds if forecast is not None else None,
+                silence_seconds=forecast.silence_seconds if forecast is not None else None,
             )
         )
 

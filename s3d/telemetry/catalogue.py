@@ -155,6 +155,27 @@ PENDING_BYTES = Metric("s3d_pending_bytes", "gauge", "bytes", "Their body bytes.
 PENDING_BYTES_MAX = Metric(
     "s3d_pending_max_bytes", "gauge", "bytes", "The cap on pending bytes: what would make them more is refused."
 )
+ROOM_BYTES = Metric(
+    "s3d_room_bytes", "gauge", "bytes", "What may still become pending: up to the cap, or what the volume has."
+)
+FULL_SECONDS = Metric(
+    "s3d_full_in_seconds",
+    "gauge",
+    "seconds",
+    "When there is no room left, at the rates of the last minutes. Absent: it is not filling, or not known yet.",
+)
+DRAINED_SECONDS = Metric(
+    "s3d_drained_in_seconds",
+    "gauge",
+    "seconds",
+    "When nothing is pending any more, at the rates of the last minutes. Absent: it is not shrinking, or not known.",
+)
+SILENCE_SECONDS = Metric(
+    "s3d_silence_seconds",
+    "gauge",
+    "seconds",
+    "How long the link could be away with the writes of the last minutes. Absent: there were none, or not known yet.",
+)
 PENDING_OLDEST = Metric(
     "s3d_pending_oldest_seconds", "gauge", "seconds", "Age of the oldest of them; 0 when there is none."
 )
@@ -199,6 +220,10 @@ METRICS = (
     PENDING,
     PENDING_BYTES,
     PENDING_BYTES_MAX,
+    ROOM_BYTES,
+    FULL_SECONDS,
+    DRAINED_SECONDS,
+    SILENCE_SECONDS,
     PENDING_OLDEST,
     PARKED,
     PAUSED,

@@ -58,6 +58,10 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     remote_requests_allowed: int | None = None
     paused: bool = False
     pending_bytes_max: int | None = None
+    room_bytes: int | None = None
+    full_seconds: float | None = None
+    drained_seconds: float | None = None
+    silence_seconds: float | None = None
 
 
 class Metrics:
@@ -227,6 +231,10 @@ class _Moments(Collector):
             (catalogue.PENDING, self.now.pending),
             (catalogue.PENDING_BYTES, self.now.pending_bytes),
             (catalogue.PENDING_BYTES_MAX, self.now.pending_bytes_max),
+            (catalogue.ROOM_BYTES, self.now.room_bytes),
+            (catalogue.FULL_SECONDS, self.now.full_seconds),
+            (catalogue.DRAINED_SECONDS, self.now.drained_seconds),
+            (catalogue.SILENCE_SECONDS, self.now.silence_seconds),
             (catalogue.PENDING_OLDEST, self.now.pending_oldest_seconds),
             (catalogue.PARKED, self.now.parked),
             (catalogue.PAUSED, self.now.paused),

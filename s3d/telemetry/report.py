@@ -83,6 +83,24 @@ class ClassReport(msgspec.Struct, frozen=True, kw_only=True):
     refusing: str = ""
 
 
+class ForecastReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How long room and backlog last at the rates of the last minutes.
+
+    `room_bytes` is what may still become pending. `fills` is `full`, `filling` (in `full_seconds`), `not-filling` or
+    `unknown`; `drains` is `empty`, `draining` (in `drained_seconds`), `not-shrinking`, `stopped` (no link, paused) or
+    `unknown`. `silence_seconds` is how long the link could be away with the writes of the last minutes.
+    """
+
+    room_bytes: int
+    arriving_bytes_per_second: float
+    leaving_bytes_per_second: float | None
+    fills: str
+    full_seconds: float | None
+    drains: str
+    drained_seconds: float | None
+    silence_seconds: float | None
+
+
 class CapacityReport(msgspec.Struct, frozen=True, kw_only=True):
     """How much may be pending. The cap on records is None where there is none.
 
@@ -97,6 +115,7 @@ class CapacityReport(msgspec.Struct, frozen=True, kw_only=True):
     opens_at_records: int | None
     refusing: str = ""
     classes: tuple[ClassReport, ...] = ()
+    forecast: ForecastReport | None = None
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any
 
 import apsw
 
+from s3d.capacity.forecast import Flow
 from s3d.capacity.pending import Backlog
 
 _FUNCTION = "s3d_tally"
@@ -19,12 +20,14 @@ CREATE TEMP TRIGGER pending_gone AFTER DELETE ON main.pending BEGIN SELECT {_FUN
 
 
 class Tally:
-    """Used on the writer's thread; `published` may be read on any."""
+    """Used on the writer's thread; what is published may be read on any."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._records = self._size_bytes = 0
+        self._first = Backlog()  # what there was when counting began
+        self._records_in = self._bytes_in = self._records_out = self._bytes_out = 0
         self.published = Backlog()
+        self.flow = Flow()
         connection.create_scalar_function(_FUNCTION, self._changed, 2)
         self.recount()
 
@@ -37,23 +40,34 @@ class Tally:
         self._connection.execute(_WATCH)
         row = self._connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM pending").fetchone()
         assert row is not None, "an aggregate always has a row"
-        self._records, self._size_bytes = row
+        records, size_bytes = row
+        self._first = Backlog(
+            records + self._records_out - self._records_in, size_bytes + self._bytes_out - self._bytes_in
+        )
         self.publish()
 
     @property
     def now(self) -> Backlog:
         """With the batch that is being decided."""
-        return Backlog(self._records, self._size_bytes)
+        first = self._first
+        return Backlog(
+            first.records + self._records_in - self._records_out, first.size_bytes + self._bytes_in - self._bytes_out
+        )
 
     def publish(self) -> None:
         """The batch is durable."""
-        self.published = Backlog(self._records, self._size_bytes)
+        self.published = self.now
+        self.flow = Flow(Backlog(self._records_in, self._bytes_in), Backlog(self._records_out, self._bytes_out))
 
     def revert(self) -> None:
         """The batch was taken back."""
-        self._records, self._size_bytes = self.published
+        (self._records_in, self._bytes_in), (self._records_out, self._bytes_out) = self.flow
 
     def _changed(self, *change: Any) -> None:
         records, size_bytes = change
-        self._records += records
-        self._size_bytes += size_bytes
+        if records > 0:
+            self._records_in += 1
+            self._bytes_in += size_bytes
+        else:
+            self._records_out += 1
+            self._bytes_out -= size_bytes

@@ -13,6 +13,7 @@ from importlib import resources
 import apsw
 
 from journal import DiskFull, Record
+from s3d.capacity.forecast import Flow
 from s3d.capacity.pending import Backlog
 from s3d.view.backlog import Tally
 from s3d.view.damage import ViewDamaged
@@ -63,6 +64,11 @@ class View:
     def backlog(self) -> Backlog:
         """What is pending, as it is published. From any thread."""
         return self._tally.published
+
+    @property
+    def flow(self) -> Flow:
+        """What has become pending in this run, and what has ceased to be. From any thread."""
+        return self._tally.flow
 
     @property
     def backlog_of_batch(self) -> Backlog:

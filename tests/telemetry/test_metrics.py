@@ -23,6 +23,10 @@ MOMENT = Moment(
     cache_bytes=5,
     remote_requests_allowed=32,
     pending_bytes_max=100,
+    room_bytes=91,
+    full_seconds=5.0,
+    drained_seconds=6.0,
+    silence_seconds=7.0,
 )
 
 
