@@ -6,7 +6,7 @@ operator decided (`ReplicationPaused`, `ReplicationResumed`). Payloads are JSON,
 without this program; every payload carries a version, and old versions stay readable.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +14,10 @@ from journal import Record
 from s3d.values import Extent
 
 OUTCOME_STREAM = ""  # outcomes belong to many streams at once; a bucket name is never empty
+
+
+Decided = Literal["local", "remote", "keep-both", "hold"]
+Policy = Literal["", "local", "remote", "keep-both", "hold"]
 
 
 class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
@@ -25,6 +29,8 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     sequence of the last record on this key (0: none known), `replaces_etag` the ETag that the edge believed it was
     replacing. A copy names its source, the sequence of the record that made it and its ETag. What belongs to a
     multipart upload names it; a part has its number, and Complete lists (number, size, checksum) of its parts.
+    `conflict` is the policy of a write that is guarded against other writers (empty: it is not), `believed` the ETag
+    that the remote was believed to have then (empty: nothing; None: what an earlier record on this key makes).
     `group` is the order group that the client named, `barrier` what it said of its place in it (None: nothing).
     `rekeyed` is the record of which a person had the object go out under this key.
     """
@@ -50,6 +56,8 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     group: str = ""
     barrier: bool | None = None
     rekeyed: int = 0
+    conflict: Policy = ""
+    believed: str | None = None
 
 
 class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,6 +87,32 @@ class Parked(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version":
     sequence: int = 0
     code: str = ""
     message: str = ""
+
+
+class Side(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One side of a conflict: an object with its size in bytes and the time of its writing, or that there is none."""
+
+    present: bool = True
+    etag: str = ""
+    size: int = 0
+    at_ms: int = 0
+    version_id: str = ""
+
+
+class Conflicted(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """A guarded write met somebody else's at the remote, and what was decided by its policy.
+
+    `local`: ours goes over it. `remote`: ours gives way. `keep-both`: ours gives way there and goes out as `sibling`.
+    `hold`: it is parked.
+    """
+
+    version: int = 1
+    sequence: int = 0
+    decided: Decided = "hold"
+    believed: str = ""
+    ours: Side = Side()
+    theirs: Side = Side()
+    sibling: str = ""
 
 
 class Resumed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
@@ -135,15 +169,18 @@ class Carried(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version"
 
 
 CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
+CONFLICTED = "Conflicted"
+GIVE_WAY = frozenset({"remote", "keep-both"})  # of what can be decided about a conflict: ours is not sent there
 RELOCATED, CARRIED, SHARED = "Relocated", "Carried", "Shared"
 PAUSED, UNPAUSED = "ReplicationPaused", "ReplicationResumed"
 # about records, buckets and replication as a whole, not objects
-OUTCOMES = frozenset({CONFIRMED, PARKED, RESUMED, DISCARDED, RELOCATED, CARRIED, SHARED, PAUSED, UNPAUSED})
+OUTCOMES = frozenset({CONFLICTED, CONFIRMED, PARKED, RESUMED, DISCARDED, RELOCATED, CARRIED, SHARED, PAUSED, UNPAUSED})
 
 _encoder = msgspec.json.Encoder()
 _mutation = msgspec.json.Decoder(Mutation)
 _confirmed = msgspec.json.Decoder(Confirmed)
 _parked = msgspec.json.Decoder(Parked)
+_conflicted = msgspec.json.Decoder(Conflicted)
 _resumed = msgspec.json.Decoder(Resumed)
 _discarded = msgspec.json.Decoder(Discarded)
 _relocated = msgspec.json.Decoder(Relocated)
@@ -156,6 +193,7 @@ encode = _encoder.encode
 decode_mutation = _mutation.decode
 decode_confirmed = _confirmed.decode
 decode_parked = _parked.decode
+decode_conflicted = _conflicted.decode
 decode_resumed = _resumed.decode
 decode_discarded = _discarded.decode
 decode_relocated = _relocated.decode

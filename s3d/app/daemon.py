@@ -79,6 +79,7 @@ class Daemon:
         self._rules = Rules(settings.rules)
         self._is_shared = self._rules.is_shared if settings.rules else None
         self._buckets = BucketMap(settings.buckets) if settings.buckets else None
+        self._conflict = self._rules.conflict if self._rules.speak_of_conflicts else None
         self._metrics = metrics or Metrics()
         self._disk = RealDisk()
         self._failed = False
@@ -96,7 +97,13 @@ class Daemon:
         http = self._settings.http
         connections_max = descriptors.reserve(http.connections_max, http.large_bodies_max)
         self._ground = Ground(
-            self._settings, self._disk, self._clock, self._metrics, self._is_shared, self._journal_failed
+            self._settings,
+            self._disk,
+            self._clock,
+            self._metrics,
+            self._is_shared,
+            self._conflict,
+            self._journal_failed,
         )
         await self._ground.open()
         journal, pool = self._ground.journal, self._ground.pool

@@ -17,6 +17,7 @@ from s3d.commands.machine import StateMachine
 from s3d.commands.sharing import ShareBuckets
 from s3d.config.settings import Settings
 from s3d.errors import DataDirectoryError
+from s3d.policy.rules import ConflictPolicy
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.timed import timed
 from s3d.view.trust import ViewTrust, this_boot
@@ -39,6 +40,7 @@ class Ground:
         clock: Clock,
         metrics: Metrics,
         is_shared: Callable[[str], bool] | None,
+        conflict: Callable[[str, str], ConflictPolicy | None] | None,
         failed: Callable[[CommitAmbiguous], None],
     ) -> None:
         self._settings = settings
@@ -46,6 +48,7 @@ class Ground:
         self._clock = clock
         self._metrics = metrics
         self._is_shared = is_shared
+        self._conflict = conflict
         self._failed = failed
         self._directory = settings.data_dir
 
@@ -97,7 +100,7 @@ class Ground:
         at_its_place = anchored(backend, self._directory, ("lock", "journal/lock"))
         self.journal = await Journal.open(
             timed(at_its_place, self._clock.monotonic, self._metrics.commit),
-            StateMachine(self.view, has_remote=settings.remote.configured, origin=backend),
+            StateMachine(self.view, has_remote=settings.remote.configured, origin=backend, conflict=self._conflict),
             now_ms=lambda: milliseconds(self._clock.now()),
             failed=self._failed,
             waited=self._metrics.writer_lag.observe,

@@ -81,6 +81,8 @@ class Replication:
                 lanes_max=settings.lanes_max,
                 backoff_seconds_max=settings.backoff_seconds_max,
                 identity_token=settings.identity_token,
+                conditional=settings.conditional_writes,
+                site=settings.site or "",
                 region=region,
                 bytes_per_second_max=settings.bytes_per_second_max,
                 requests_per_second_max=settings.requests_per_second_max,

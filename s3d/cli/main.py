@@ -23,6 +23,7 @@ COMMANDS = {
     "status": ("s3d.cli.status:status", "Show where the daemon stands."),
     "pending": ("s3d.cli.pending:pending", "List what the remote has not confirmed yet."),
     "wait": ("s3d.cli.wait:wait", "Wait until the remote has it."),
+    "conflicts": ("s3d.cli.conflicts:conflicts", "List writes that met somebody else's at the remote."),
     "receipt": ("s3d.cli.receipt:receipt", "Show what the remote said when it took a record."),
     "pause": ("s3d.cli.pausing:pause", "Send nothing more to the remote, for now."),
     "resume": ("s3d.cli.pausing:resume", "Go on sending."),

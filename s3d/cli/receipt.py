@@ -17,13 +17,15 @@ _STATES = {
     "pending": "on its way: the remote has not confirmed it",
     "parked": "parked: it waits for a person",
     "dropped": "given up by a person: it was never sent",
+    "gave-way": "it gave way to somebody else's write",
     "settled": "the remote has it, or it was given up; the record that says which is not retained any more",
 }
 
 
 @click.command(
     short_help="Show what the remote said when it took a record.",
-    epilog="Exit codes: 0 the remote has it, 3 pending, 4 parked, 1 failed, given up or not retained, 2 mistyped.",
+    epilog="Exit codes: 0 the remote has it, 3 pending, 4 parked, 1 failed, given up, gave way or not retained, "
+    "2 mistyped.",
 )
 @click.argument("sequence", type=SequenceNumber(), metavar="SEQ")
 @admin

@@ -4,16 +4,20 @@ A decision never waits. Where it needs a remote fact that is missing, or older t
 whoever submitted the command asks the remote, hands over the fact, and submits the command again.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import msgspec
 
 from journal import Decision
 from s3d.capacity.pending import Backlog
 from s3d.errors import no_such_bucket
+from s3d.events import Policy
 from s3d.view.questions import Questions
 from s3d.view.rows import BucketRow, ObjectRow
+
+_UNGUARDED: Mapping[str, Any] = MappingProxyType({})
 
 
 class NeedBucket(msgspec.Struct, frozen=True):
@@ -42,14 +46,41 @@ class Knowledge:
 
     Buckets that exist are remembered between decisions, because every decision asks for one and hardly any record
     changes one. Whoever changes the state calls `forget_buckets` where a bucket may be touched. `backlog` is what is
-    pending, the decisions of this batch included.
+    pending, the decisions of this batch included. `conflict` is the policy of the rules for writes of a key, None
+    where no rule has one.
     """
 
-    def __init__(self, questions: Questions, *, has_remote: bool, backlog: Callable[[], Backlog] = Backlog) -> None:
+    def __init__(
+        self,
+        questions: Questions,
+        *,
+        has_remote: bool,
+        backlog: Callable[[], Backlog] = Backlog,
+        conflict: Callable[[str, str], Policy | None] | None = None,
+    ) -> None:
         self.questions = questions
         self.has_remote = has_remote
         self.backlog = backlog
+        self._conflict = conflict
         self._present: dict[str, BucketRow] = {}
+
+    def guard(self, bucket: str, key: str, row: ObjectRow | None) -> Mapping[str, Any]:
+        """What a write of this key is stamped with (see events.Mutation): nothing, unless a rule guards it.
+
+        What was never seen there is believed to be absent: a write that knew of nothing replaces nothing.
+        """
+        if self._conflict is None:
+            return _UNGUARDED
+        policy = self._conflict(bucket, key)
+        if policy is None:
+            return _UNGUARDED
+        if row is not None and not row.confirmed:
+            return {"conflict": policy}
+        fact = self.questions.remote_object(bucket, key)
+        if fact is not None and (row is None or fact.seen_ms >= row.confirmed_ms):
+            return {"conflict": policy, "believed": fact.etag if fact.present else ""}
+        present = row is not None and row.present
+        return {"conflict": policy, "believed": (row.remote_etag or row.etag) if row is not None and present else ""}
 
     def forget_buckets(self) -> None:
         """Something may have changed a bucket: look again."""

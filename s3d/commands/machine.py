@@ -2,10 +2,12 @@
 
 import logging
 import typing
+from collections.abc import Callable
 from typing import Protocol
 
 from journal import BaseInfo, Decision, Identity, JournalError, Record, StateDamaged
 from s3d.commands.knowledge import Command, Knowledge
+from s3d.events import Policy
 from s3d.view.damage import ViewDamaged
 from s3d.view.facts import Fact
 from s3d.view.view import View
@@ -30,13 +32,23 @@ class Origin(Protocol):
 class StateMachine:
     """Implements `journal.State` over a View. Facts come this way too, so that one thread alone writes the view.
 
-    With an `origin` the view is bound to that journal, and an empty view begins with its base.
+    With an `origin` the view is bound to that journal, and an empty view begins with its base. `conflict`: see
+    Knowledge.
     """
 
-    def __init__(self, view: View, *, has_remote: bool, origin: Origin | None = None) -> None:
+    def __init__(
+        self,
+        view: View,
+        *,
+        has_remote: bool,
+        origin: Origin | None = None,
+        conflict: Callable[[str, str], Policy | None] | None = None,
+    ) -> None:
         self._view = view
         self._origin = origin
-        self._knowledge = Knowledge(view.questions, has_remote=has_remote, backlog=lambda: view.backlog_of_batch)
+        self._knowledge = Knowledge(
+            view.questions, has_remote=has_remote, backlog=lambda: view.backlog_of_batch, conflict=conflict
+        )
         self.begin = view.begin
         self.publish = view.publish
 

@@ -1,5 +1,6 @@
 """Mutations of objects: put, copy, delete."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from s3d.errors import S3Error
 from s3d.events import Mutation, encode
 from s3d.preconditions import check_write
 from s3d.values import Extents, stream_of
+from s3d.view.rows import ObjectRow
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -79,6 +81,7 @@ class PutObject(msgspec.Struct, frozen=True):
             extents=body.extents,
             replaces=row.sequence if row is not None else 0,
             replaces_etag=row.etag if row is not None else "",
+            **state.guard(self.bucket, self.key, row),
         )
         stream = stream_of(self.bucket, self.key)
         return Decision((Entry(stream, "PutObject", encode(mutation), body.data, body.sha256, body.size),))
@@ -135,6 +138,7 @@ class CopyObject(msgspec.Struct, frozen=True):
             extents=copied.extents,
             replaces=row.sequence if row is not None else 0,
             replaces_etag=row.etag if row is not None else "",
+            **state.guard(self.bucket, self.key, row),
             copy_bucket=copied.bucket,
             copy_key=copied.key,
             copy_sequence=copied.sequence,
@@ -176,14 +180,15 @@ class DeleteObjects(msgspec.Struct, frozen=True):
                 answers.append(error)
                 continue
             answers.append(None)
-            entries.append(self._entry(deletion, row.sequence if row else 0, row.etag if row else ""))
+            entries.append(self._entry(deletion, row, state.guard(self.bucket, deletion.key, row)))
         return Decision(entries, answers)
 
-    def _entry(self, deletion: Deletion, replaces: int, replaces_etag: str) -> Entry:
+    def _entry(self, deletion: Deletion, row: ObjectRow | None, guard: Mapping[str, Any]) -> Entry:
         mutation = made_by(
             self.origin,
             input={} if deletion.if_match is None else {"IfMatch": deletion.if_match},
-            replaces=replaces,
-            replaces_etag=replaces_etag,
+            replaces=row.sequence if row else 0,
+            replaces_etag=row.etag if row else "",
+            **guard,
         )
         return Entry(stream_of(self.bucket, deletion.key), "DeleteObject", encode(mutation))

@@ -181,6 +181,7 @@ class CompleteUpload(msgspec.Struct, frozen=True):
             parts=tuple((part.number, part.size, checksum) for part, checksum in zip(parts, of_parts, strict=True)),
             replaces=row.sequence if row is not None else 0,
             replaces_etag=row.etag if row is not None else "",
+            **state.guard(self.bucket, self.key, row),
         )
         entry = Entry(stream_of(self.bucket, self.key), "CompleteMultipartUpload", encode(mutation))
         return Decision((entry,), completed)

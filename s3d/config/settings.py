@@ -105,6 +105,21 @@ class RemoteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "was lost is recognised instead of repeated as another version."
         ),
     ] = True
+    conditional_writes: Annotated[
+        bool,
+        Meta(
+            description="Whether the remote honours `If-Match` and `If-None-Match` on writes, for rules with "
+            "`conflict`. `false`: it ignores them, so it is asked what it has before each guarded write, which leaves "
+            "a window. One that answers `NotImplemented` to a condition is treated like that by itself."
+        ),
+    ] = True
+    site: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,32}$")] | None,
+        Meta(
+            description='What this edge is called in the names of objects that `conflict = "keep-both"` makes. Unset: '
+            "the first characters of its journal's id."
+        ),
+    ] = None
     backoff_seconds_max: Annotated[
         float, Meta(description="The longest pause between two attempts.", ge=1, le=86400)
     ] = 60.0

@@ -8,6 +8,7 @@
     GET  /records/SEQ     one record and what has become of it
     GET  /records/SEQ/body  its bytes (http/dead_letters.py, as /parked/rekey)
     GET  /v1/receipts/SEQ what the remote said when it took the record
+    GET  /v1/conflicts?after=&limit=   writes that met somebody else's
     GET  /v1/events       what becomes of records, as server-sent events (http/streams.py)
     POST /parked/resume   {"seqs": ["1-42"]}, or {"seqs": null} for all
     POST /parked/drop     {"seqs": ["1-42"]}: never send them
@@ -38,6 +39,8 @@ from s3d.operations.announcing import Page
 from s3d.operations.exporting import RecordBody
 from s3d.telemetry.metrics import CONTENT_TYPE
 from s3d.telemetry.report import (
+    ConflictPage,
+    ConflictReport,
     Dropped,
     LinkEvent,
     PauseChanged,
@@ -129,6 +132,9 @@ class AdminSource(Protocol):
     async def receipt(self, sequence: int) -> Receipt:
         """What became of a mutation. Raises S3dError when there is nothing to say."""
 
+    async def conflicts(self, after: int, limit: int) -> Sequence[ConflictReport]:
+        """Conflicts found behind a place in the journal, in order."""
+
     def link_event(self) -> LinkEvent | None:
         """Where the link stands; None: no remote is configured."""
 
@@ -160,6 +166,7 @@ def build_admin(source: AdminSource, clock: Clock) -> web.Application:
             web.get("/records/{seq}/body", admin.body),
             web.get("/v1/receipts/{seq}", admin.receipt),
             web.get("/v1/events", admin.events),
+            web.get("/v1/conflicts", admin.conflicts),
             web.post("/parked/resume", admin.resume),
             web.post("/parked/drop", admin.drop),
             web.post("/replication/pause", admin.pause),
@@ -266,6 +273,12 @@ class _Admin:
     async def receipt(self, request: web.Request) -> web.Response:
         _only(request)
         return _json(await self._source.receipt(sequence_in(self._source.epoch, request.match_info["seq"])))
+
+    async def conflicts(self, request: web.Request) -> web.Response:
+        _only(request, "after", "limit")
+        limit = _limit(request)
+        found = await self._source.conflicts(self._after(request), limit + 1)
+        return _json(ConflictPage(tuple(found[:limit]), found[limit - 1].found if len(found) > limit else ""))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         _only(request, "after", "kinds")
@@ -378,7 +391,8 @@ class _Admin:
 # around every request
 
 _PATHS = (
-    "see /status, /pending, /parked, /records/SEQ, /wait, /v1/receipts/SEQ, /v1/events, /healthz, /readyz and /metrics"
+    "see /status, /pending, /parked, /records/SEQ, /wait, /v1/receipts/SEQ, /v1/events, /v1/conflicts, "
+    "/healthz, /readyz, /metrics"
 )
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -12,12 +12,14 @@ import msgspec
 from journal import Journal, Record
 from s3d.events import (
     CONFIRMED,
+    CONFLICTED,
     DISCARDED,
     OUTCOMES,
     PARKED,
     RESUMED,
     Mutation,
     decode_confirmed,
+    decode_conflicted,
     decode_discarded,
     decode_mutation,
     decode_parked,
@@ -123,11 +125,17 @@ def _of_parked(record: Record) -> Sequence[Outcome]:
     return [Outcome(parked.sequence, code=parked.code, message=parked.message)]
 
 
+def _of_conflicted(record: Record) -> Sequence[Outcome]:
+    found = decode_conflicted(record.payload)
+    return [Outcome(found.sequence, found.theirs.etag, found.theirs.version_id, found.decided, found.sibling)]
+
+
 _ABOUT: Mapping[str, Callable[[Record], Sequence[Outcome]]] = {
     CONFIRMED: _of_confirmed,
     PARKED: _of_parked,
+    CONFLICTED: _of_conflicted,
     RESUMED: lambda record: [Outcome(one) for one in decode_resumed(record.payload).sequences],
     DISCARDED: lambda record: [Outcome(one) for one in decode_discarded(record.payload).sequences],
 }
-_KINDS = {CONFIRMED: "confirmed", PARKED: "parked", RESUMED: "resumed", DISCARDED: "dropped"}
+_KINDS = {CONFIRMED: "confirmed", PARKED: "parked", CONFLICTED: "conflicted", RESUMED: "resumed", DISCARDED: "dropped"}
 ANNOUNCED = frozenset(_KINDS.values())

@@ -14,6 +14,7 @@ import msgspec
 
 from s3d.clock import Clock
 from s3d.errors import S3Error
+from s3d.events import GIVE_WAY
 from s3d.operations.calls import Asked, Call, Durability, Reply
 from s3d.policy.rules import DURABILITY_SECONDS_MAX, Rules
 from s3d.view.damage import ViewDamaged
@@ -109,6 +110,7 @@ class Contract:
             if seconds <= 0 or self._closing:
                 raise self._not_yet(last, promise.timeout_seconds)
             await self._change(left.sequence, min(seconds, RECHECK_SECONDS))
+        self._refuse_given_way(first, last)
         return msgspec.structs.replace(reply, durability="replicated")
 
     def settled(self, sequences: Iterable[int]) -> None:
@@ -173,6 +175,18 @@ class Contract:
             + " It waits for a person (s3d parked).",
             headers=self._headers(last),
         )
+
+    def _refuse_given_way(self, first: int, last: int) -> None:
+        """Raise when one of them is settled because somebody else's write stands in its place."""
+        for row in self._questions.conflicts_of(first, last):
+            if (decided := row.details.decided) in GIVE_WAY:
+                went = f" It went out as {row.details.sibling}." if row.details.sibling else ""
+                raise S3Error(
+                    "ReplicationConflict",
+                    f"The write is kept here, but somebody else has written {row.key} at the remote, and it gave way "
+                    f"(conflict = {decided}).{went}",
+                    headers=self._headers(last),
+                )
 
     def _blocking(self, row: PendingRow) -> PendingRow | None:
         try:

@@ -9,13 +9,15 @@ import asyncio
 
 from journal import Journal, Record
 from s3d.errors import S3dError
-from s3d.events import CONFIRMED, DISCARDED, OUTCOMES, Mutation, decode_mutation
+from s3d.events import CONFIRMED, CONFLICTED, DISCARDED, OUTCOMES, Mutation, decode_mutation
 from s3d.operations.announcing import Outcome, names_of, outcomes_in
 from s3d.telemetry.report import Receipt, RemoteReceipt, format_sequence, iso_time
 from s3d.view.questions import Questions
 from s3d.view.rows import ObjectRow, PendingRow
 
 _PAGE_RECORDS = 2000
+_ENDS = frozenset({CONFIRMED, CONFLICTED, DISCARDED})
+_GOES_ON = frozenset({"local", "hold"})  # a conflict that was decided so: its record is sent, or waits
 
 
 class Known:
@@ -67,6 +69,8 @@ class Receipts:
         outcome, said = found
         if outcome.kind == DISCARDED:
             return self._receipt(record, mutation, known, "dropped")
+        if outcome.kind == CONFLICTED:
+            return self._receipt(record, mutation, known, "gave-way", said=said)
         epoch = self._journal.identity.epoch
         at, seq = iso_time(outcome.written_at / 1000), format_sequence(epoch, outcome.sequence)
         return self._receipt(record, mutation, known, "confirmed", RemoteReceipt(said.etag, said.version_id, at, seq))
@@ -79,17 +83,23 @@ class Receipts:
             if not page:
                 break
             for record in page:
-                if record.kind in (CONFIRMED, DISCARDED) and b"%d" % sequence in record.payload:
+                if record.kind in _ENDS and b"%d" % sequence in record.payload:
                     for said in outcomes_in(record):
-                        if said.sequence == sequence:
+                        if said.sequence == sequence and said.code not in _GOES_ON:
                             return record, said
             after = page[-1].sequence
         return None
 
     def _receipt(
-        self, record: Record, mutation: Mutation, known: Known, state: str, remote: RemoteReceipt | None = None
+        self,
+        record: Record,
+        mutation: Mutation,
+        known: Known,
+        state: str,
+        remote: RemoteReceipt | None = None,
+        said: Outcome | None = None,
     ) -> Receipt:
-        epoch, row, pending = self._journal.identity.epoch, known.row, known.pending
+        epoch, row, told = self._journal.identity.epoch, known.row, known.pending or said
         bucket, key = names_of(record, mutation)
         replaced = row is not None and row.sequence > record.sequence
         return Receipt(
@@ -105,6 +115,6 @@ class Receipts:
             checksums=mutation.checksums,
             remote=remote,
             replaced_by=format_sequence(epoch, row.sequence) if row is not None and replaced else "",
-            code=pending.code if pending is not None else "",
-            message=pending.message if pending is not None else "",
+            code=told.code if told is not None else "",
+            message=told.message if told is not None else "",
         )

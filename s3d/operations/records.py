@@ -5,10 +5,34 @@ from typing import Any
 import msgspec
 
 from journal import Record
-from s3d.telemetry.report import RecordReport, format_sequence, iso_time
-from s3d.view.rows import Holding, PendingRow
+from s3d.events import Side
+from s3d.telemetry.report import ConflictReport, RecordReport, SideReport, format_sequence, iso_time
+from s3d.view.rows import ConflictRow, Holding, PendingRow
 
 _payload = msgspec.json.Decoder(dict[str, Any])
+
+
+def conflict_report(epoch: int, row: ConflictRow) -> ConflictReport:
+    """What is told of a conflict."""
+    details = row.details
+    return ConflictReport(
+        seq=format_sequence(epoch, row.sequence),
+        found=format_sequence(epoch, row.outcome),
+        at=iso_time(row.at_ms / 1000),
+        operation=row.kind,
+        bucket=row.bucket,
+        key=row.key,
+        decided=details.decided,
+        believed=details.believed,
+        ours=_side_report(details.ours),
+        theirs=_side_report(details.theirs),
+        sibling=details.sibling,
+    )
+
+
+def _side_report(side: Side) -> SideReport:
+    at = iso_time(side.at_ms / 1000) if side.at_ms else ""
+    return SideReport(side.present, side.etag, side.size, at, side.version_id)
 
 
 def record_report(epoch: int, record: Record, pending: PendingRow | None, holding: Holding) -> RecordReport:

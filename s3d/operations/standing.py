@@ -20,11 +20,12 @@ from s3d.operations.announcing import Announcements, Page
 from s3d.operations.exporting import Exporting, RecordBody
 from s3d.operations.limits import check_key
 from s3d.operations.receipts import Known, Receipts
-from s3d.operations.records import record_report
+from s3d.operations.records import conflict_report, record_report
 from s3d.operations.submitting import Submitter
 from s3d.telemetry.metrics import Load, Metrics, Moment
 from s3d.telemetry.report import (
     CapacityReport,
+    ConflictReport,
     FileReport,
     FlowReport,
     LinkEvent,
@@ -222,10 +223,12 @@ class Standing:
         return written
 
     async def body(self, sequence: int) -> RecordBody:
-        row, record = await self.pending_record(sequence), await self._exporting.record(sequence)
-        if row is None or record is None:
+        is_kept = await self._ask(lambda questions: questions.keeps_body(sequence))
+        record = await self._exporting.record(sequence)
+        if not is_kept or record is None:
             raise S3dError(
-                f"record {sequence} is not pending, and its bytes are not kept for it", hint="`s3d get` reads objects"
+                f"the bytes of record {sequence} are not kept: it is not pending, and gave way to nobody",
+                hint="`s3d get` reads objects",
             )
         return self._exporting.body(record)
 
@@ -233,6 +236,10 @@ class Standing:
         record, mutation = await self._receipts.record(sequence)
         known = await self._ask(lambda questions: Known(questions, record, mutation))
         return await self._receipts.receipt(record, mutation, known)
+
+    async def conflicts(self, after: int, limit: int) -> Sequence[ConflictReport]:
+        rows = await self._ask(lambda questions: questions.conflicts(limit, after))
+        return [conflict_report(self.epoch, row) for row in rows]
 
     def link_event(self) -> LinkEvent | None:
         return LinkEvent(self._link.state, self._link.error) if self._link is not None else None

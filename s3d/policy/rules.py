@@ -12,6 +12,7 @@ from s3d.policy.filters import Filter, Subject
 DURABILITY_SECONDS_MAX = 3600
 YEAR_SECONDS = 366 * 24 * 3600
 Freshness = Annotated[float, Meta(ge=0, le=YEAR_SECONDS)] | Literal["forever"]
+ConflictPolicy = Literal["local", "remote", "keep-both", "hold"]
 _ANY_KEY = ("", "")
 
 
@@ -66,6 +67,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         ),
     ] = None
 
+    conflict: Annotated[
+        ConflictPolicy | None,
+        Meta(
+            description="Guards writes against others: they leave with the ETag that was believed to be at the remote. "
+            "Where the remote has something else by then: `local`, ours goes over it; `remote`, ours gives way; "
+            "`keep-both`, ours goes out as `NAME (conflict SITE SEQ).EXT` beside it; `hold`, ours is parked for a "
+            "person. Unset: unguarded, the last writer wins."
+        ),
+    ] = None
+
 
 class RuleError(S3dError):
     """A rule that cannot be; `field` is the setting that is wrong."""
@@ -96,6 +107,10 @@ class Rules:
             (_by_name(matching, "durability_timeout_seconds"), rule.durability_timeout_seconds)
             for matching, rule in read
             if rule.durability_timeout_seconds is not None
+        ]
+
+        self._conflicts = [
+            (_by_name(matching, "conflict"), rule.conflict) for matching, rule in read if rule.conflict is not None
         ]
 
     def is_shared(self, bucket: str) -> bool:
@@ -130,6 +145,15 @@ class Rules:
     def durability_timeout_seconds(self, bucket: str, key: str) -> float | None:
         """How long an acknowledgement may wait for the remote; None: no rule says."""
         return next((said for matching, said in self._durability_seconds if matching.matches_name(bucket, key)), None)
+
+    @property
+    def speak_of_conflicts(self) -> bool:
+        """Whether any rule guards writes."""
+        return bool(self._conflicts)
+
+    def conflict(self, bucket: str, key: str) -> ConflictPolicy | None:
+        """What a write does that meets somebody else's; None: it is not guarded."""
+        return next((said for matching, said in self._conflicts if matching.matches_name(bucket, key)), None)
 
 
 def _filter(rule: Rule) -> Filter:

@@ -9,11 +9,24 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
+import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from s3d.clock import Clock
+from s3d.events import Confirmation, Decided
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.replicator.decide import AwaitLink, Done, Park, RetryAt, Step, next_step
+from s3d.replicator.conflicting import is_guarded
+from s3d.replicator.conflicts import Arrived, Clash, Ourselves
+from s3d.replicator.decide import (
+    BACKOFF_SECONDS_FIRST,
+    AwaitLink,
+    Done,
+    Park,
+    RetryAt,
+    Step,
+    backoff_seconds,
+    next_step,
+)
 from s3d.replicator.link import Link
 from s3d.replicator.requests import Job
 from s3d.replicator.transfer import Transfer
@@ -28,7 +41,18 @@ class LaidAside:
     """It keeps failing and the window is full: make room for others, and come back later."""
 
 
-Outcome = Done | Park | LaidAside
+@dataclass(frozen=True, slots=True)
+class GaveWay:
+    """Somebody else's write stands, and ours was given up for it, durably."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody else has written, and ours is parked for that, durably."""
+
+
+Outcome = Done | Park | LaidAside | GaveWay | Held
+Settle = Callable[[Job, Clash], Awaitable[Decided | None]]
 
 
 class Turnstile(Protocol):
@@ -66,7 +90,9 @@ class Delivery:
         look: bool,
         backoff_seconds_max: float,
         attempt_failed: Callable[[FailureKind], None],
+        settle: Settle,
     ) -> None:
+        self._settle = settle
         self.job = job
         self.attempts = 0
         self.last_error = ""
@@ -92,7 +118,7 @@ class Delivery:
         outcome: Outcome = await retrying(self._attempt)
         return outcome
 
-    async def _attempt(self) -> Step | LaidAside:
+    async def _attempt(self) -> Step | LaidAside | GaveWay | Held:
         began = await self._turnstile.enter(self.job.sequence)
         try:
             step = await self._find_or_send()
@@ -108,18 +134,46 @@ class Delivery:
             return LaidAside()
         return step
 
-    async def _find_or_send(self) -> Step:
+    async def _find_or_send(self) -> Step | GaveWay | Held:
         if self._look:
             found = await self._transfer.find(self.job)
             self._link.report_success()
             if found is not None:
                 return Done(found)
+            if self._refused is not None and is_guarded(self.job):
+                return await self._contested()
             if self._refused is not None:
                 return self._decide(self._refused, looked=True)
             self._look = False
         confirmation = await self._transfer.send(self.job, repeated=self._repeated)
         self._link.report_success()
         return Done(confirmation)
+
+    async def _contested(self) -> Step | GaveWay | Held:
+        """A guarded write found something else than it was to replace."""
+        verdict = await self._transfer.guarding.verdict(self.job)
+        match verdict:
+            case Arrived():
+                return Done(Confirmation(self.job.sequence, verdict.there.etag, verdict.there.version_id))
+            case Ourselves():
+                return self._again(verdict.etag)
+        decided = await self._settle(self.job, verdict)
+        if decided == "hold":
+            return Held()
+        if decided != "local":
+            return GaveWay()
+        there = verdict.theirs.side
+        return self._again(there.etag if there.present else "")
+
+    def _again(self, expected: str) -> RetryAt:
+        """Send it over what is known to be there now."""
+        self.job = msgspec.structs.replace(self.job, expected=expected)
+        self._look, self._refused, self._repeated = False, None, True
+        pause = backoff_seconds(
+            max(1, self.attempts), self._random.random(), BACKOFF_SECONDS_FIRST, self._backoff_seconds_max
+        )
+        self.next_try_at = self._clock.monotonic() + pause
+        return RetryAt(self.next_try_at, look=False, reason="Conflict")
 
     def _failed(self, failure: RemoteFailure) -> Step:
         self._link.report_failure(failure)
@@ -163,5 +217,5 @@ class Delivery:
         return self._clock.sleep(seconds)
 
 
-def _goes_on(step: Step | LaidAside) -> bool:
+def _goes_on(step: Step | LaidAside | GaveWay | Held) -> bool:
     return isinstance(step, (RetryAt, AwaitLink))

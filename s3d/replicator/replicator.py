@@ -20,8 +20,9 @@ from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Remote
 from s3d.replicator.attempted import Attempted
 from s3d.replicator.bodies import Bodies
+from s3d.replicator.conflicting import Conflicts
 from s3d.replicator.decide import BACKOFF_SECONDS_MAX, Done, Park
-from s3d.replicator.delivery import Delivery, LaidAside
+from s3d.replicator.delivery import Delivery, GaveWay, Held, LaidAside
 from s3d.replicator.gate import Gate
 from s3d.replicator.known import KnownEtags
 from s3d.replicator.lanes import Lanes
@@ -49,6 +50,8 @@ class ReplicatorSettings:
     window_records_max: int = 5000
     backoff_seconds_max: float = BACKOFF_SECONDS_MAX
     identity_token: bool = True
+    conditional: bool = True
+    site: str = ""
     region: str = "us-east-1"
     bytes_per_second_max: float | None = None
     requests_per_second_max: float | None = None
@@ -119,6 +122,10 @@ class Replicator:
             questions,
             token_prefix=f"{journal.identity.instance}-{journal.identity.epoch}" if settings.identity_token else "",
             region=settings.region,
+            conditional=settings.conditional,
+        )
+        self._conflicts = Conflicts(
+            journal, clock, settings.site or journal.identity.instance[:8], self._transfer.withdraw
         )
         self._attempted = Attempted(journal, clock)
         self._outcomes = Outcomes(
@@ -263,6 +270,7 @@ class Replicator:
             look=self._attempted.may_have_been_sent(sequence),
             backoff_seconds_max=self._settings.backoff_seconds_max,
             attempt_failed=self._on_attempt_failed,
+            settle=self._conflicts.settle,
         )
         self._deliveries[sequence] = delivery
         outcome = await delivery.run()
@@ -274,6 +282,10 @@ class Replicator:
                 self._outcomes.park(sequence, outcome)
             case LaidAside():
                 self._lay_aside(sequence)
+            case Held():
+                self._on_parked(sequence)
+            case GaveWay():
+                self._on_gave_way(sequence)
 
     def _lay_aside(self, sequence: int) -> None:
         """Let others through, and scan again after the longest pause."""
@@ -317,6 +329,13 @@ class Replicator:
         self._window.block(sequence)
         if self._observer is not None:
             self._observer.parked()
+        if self._settled is not None:
+            self._settled((sequence,))
+        self._wake.set()
+
+    def _on_gave_way(self, sequence: int) -> None:
+        del self._deliveries[sequence]
+        self._window.finish(sequence)
         if self._settled is not None:
             self._settled((sequence,))
         self._wake.set()

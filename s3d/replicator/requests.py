@@ -18,13 +18,34 @@ _COPY_ONLY = ("CopySource", "MetadataDirective", "TaggingDirective")
 _MD5 = re.compile("[0-9a-f]{32}")
 
 
+class Guard(msgspec.Struct, frozen=True):
+    """What a guarded write replaces (empty: nothing), and whether the remote is told so."""
+
+    etag: str
+    is_sent: bool
+
+    def condition(self, kind: str) -> dict[str, str]:
+        """The condition under which it goes out. Nothing can be said of a deletion of nothing."""
+        if not self.is_sent:
+            return {}
+        if self.etag:
+            return {"IfMatch": f'"{self.etag}"'}
+        return {} if kind == "DeleteObject" else {"IfNoneMatch": "*"}
+
+
 class Job(msgspec.Struct, frozen=True):
-    """A record on its way, decoded once."""
+    """A record on its way, decoded once.
+
+    `expected` is the ETag that a guarded write was found to replace, where that is not what was believed; `guard` is
+    what its next attempt goes out with, in place of the conditions of the client.
+    """
 
     record: Record
     mutation: Mutation
     bucket: str
     key: str
+    expected: str | None = None
+    guard: Guard | None = None
 
     @property
     def sequence(self) -> int:
@@ -62,7 +83,7 @@ def bare(etag: str) -> str:
 
 def put_parameters(job: Job, token: str, replaced_etag: str | None) -> dict[str, Any]:
     """PutObject as the client asked for it, with the identity token; `replaced_etag` is the remote's, if known."""
-    parameters = {name: value for name, value in job.mutation.input.items() if _is_put_member(name)}
+    parameters = {name: value for name, value in _given(job).items() if _is_put_member(name)}
     return _target(job) | parameters | _checksum(job.mutation) | condition(job, replaced_etag) | _metadata(job, token)
 
 
@@ -104,7 +125,7 @@ def create_upload_parameters(bucket: str, key: str, attributes: Mapping[str, Any
 
 def plain_parameters(job: Job, replaced_etag: str | None) -> dict[str, Any]:
     """Any other operation: its input as it was."""
-    return dict(job.mutation.input) | condition(job, replaced_etag) | _target(job)
+    return _given(job) | condition(job, replaced_etag) | _target(job)
 
 
 def has_room(metadata: Mapping[str, str], token: str) -> bool:
@@ -113,6 +134,15 @@ def has_room(metadata: Mapping[str, str], token: str) -> bool:
         return False
     used = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
     return used + len(TOKEN_KEY) + len(token) <= METADATA_BYTES_MAX
+
+
+def _given(job: Job) -> dict[str, Any]:
+    """What the client gave; its conditions were decided here, and a guard says more."""
+    given = dict(job.mutation.input)
+    if job.guard is not None:
+        given.pop("IfMatch", None)
+        given.pop("IfNoneMatch", None)
+    return given
 
 
 def _is_put_member(name: str) -> bool:
@@ -140,6 +170,8 @@ def condition(job: Job, replaced_etag: str | None) -> dict[str, str]:
 
     What the client wants may also be what somebody else wrote after our predecessor: that goes out as it is.
     """
+    if job.guard is not None:
+        return job.guard.condition(job.record.kind)
     wanted = job.mutation.input.get("IfMatch")
     if wanted is None:
         return {}

@@ -1,5 +1,6 @@
 """One record, one attempt: find it at the remote, or send it. Every method raises RemoteFailure."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ from s3d.events import Confirmation
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Attempts
 from s3d.replicator.bodies import Bodies
+from s3d.replicator.conflicting import Guarding, is_guarded
 from s3d.replicator.requests import (
     TOKEN_KEY,
     Job,
@@ -42,6 +44,7 @@ class Transfer:
         *,
         token_prefix: str,
         region: str,
+        conditional: bool,
     ) -> None:
         self._call = remote.call
         self._bodies = bodies
@@ -49,7 +52,8 @@ class Transfer:
         self._token_prefix = token_prefix
         self._region = region
         self._questions = questions
-        uploads = Uploads(remote, bodies, questions, self._token, self._replaced_etag)
+        self.guarding = Guarding(remote.call, questions, self._replaced_etag, token_prefix, conditional=conditional)
+        self._uploads = uploads = Uploads(remote, bodies, questions, self._token, self._replaced_etag)
         self._senders: Mapping[str, Callable[[Job, bool], Awaitable[Confirmation]]] = {
             "PutObject": self._put_object,
             "CopyObject": self._copy_object,
@@ -73,7 +77,15 @@ class Transfer:
     async def send(self, job: Job, *, repeated: bool) -> Confirmation:
         """Send the record. `repeated`: it may have been sent before, by this process or an earlier one."""
         sender = self._senders.get(job.record.kind, self._replay)
+        if is_guarded(job):
+            return await self.guarding.send(job, lambda guarded: sender(guarded, repeated))
         return await sender(job, repeated)
+
+    async def withdraw(self, job: Job) -> None:
+        """Let go of what a write that gives way has left at the remote; what stays is for its lifecycle rules."""
+        if job.mutation.upload:
+            with contextlib.suppress(RemoteFailure):
+                await self._uploads.withdraw(job)
 
     # looking
 

@@ -90,6 +90,12 @@ class Uploads:
             await self._give_up(upload)
         return Confirmation(job.sequence)
 
+    async def withdraw(self, job: Job) -> None:
+        """Let go of the upload of a Complete that gave way."""
+        upload = self._upload(job)
+        if upload is not None and upload.remote_id:
+            await self._give_up(upload)
+
     async def _give_up(self, upload: UploadRow) -> None:
         try:
             await self._call("AbortMultipartUpload", _target(upload, upload.remote_id))
@@ -150,7 +156,7 @@ class Uploads:
             for part, etag in zip(parts, etags, strict=True)
         ]
         parameters = _target(upload, remote_id) | condition(job, self._replaced_etag(job))
-        if "IfNoneMatch" in job.mutation.input:
+        if job.guard is None and "IfNoneMatch" in job.mutation.input:
             parameters["IfNoneMatch"] = job.mutation.input["IfNoneMatch"]
         output = await self._call("CompleteMultipartUpload", parameters | {"MultipartUpload": {"Parts": listed}})
         return Confirmation(job.sequence, bare(output.get("ETag", "")), output.get("VersionId", ""))

@@ -266,11 +266,13 @@ class RemoteReceipt(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one mutation. `state` is `confirmed`, `pending`, `parked`, `dropped` (given up by a person) or
+    """What became of one mutation.
 
-    `settled` (it is not pending, and what became of it is not retained). `etag`, `sha256` and `checksums` are those of
-    the body as it was verified here, `remote` is what the remote said. `replaced_by` is the current record of the key,
-    where that is a later one.
+     `state` is `confirmed`, `pending`, `parked`, `dropped` (given up by a person), `gave-way` (somebody else's
+    write stands: `code` and `message` say what was decided, and under which key ours went out, if it did) or
+    `settled` (it is not pending, and what became of it is not retained). `etag`, `sha256` and `checksums` are those
+    of the body as it was verified here, `remote` is what the remote said. `replaced_by` is the current record of
+    the key, where that is a later one.
     """
 
     seq: str
@@ -289,8 +291,49 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class SideReport(msgspec.Struct, frozen=True):
+    """One side of a conflict; `present` is false for a deletion."""
+
+    present: bool
+    etag: str
+    bytes: int
+    at: str
+    version_id: str = ""
+
+
+class ConflictReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A write that met somebody else's at the remote.
+
+     `decided` is `local` (ours went over it), `remote` (ours gave way), `keep-both` (ours went out as `sibling`) or
+    `hold` (it is parked). `found` is the record that says so; `believed` is the ETag that the write was to replace,
+    empty for none.
+    """
+
+    seq: str
+    found: str
+    at: str
+    operation: str
+    bucket: str
+    key: str
+    decided: str
+    believed: str
+    ours: SideReport
+    theirs: SideReport
+    sibling: str = ""
+
+
+class ConflictPage(msgspec.Struct, frozen=True):
+    """A page of conflicts; `next` goes into `after` for the following page and is empty on the last one."""
+
+    conflicts: tuple[ConflictReport, ...]
+    next: str = ""
+
+
 class AnnouncedRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A record that something became of. Operation and key are empty when its file was dropped already."""
+    """A record that something became of. Operation and key are empty when its file was dropped already.
+
+    Of a conflict, ETag and version are the other's, `code` is what was decided and `message` the sibling's key, if any.
+    """
 
     seq: str
     operation: str = ""
@@ -304,7 +347,7 @@ class AnnouncedRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of records: `confirmed`, `parked`, `resumed` or `dropped`. `seq` is the record that says so."""
+    """What became of records: `confirmed`, `parked`, `conflicted`, `resumed` or `dropped`; `seq` says so."""
 
     seq: str
     kind: str

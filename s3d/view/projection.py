@@ -14,7 +14,9 @@ from journal import Record
 from s3d.events import (
     CARRIED,
     CONFIRMED,
+    CONFLICTED,
     DISCARDED,
+    GIVE_WAY,
     OUTCOMES,
     PARKED,
     PAUSED,
@@ -26,6 +28,7 @@ from s3d.events import (
     Mutation,
     decode_carried,
     decode_confirmed,
+    decode_conflicted,
     decode_discarded,
     decode_mutation,
     decode_parked,
@@ -49,6 +52,7 @@ from s3d.view.upload_projection import (
     use_extents,
 )
 
+CONFLICTS_KEPT = 1000
 SETS_TAGS = frozenset({"PutObjectTagging", "DeleteObjectTagging"})
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -242,6 +246,45 @@ def _parked(connection: apsw.Connection, record: Record) -> None:
     _set_replication(connection, parked.sequence, Replication.FAILED)
 
 
+def _conflicted(connection: apsw.Connection, record: Record) -> None:
+    """Others write to this bucket: absence is not known here any more. What gives way is not pending any more."""
+    conflicted = decode_conflicted(record.payload)
+    sequence = conflicted.sequence
+    row = connection.execute(
+        "SELECT kind, bucket, key, row_bytes FROM pending WHERE sequence = ?", (sequence,)
+    ).fetchone()
+    if row is None:
+        return
+    kind, bucket, key, row_bytes = row
+    connection.execute(
+        "INSERT OR REPLACE INTO conflict VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (sequence, record.sequence, record.written_at, kind, bucket, key, record.payload),
+    )
+    connection.execute("UPDATE bucket SET sole = 0 WHERE name = ?", (bucket,))
+    if conflicted.decided in GIVE_WAY:
+        connection.execute("DELETE FROM pending WHERE sequence = ?", (sequence,))
+        connection.execute("DELETE FROM object WHERE bucket = ? AND key = ? AND sequence = ?", (bucket, key, sequence))
+        connection.execute("DELETE FROM carried WHERE sequence = ?", (sequence,))
+        if row_bytes:
+            connection.execute("INSERT OR IGNORE INTO row_use VALUES (?1, ?1, ?2)", (sequence, row_bytes))
+        if kind in _CLOSING:
+            confirm_closing(connection, sequence)
+    _forget_old_conflicts(connection)
+
+
+def _forget_old_conflicts(connection: apsw.Connection) -> None:
+    old = connection.execute(
+        "SELECT sequence FROM conflict WHERE NOT EXISTS (SELECT 1 FROM pending WHERE pending.sequence ="
+        " conflict.sequence) ORDER BY outcome DESC LIMIT -1 OFFSET ?",
+        (CONFLICTS_KEPT,),
+    ).fetchall()
+    for (sequence,) in old:
+        row = connection.execute("DELETE FROM conflict WHERE sequence = ? RETURNING details", (sequence,)).fetchone()
+        if row is not None and decode_conflicted(bytes(row[0])).decided in GIVE_WAY:
+            drop_uses(connection, int(str(sequence)))
+            drop_rows(connection, int(str(sequence)))
+
+
 def _resumed(connection: apsw.Connection, record: Record) -> None:
     for sequence in decode_resumed(record.payload).sequences:
         connection.execute("UPDATE pending SET parked = 0 WHERE sequence = ?", (sequence,))
@@ -322,6 +365,7 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], None]] = {
     RELOCATED: _relocated,
     CARRIED: _carried,
     PARKED: _parked,
+    CONFLICTED: _conflicted,
     RESUMED: _resumed,
     DISCARDED: _discarded,
     SHARED: _shared,

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 import apsw
 
 from journal import Record
-from s3d.events import decode_record
+from s3d.events import GIVE_WAY, decode_record
 from s3d.view.damage import Asked
 from s3d.view.rows import (
     BucketRow,
+    ConflictRow,
     ListedObject,
     ObjectRow,
     PartRow,
@@ -40,6 +41,8 @@ _PART = "SELECT number, sequence, size, etag, modified_ms, checksums, extents, r
 _PENDING = (
     "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message, order_group, order_barrier FROM pending"
 )
+
+_CONFLICT = "SELECT sequence, outcome, at_ms, kind, bucket, key, details FROM conflict"
 
 SEQUENCE_MAX = 2**63 - 1
 
@@ -238,6 +241,28 @@ class Questions:
         """Whether an operator has paused replication; None: it is not paused."""
         row = self._ask.one("SELECT sequence, at_ms, caller, reason FROM paused")
         return PausedRow(*row) if row is not None else None
+
+    def conflict(self, sequence: int) -> ConflictRow | None:
+        """The latest conflict of a write; None: it had none, or too long ago."""
+        row = self._ask.one(f"{_CONFLICT} WHERE sequence = ?", (sequence,))
+        return ConflictRow(*row) if row else None
+
+    def keeps_body(self, sequence: int) -> bool:
+        """Whether a record's bytes are kept for its own sake: it is pending, or gave way to somebody else's write."""
+        if self.pending(sequence) is not None:
+            return True
+        row = self.conflict(sequence)
+        return row is not None and row.details.decided in GIVE_WAY
+
+    def conflicts_of(self, first: int, last: int) -> list[ConflictRow]:
+        """The latest conflicts of these writes."""
+        rows = self._ask.all(f"{_CONFLICT} WHERE sequence BETWEEN ? AND ?", (first, last))
+        return [ConflictRow(*row) for row in rows]
+
+    def conflicts(self, limit: int, after: int = 0) -> list[ConflictRow]:
+        """Conflicts behind a place in the journal, in the order in which they were found."""
+        rows = self._ask.all(f"{_CONFLICT} WHERE outcome > ? ORDER BY outcome LIMIT ?", (after, limit))
+        return [ConflictRow(*row) for row in rows]
 
     # blobs
 

@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from s3d.events import Conflicted
 from s3d.values import Extent, Extents, Order, Replication, RowBytes
 from s3d.view.damage import RowDamaged
 
@@ -195,6 +196,23 @@ class Holding(msgspec.Struct, frozen=True, gc=False):
     complete: bool = True
 
 
+class ConflictRow(msgspec.Struct, frozen=True, gc=False):
+    """A guarded write that met somebody else's; `outcome` is the record that says so."""
+
+    sequence: int
+    outcome: int
+    at_ms: int
+    kind: str
+    bucket: str
+    key: str
+    details_json: bytes
+
+    @property
+    def details(self) -> Conflicted:
+        """Both sides, and what was decided."""
+        return _decoded(_conflicted, self.details_json)
+
+
 class PendingTotals(msgspec.Struct, frozen=True, gc=False):
     """All of them together; `oldest_ms` is 0 when there are none.
 
@@ -208,6 +226,7 @@ class PendingTotals(msgspec.Struct, frozen=True, gc=False):
     position: int
 
 
+_conflicted = msgspec.json.Decoder(Conflicted)
 _result = msgspec.json.Decoder(UploadResult)
 
 

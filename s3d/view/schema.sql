@@ -174,6 +174,21 @@ CREATE TABLE paused (
   reason   TEXT    NOT NULL
 ) STRICT;
 
+-- Guarded writes that met somebody else's at the remote, the latest thousand.
+--   sequence  the write; outcome: the record that says so
+--   details   JSON: both sides, and what was decided (events.Conflicted)
+-- A write that gave way keeps its blobs, and its row (row_use), until its conflict goes from here.
+CREATE TABLE conflict (
+  sequence INTEGER PRIMARY KEY,
+  outcome  INTEGER NOT NULL,
+  at_ms    INTEGER NOT NULL,
+  kind     TEXT    NOT NULL,
+  bucket   TEXT    NOT NULL,
+  key      TEXT    NOT NULL,
+  details  BLOB    NOT NULL
+) STRICT;
+CREATE INDEX conflict_by_outcome ON conflict (outcome);
+
 -- REMOTE FACTS: what the remote said, and when. They may be lost, and are then unknown.
 
 CREATE TABLE remote_bucket (

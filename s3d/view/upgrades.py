@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -24,6 +24,18 @@ _STEPS: Mapping[int, str] = {
       caller   TEXT    NOT NULL,
       reason   TEXT    NOT NULL
     ) STRICT;
+    """,
+    6: """
+    CREATE TABLE conflict (
+      sequence INTEGER PRIMARY KEY,
+      outcome  INTEGER NOT NULL,
+      at_ms    INTEGER NOT NULL,
+      kind     TEXT    NOT NULL,
+      bucket   TEXT    NOT NULL,
+      key      TEXT    NOT NULL,
+      details  BLOB    NOT NULL
+    ) STRICT;
+    CREATE INDEX conflict_by_outcome ON conflict (outcome);
     """,
 }
 

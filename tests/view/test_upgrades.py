@@ -16,6 +16,7 @@ MADE_SINCE = {
     ALTER TABLE pending DROP COLUMN order_barrier;
     """,
     5: "DROP TABLE paused",
+    6: "DROP TABLE conflict;",
 }
 
 
