@@ -18,9 +18,9 @@ from s3d.commands.outcomes import ConfirmRecords, ParkRecord, ResumeRecords
 from s3d.events import Confirmation
 from s3d.values import BlobBytes, Extents
 from s3d.view.questions import Questions
-from s3d.view.view import View
+from s3d.view.view import FACT_TABLES, View
 
-FACTS = frozenset({"remote_bucket", "remote_bucket_list", "remote_object", "cached"})
+FACTS = frozenset(FACT_TABLES)
 NOW_MS = 1_700_000_000_000
 ORIGIN = Origin("AKID", "127.0.0.1", "REQUEST", NOW_MS)
 

@@ -46,6 +46,7 @@ from s3d.protocol.serializer import Serializer
 from s3d.queries.asking import Asking
 from s3d.queries.buckets import existing_bucket
 from s3d.queries.caching import Cache
+from s3d.queries.merging import Memory
 from s3d.queries.objects import ObjectReader
 from s3d.queries.tags import Tags
 from s3d.telemetry.metrics import Metrics
@@ -78,6 +79,10 @@ def build_operations(
         records = journal.pick([sequence])
         return records[0].body_digest if records else b""
 
+    def memory_of(bucket: str, prefix: str) -> Memory:
+        fresh_ms, partial = rules.fresh_ms(bucket, prefix), rules.may_list_partially(bucket, prefix)
+        return Memory(settings.cache.listed_keys_max, fresh_ms, partial)
+
     reader = ObjectReader(questions, asking, clock, are_here, checks.are_sound, rules.fresh_ms)
     cache = Cache(pool, questions, journal.submit, clock, settings.cache.capacity_bytes)
     uploads, tags = Uploads(submitter, intake, questions), Tags(asking)
@@ -87,7 +92,7 @@ def build_operations(
             ObjectWrites(submitter, intake, bodies, partial(existing_bucket, questions, asking)),
             ObjectReads(reader, cache.keep if asking is not None else None),
             Copies(intake, Capturing(reader, pool, rows, digest_of), uploads, tags),
-            Listings(questions, asking),
+            Listings(questions, asking, memory_of),
             uploads,
             UploadListings(questions, asking),
             Tagging(submitter, reader, tags),

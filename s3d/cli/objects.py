@@ -9,15 +9,15 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote_plus
 
 import click
 
 from s3d.cli.options import as_json
-from s3d.cli.showing import show_json, show_table, size_text
+from s3d.cli.showing import age_text, show_json, show_table, size_text
 from s3d.cli.store import Store, elements, md5_header, texts
 from s3d.errors import S3dError
 
@@ -57,7 +57,7 @@ def ls(store: Store, place: str, recursive: bool, as_json: bool) -> None:  # noq
             return
         if not bucket:
             raise click.UsageError(f"{place!r} has no bucket in front of its slash")
-        rows = _keys(store, bucket, prefix, "" if recursive else "/")
+        rows, notes = _keys(store, bucket, prefix, "" if recursive else "/")
         if as_json:
             show_json([{"key": k} if m == "" else {"key": k, "size": s, "modified": m} for s, m, k in rows])
         else:
@@ -65,6 +65,7 @@ def ls(store: Store, place: str, recursive: bool, as_json: bool) -> None:  # noq
                 ("SIZE", "MODIFIED", "KEY"),
                 [(size_text(size) if modified else "", modified, key) for size, modified, key in rows],
             )
+        _tell(notes)
 
 
 @click.command(short_help="Fetch an object.", epilog=_KEYS)
@@ -104,24 +105,47 @@ def put(store: Store, file: str, place: str) -> None:
 
 
 def _list_buckets(store: Store, *, as_json: bool) -> None:
-    _, document = store.ask("GET")
+    headers, document = store.ask("GET")
     names, created = texts(document, "Name"), texts(document, "CreationDate")
     if as_json:
         show_json([{"bucket": name, "created": moment} for name, moment in zip(names, created, strict=True)])
     else:
         show_table(("CREATED", "BUCKET"), list(zip(created, names, strict=True)))
+    _tell(_Notes().with_page(headers))
 
 
-def _keys(store: Store, bucket: str, prefix: str, delimiter: str) -> list[tuple[int, str, str]]:
+class _Notes(NamedTuple):
+    """What the daemon says beside a listing: how old a part of it may be, and whether it lacks something."""
+
+    age_seconds: int | None = None
+    is_partial: bool = False
+
+    def with_page(self, headers: Mapping[str, str]) -> "_Notes":
+        ages = [self.age_seconds, int(headers["x-s3d-age-seconds"]) if "x-s3d-age-seconds" in headers else None]
+        oldest = max((age for age in ages if age is not None), default=None)
+        return _Notes(oldest, self.is_partial or "x-s3d-partial" in headers)
+
+
+def _tell(notes: _Notes) -> None:
+    """Beside the listing, on standard error: its readers may be programs."""
+    if notes.age_seconds is not None:
+        click.echo(f"As of {age_text(notes.age_seconds)} ago: the remote was not asked now.", err=True)
+    if notes.is_partial:
+        click.echo("Partial: the remote cannot be reached, and there may be more.", err=True)
+
+
+def _keys(store: Store, bucket: str, prefix: str, delimiter: str) -> tuple[list[tuple[int, str, str]], _Notes]:
     """Size, time and key, page by page; of a rolled-up prefix the time is empty."""
     rows: list[tuple[int, str, str]] = []
+    notes = _Notes()
     query = {"list-type": "2", "encoding-type": "url", "prefix": prefix, "delimiter": delimiter}
     while True:
-        _, document = store.ask("GET", bucket, query={name: value for name, value in query.items() if value})
+        headers, document = store.ask("GET", bucket, query={name: value for name, value in query.items() if value})
         rows += _rows(document)
+        notes = notes.with_page(headers)
         following = texts(document, "NextContinuationToken")
         if not following:
-            return sorted(rows, key=lambda row: row[2].encode("utf-8", "surrogateescape"))
+            return sorted(rows, key=lambda row: row[2].encode("utf-8", "surrogateescape")), notes
         query["continuation-token"] = following[0]
 
 

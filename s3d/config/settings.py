@@ -187,6 +187,14 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     capacity_bytes: Annotated[
         int, Meta(description="Disk space for cached bodies; the least recently used go first.", ge=0)
     ] = 10 * GIB
+    listed_keys_max: Annotated[
+        int,
+        Meta(
+            description="So many keys of the remote's listings are remembered, about 150 bytes of disk each, to list "
+            "without the link; the longest unseen go first. 0: none.",
+            ge=0,
+        ),
+    ] = 1_000_000
     body_memory_bytes: Annotated[
         int, Meta(description="Memory for small bodies that were read lately.", ge=0, le=64 * GIB)
     ] = 16 * MIB

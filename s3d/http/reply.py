@@ -57,6 +57,8 @@ class Replier:
                 head.append((DURABILITY_HEADER, reply.durability))
         if reply.age_seconds is not None:
             head.append(("x-s3d-age-seconds", str(reply.age_seconds)))
+        if reply.incomplete:
+            head.append(("x-s3d-partial", "true"))
         content = reply.content
         if content is None:
             return _without_content(request, answer.status, head, answer.body)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from s3d.commands.buckets import CreateBucket, DeleteBucket, NeedKeys
-from s3d.errors import S3Error
+from s3d.errors import S3Error, no_such_bucket
 from s3d.operations import limits
 from s3d.operations.calls import Call, Reply
 from s3d.operations.object_writes import origin_of
@@ -45,9 +45,18 @@ class BucketOperations:
         return Reply({"Location": f"/{call.bucket}"}, sequence=sequence)
 
     async def head_bucket(self, call: Call) -> Reply:
-        """Whether the bucket exists."""
-        await existing_bucket(self._questions, self._asking, call.bucket)
-        return Reply({"BucketRegion": self._region})
+        """Whether the bucket exists; of one that was not made here, what the remote says now or, offline, once said."""
+        row = await existing_bucket(self._questions, self._asking, call.bucket)
+        age_seconds: int | None = None
+        if self._asking is not None and 0 < row.seen_ms < call.since_ms:
+            try:
+                if not (await self._asking.bucket(call.bucket)).present:
+                    raise no_such_bucket(call.bucket)
+            except S3Error as error:
+                if error.code != "RemoteUnreachable":
+                    raise
+                age_seconds = max(0, (self._asking.now_ms() - row.seen_ms) // 1000)
+        return Reply({"BucketRegion": self._region}, age_seconds=age_seconds)
 
     async def get_bucket_location(self, call: Call) -> Reply:
         """The region; S3 says nothing for us-east-1."""

@@ -88,6 +88,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 
     `sequence` is the last record that it speaks of, `first` the first where there are several (0: one). `durability` is
     what a mutation's answer guarantees; empty for what only reads.
+    `partial`: a range of an object; `incomplete`: a listing that leaves out what could not be known.
     """
 
     output: Mapping[str, Any]
@@ -97,3 +98,4 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     partial: bool = False
     first: int = 0
     durability: Durability | Literal[""] = "journaled"
+    incomplete: bool = False

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Any
 
 from s3d.dates import iso_date
@@ -10,7 +11,8 @@ from s3d.operations.calls import Call, Reply
 from s3d.protocol.listing import Lines
 from s3d.queries.asking import Asking
 from s3d.queries.buckets import existing_bucket, list_buckets
-from s3d.queries.listing import ListRequest, LocalSource, MergedSource, Page, Source, Start, make_page
+from s3d.queries.listing import ListRequest, LocalSource, Page, Source, Start, make_page
+from s3d.queries.merging import Memory, MergedSource
 from s3d.view.questions import Questions
 from s3d.view.rows import BucketRow
 
@@ -20,11 +22,20 @@ OWNER = {"ID": "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a
 
 
 class Listings:
-    """Answers from the view in buckets that are ours alone, else from the remote with the view laid over it."""
+    """Answers from the view in buckets that are ours alone, else from the remote with the view laid over it.
 
-    def __init__(self, questions: Questions, asking: Asking | None) -> None:
+    `memory_of` says for a bucket and a prefix what may be remembered of listings, and how long that is good enough.
+    """
+
+    def __init__(
+        self,
+        questions: Questions,
+        asking: Asking | None,
+        memory_of: Callable[[str, str], Memory] = lambda _bucket, _prefix: Memory(),
+    ) -> None:
         self._questions = questions
         self._asking = asking
+        self._memory_of = memory_of
 
     async def list_objects_v2(self, call: Call) -> Reply:
         """Pages are linked by opaque tokens, which hold where the next page begins."""
@@ -32,7 +43,7 @@ class Listings:
         token = given.get("ContinuationToken")
         start = decode_token(token) if token is not None else Start(given.get("StartAfter", ""), inclusive=False)
         entries_max = _entries_max(given)
-        page = await self._page(call, start, entries_max)
+        page, source = await self._page(call, start, entries_max)
         owner = OWNER if given.get("FetchOwner") else None
         output = _common_output(call, page, entries_max, owner)
         output["KeyCount"] = len(page.objects) + len(page.prefixes)
@@ -41,23 +52,23 @@ class Listings:
                 output[name] = given[name]
         if page.next is not None:
             output["NextContinuationToken"] = encode_token(page.next)
-        return Reply(output)
+        return self._reply(output, source)
 
     async def list_objects(self, call: Call) -> Reply:
         """Pages are linked by the last key or prefix given."""
         entries_max = _entries_max(call.input)
         marker = call.input.get("Marker", "")
-        page = await self._page(call, Start(marker, inclusive=False), entries_max)
+        page, source = await self._page(call, Start(marker, inclusive=False), entries_max)
         output = _common_output(call, page, entries_max, OWNER)
         output["Marker"] = marker
         if page.next is not None and call.input.get("Delimiter"):
             output["NextMarker"] = page.last
-        return Reply(output)
+        return self._reply(output, source)
 
     async def list_buckets(self, call: Call) -> Reply:
         """All buckets, or a page of them."""
         given = call.input
-        rows = await list_buckets(self._questions, self._asking)
+        rows, seen_ms = await list_buckets(self._questions, self._asking)
         prefix, after = (
             given.get("Prefix", ""),
             decode_token(given["ContinuationToken"]).key if given.get("ContinuationToken") else "",
@@ -69,20 +80,30 @@ class Listings:
             output["Prefix"] = prefix
         if len(rows) > limit:
             output["ContinuationToken"] = encode_token(Start(rows[limit - 1].name, inclusive=False))
-        return Reply(output)
+        return Reply(output, age_seconds=self._age(seen_ms))
 
-    async def _page(self, call: Call, start: Start, entries_max: int) -> Page:
+    async def _page(self, call: Call, start: Start, entries_max: int) -> tuple[Page, Source]:
         bucket = await existing_bucket(self._questions, self._asking, call.bucket)
         prefix = call.input.get("Prefix", "")
         request = ListRequest(call.bucket, prefix, call.input.get("Delimiter", ""), start, entries_max)
-        return await make_page(self._source(bucket, prefix), request)
+        source = self._source(bucket, prefix)
+        return await make_page(source, request), source
+
+    def _reply(self, output: dict[str, Any], source: Source) -> Reply:
+        return Reply(output, age_seconds=self._age(source.seen_ms), incomplete=source.is_partial)
+
+    def _age(self, seen_ms: int | None) -> int | None:
+        if seen_ms is None or self._asking is None:
+            return None
+        return max(0, (self._asking.now_ms() - seen_ms) // 1000)
 
     def _source(self, bucket: BucketRow, prefix: str) -> Source:
         if bucket.sole:
             return LocalSource(self._questions, bucket.name, prefix)
         if self._asking is None:
             raise remote_unreachable(f"What else is in the bucket {bucket.name}")
-        return MergedSource(self._questions, self._asking, bucket.name, prefix)
+        memory = self._memory_of(bucket.name, prefix)
+        return MergedSource(self._questions, self._asking, bucket.name, prefix, memory)
 
 
 def encode_token(start: Start) -> str:

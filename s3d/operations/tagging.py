@@ -24,7 +24,8 @@ class Tagging:
         limits.check_supported(call.input)
         found = await self._reader.head(call.bucket, call.key)
         pairs = parse_qsl(await self._tags.of(call.bucket, call.key, found), keep_blank_values=True)
-        return Reply({"TagSet": [{"Key": name, "Value": value} for name, value in pairs]})
+        tags = [{"Key": name, "Value": value} for name, value in pairs]
+        return Reply({"TagSet": tags}, age_seconds=found.age_seconds)
 
     async def put(self, call: Call) -> Reply:
         """Replace all tags."""

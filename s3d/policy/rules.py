@@ -39,7 +39,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(
             description="In buckets that others write to: for how long a read is answered from what is known of an "
             'object, with its age, before the remote is asked again. 0: always asked; `"forever"`: only about what is '
-            "not known. Conditional writes always ask. Unset: 0."
+            "not known. Conditional writes always ask. A listing is answered likewise, by the first rule that matches "
+            "its prefix as if that were a key. Unset: 0."
+        ),
+    ] = None
+    partial_listings: Annotated[
+        bool | None,
+        Meta(
+            description="`true`: a listing that cannot be complete while the remote cannot be reached leaves out what "
+            "is not known, and says `x-s3d-partial: true`, which few clients look at. By its prefix, as above. "
+            "Unset: it is refused."
         ),
     ] = None
 
@@ -108,6 +117,11 @@ class Rules:
             for matching, rule in read
             if rule.durability_timeout_seconds is not None
         ]
+        self._partial_listings = [
+            (_by_name(matching, "partial_listings"), rule.partial_listings)
+            for matching, rule in read
+            if rule.partial_listings is not None
+        ]
 
         self._conflicts = [
             (_by_name(matching, "conflict"), rule.conflict) for matching, rule in read if rule.conflict is not None
@@ -154,6 +168,10 @@ class Rules:
     def conflict(self, bucket: str, key: str) -> ConflictPolicy | None:
         """What a write does that meets somebody else's; None: it is not guarded."""
         return next((said for matching, said in self._conflicts if matching.matches_name(bucket, key)), None)
+
+    def may_list_partially(self, bucket: str, prefix: str) -> bool:
+        """Whether a listing may leave out what is not known."""
+        return next((may for matching, may in self._partial_listings if matching.matches_name(bucket, prefix)), False)
 
 
 def _filter(rule: Rule) -> Filter:

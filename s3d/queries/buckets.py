@@ -19,15 +19,17 @@ async def existing_bucket(questions: Questions, asking: Asking | None, name: str
     return BucketRow(name, present=True, incarnation=0, created_ms=0, sole=False, replication=1, seen_ms=fact.seen_ms)
 
 
-async def list_buckets(questions: Questions, asking: Asking | None) -> list[BucketRow]:
-    """Every bucket, those of the remote included; offline, those it had when it was last asked.
+async def list_buckets(questions: Questions, asking: Asking | None) -> tuple[list[BucketRow], int | None]:
+    """Every bucket, those of the remote included; offline, those it had when it was last asked, and when that was.
 
     Raises a 503 when the remote was never asked: a short list would be a lie.
     """
+    seen_ms: int | None = None
     if asking is not None:
         try:
             await asking.buckets()
         except S3Error:
-            if not questions.buckets_seen_ms():
+            seen_ms = questions.buckets_seen_ms()
+            if not seen_ms:
                 raise remote_unreachable("The list of the remote's buckets") from None
-    return questions.buckets()
+    return questions.buckets(), seen_ms

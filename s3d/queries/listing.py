@@ -1,7 +1,8 @@
 """Pages of a listing: keys in UTF-8 order, rolled up to common prefixes at a delimiter.
 
 A page is made from a source of runs: consecutive entries from a starting point. In a bucket that is ours alone the view
-is the source. In one that others write to it is the remote's pages, with what has not been confirmed laid over them.
+is the source. In one that others write to it is the remote's pages, with what has not been confirmed laid over them
+(merging.py).
 
 Where most of what is read is rolled up, few entries are read at once and the source is asked to go on behind the
 prefix: a page costs what is on it, however many keys each prefix has. Where each prefix has few keys they are read on.
@@ -9,18 +10,15 @@ prefix: a page costs what is on it, however many keys each prefix has. Where eac
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from s3d.clock import milliseconds
-from s3d.queries.asking import Asking
 from s3d.view.questions import Questions
 from s3d.view.rows import ListedObject
 
 _LAST_CODE_POINT = "\U0010ffff"
-_FIRST_RUN = 64  # entries, where there is a delimiter: nobody knows yet how much is rolled up
+FIRST_RUN = 64  # entries, where there is a delimiter: nobody knows yet how much is rolled up
 _ROLLED_UP = 4  # so many entries read for one on the page are too many: asking again takes as long as reading ten
 _ASKING = 12  # what asking takes, in entries read
 _TURN = 1500  # entries: about a millisecond, and then the event loop's other work has its turn
@@ -68,9 +66,15 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """Where a listing's entries come from. Less than `fewest` at once saves it nothing."""
+    """Where a listing's entries come from. Less than `fewest` at once saves it nothing.
+
+    `seen_ms` is when the oldest of what it gave was so, None while all of it is as things are; `is_partial` says
+    that it left out what it could not know.
+    """
 
     fewest: int
+    seen_ms: int | None
+    is_partial: bool
 
     async def run(self, start: Start, limit: int) -> Run:
         """About `limit` objects from `start` on that have the prefix."""
@@ -83,7 +87,7 @@ async def make_page(source: Source, request: ListRequest) -> Page:
         return page
     start: Start | None = first_start(request)
     most = request.entries_max + 1
-    wanted = most if not request.delimiter else min(most, _FIRST_RUN)
+    wanted = most if not request.delimiter else min(most, FIRST_RUN)
     effort = 0
     while start is not None:
         run = await source.run(start, wanted)
@@ -182,6 +186,8 @@ class LocalSource:
     """The view: enough wherever nobody else writes."""
 
     fewest = 2
+    seen_ms: int | None = None
+    is_partial = False
 
     def __init__(self, questions: Questions, bucket: str, prefix: str) -> None:
         self._questions = questions
@@ -193,56 +199,3 @@ class LocalSource:
             self._bucket, start.key, inclusive=start.inclusive, before=self._before, limit=limit
         )
         return Run(objects, Start(objects[-1].key, inclusive=False) if len(objects) == limit else None)
-
-
-class MergedSource:
-    """The remote's pages, with what had not been confirmed when they were asked for laid over them."""
-
-    fewest = _FIRST_RUN
-
-    def __init__(self, questions: Questions, asking: Asking, bucket: str, prefix: str) -> None:
-        self._questions = questions
-        self._asking = asking
-        self._bucket = bucket
-        self._prefix = prefix
-        self._before = behind_prefix(prefix) if prefix else None
-
-    async def run(self, start: Start, limit: int) -> Run:
-        """One remote page and the overlay up to its end: behind that the remote may have keys that sort lower."""
-        parameters: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": min(limit, 1000)}
-        if after := _just_before(start):
-            parameters["StartAfter"] = after
-        asked_ms = self._asking.now_ms()
-        output = await self._asking.page(parameters)
-        remote = {one["Key"]: _listed(one) for one in output.get("Contents", ())}
-        end = max(remote) if output.get("IsTruncated") and remote else None
-        if start.inclusive:
-            remote = {key: listed for key, listed in remote.items() if key >= start.key}
-        before = end + "\0" if end is not None else self._before
-        overlay = self._questions.unconfirmed_from(
-            self._bucket, start.key, inclusive=start.inclusive, before=before, since_ms=asked_ms
-        )
-        merged: dict[str, ListedObject | None] = {**remote, **dict(overlay)}
-        objects = [listed for key in sorted(merged) if (listed := merged[key]) is not None]
-        return Run(objects, Start(end, inclusive=False) if end is not None else None)
-
-
-def _just_before(start: Start) -> str:
-    """S3 lists what is greater than StartAfter; for an inclusive start that is a string right below it."""
-    if not start.inclusive or not start.key:
-        return start.key
-    last = ord(start.key[-1])
-    if last == 0:
-        return start.key[:-1]
-    before = last - 1 if last != 0xE000 else 0xD7FF
-    return start.key[:-1] + chr(before) + _LAST_CODE_POINT
-
-
-def _listed(entry: Mapping[str, Any]) -> ListedObject:
-    return ListedObject(
-        entry["Key"],
-        entry["Size"],
-        str(entry["ETag"]).strip('"'),
-        milliseconds(entry["LastModified"].timestamp()),
-        entry.get("StorageClass", "STANDARD"),
-    )

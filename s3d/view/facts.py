@@ -9,6 +9,8 @@ from typing import Any
 import apsw
 import msgspec
 
+from s3d.view.listed import ListedFact, forget_listed_bucket, learn_listed
+
 
 class BucketFact(msgspec.Struct, frozen=True):
     """A bucket exists at the remote, or does not."""
@@ -63,7 +65,7 @@ class EvictedFact(msgspec.Struct, frozen=True):
     blob: str
 
 
-Fact = BucketFact | BucketListFact | ObjectFact | CachedFact | EvictedFact
+Fact = BucketFact | BucketListFact | ObjectFact | ListedFact | CachedFact | EvictedFact
 _LEARN_BUCKET = """
 INSERT INTO remote_bucket VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT DO UPDATE SET present = ?2, created_ms = ?3, seen_ms = ?4 WHERE seen_ms <= ?4"""
@@ -76,12 +78,12 @@ def learn(connection: apsw.Connection, fact: Fact) -> None:
         case BucketFact():
             _learn_bucket(connection, fact.name, present=fact.present, created_ms=fact.created_ms, seen_ms=fact.seen_ms)
         case BucketListFact():
-            connection.execute("DELETE FROM remote_bucket WHERE seen_ms <= ?", (fact.seen_ms,))
-            for name, created_ms in fact.buckets:
-                _learn_bucket(connection, name, present=True, created_ms=created_ms, seen_ms=fact.seen_ms)
-            connection.execute("INSERT OR REPLACE INTO remote_bucket_list VALUES (1, ?)", (fact.seen_ms,))
+            _learn_bucket_list(connection, fact)
         case ObjectFact():
             _learn_object(connection, fact)
+        case ListedFact():
+            if _is_of_today(connection, fact.bucket, fact.incarnation):
+                learn_listed(connection, fact)
         case CachedFact():
             connection.execute(
                 "INSERT OR REPLACE INTO cached VALUES (?, ?, ?, ?, ?, ?)",
@@ -95,11 +97,27 @@ def learn(connection: apsw.Connection, fact: Fact) -> None:
 
 def _learn_bucket(connection: apsw.Connection, name: str, *, present: bool, created_ms: int, seen_ms: int) -> None:
     connection.execute(_LEARN_BUCKET, (name, present, created_ms, seen_ms))
+    if not present:
+        forget_listed_bucket(connection, name)
+
+
+def _learn_bucket_list(connection: apsw.Connection, fact: BucketListFact) -> None:
+    known = connection.execute("SELECT name FROM remote_bucket WHERE seen_ms <= ?", (fact.seen_ms,)).fetchall()
+    connection.execute("DELETE FROM remote_bucket WHERE seen_ms <= ?", (fact.seen_ms,))
+    for name, created_ms in fact.buckets:
+        _learn_bucket(connection, name, present=True, created_ms=created_ms, seen_ms=fact.seen_ms)
+    for name in {str(row[0]) for row in known} - {name for name, _ in fact.buckets}:
+        forget_listed_bucket(connection, name)
+    connection.execute("INSERT OR REPLACE INTO remote_bucket_list VALUES (1, ?)", (fact.seen_ms,))
+
+
+def _is_of_today(connection: apsw.Connection, bucket: str, incarnation: int) -> bool:
+    row = connection.execute("SELECT incarnation FROM bucket WHERE name = ?", (bucket,)).fetchone()
+    return (row[0] if row is not None else 0) == incarnation
 
 
 def _learn_object(connection: apsw.Connection, fact: ObjectFact) -> None:
-    bucket = connection.execute("SELECT incarnation FROM bucket WHERE name = ?", (fact.bucket,)).fetchone()
-    if (bucket[0] if bucket else 0) != fact.incarnation:
+    if not _is_of_today(connection, fact.bucket, fact.incarnation):
         return
     connection.execute(
         "INSERT OR REPLACE INTO remote_object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -38,6 +38,7 @@ from s3d.events import (
     decode_shared,
 )
 from s3d.values import Replication, split_stream, split_upload_stream
+from s3d.view.listed import forget_listed_bucket, forget_listed_key
 from s3d.view.upload_projection import (
     abort_all,
     abort_upload,
@@ -168,6 +169,7 @@ def _create_bucket(connection: apsw.Connection, record: Record, bucket: str, key
         "INSERT OR REPLACE INTO bucket VALUES (?1, ?2, 1, ?2, ?3, 1, 0)", (bucket, record.sequence, record.written_at)
     )
     connection.execute("DELETE FROM remote_bucket WHERE name = ?", (bucket,))
+    forget_listed_bucket(connection, bucket)
 
 
 def _delete_bucket(connection: apsw.Connection, record: Record, bucket: str, key: str, _: Mutation) -> None:
@@ -180,6 +182,7 @@ def _delete_bucket(connection: apsw.Connection, record: Record, bucket: str, key
     for table in ("object", "remote_object", "changed_tags", "cached"):
         connection.execute(f"DELETE FROM {table} WHERE bucket = ?", (bucket,))  # noqa: S608 - our own names
     connection.execute("DELETE FROM remote_bucket WHERE name = ?", (bucket,))
+    forget_listed_bucket(connection, bucket)
 
 
 def _confirmed(connection: apsw.Connection, record: Record) -> None:
@@ -264,6 +267,7 @@ def _conflicted(connection: apsw.Connection, record: Record) -> None:
     if conflicted.decided in GIVE_WAY:
         connection.execute("DELETE FROM pending WHERE sequence = ?", (sequence,))
         connection.execute("DELETE FROM object WHERE bucket = ? AND key = ? AND sequence = ?", (bucket, key, sequence))
+        forget_listed_key(connection, bucket, key)  # the remote has another one than was listed
         connection.execute("DELETE FROM carried WHERE sequence = ?", (sequence,))
         if row_bytes:
             connection.execute("INSERT OR IGNORE INTO row_use VALUES (?1, ?1, ?2)", (sequence, row_bytes))
@@ -302,6 +306,7 @@ def _discarded(connection: apsw.Connection, record: Record) -> None:
         _, bucket, key = row
         connection.execute("UPDATE bucket SET sole = 0 WHERE name = ?", (bucket,))
         connection.execute("DELETE FROM object WHERE bucket = ? AND key = ? AND sequence = ?", (bucket, key, sequence))
+        forget_listed_key(connection, bucket, key)  # it may be older than what was confirmed before this record
         connection.execute("DELETE FROM changed_tags WHERE sequence = ?", (sequence,))
         connection.execute("DELETE FROM carried WHERE sequence = ?", (sequence,))
         drop_uses(connection, sequence)

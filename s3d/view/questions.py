@@ -5,6 +5,7 @@ read-only connection it sees what has been published).
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import apsw
 
@@ -15,6 +16,7 @@ from s3d.view.rows import (
     BucketRow,
     ConflictRow,
     ListedObject,
+    ListedRange,
     ObjectRow,
     PartRow,
     PausedRow,
@@ -118,29 +120,65 @@ class Questions:
         self, bucket: str, start: str, *, inclusive: bool, before: str | None, limit: int
     ) -> list[ListedObject]:
         """Present objects from a key on (< before), in key order."""
-        comparison = ">=" if inclusive else ">"
-        bound = "" if before is None else " AND key < ?"
-        parameters = (bucket, start) if before is None else (bucket, start, before)
-        rows = self._ask.all(
-            "SELECT key, size, etag, modified_ms, storage_class FROM object"  # noqa: S608 - literal parts only
-            f" WHERE bucket = ? AND key {comparison} ?{bound} AND present ORDER BY key LIMIT {int(limit)}",
-            parameters,
-        )
+        rows = self._entries("key", "object", "AND present", bucket, start, before, inclusive=inclusive, limit=limit)
         return [ListedObject(*row) for row in rows]
 
     def unconfirmed_from(
-        self, bucket: str, start: str, *, inclusive: bool, before: str | None, since_ms: int
+        self, bucket: str, start: str, *, inclusive: bool, before: str | None, since_ms: int, limit: int
     ) -> list[tuple[str, ListedObject | None]]:
         """What happened here from a key on (< before) and was not confirmed at a time, in key order; None: deleted."""
-        comparison = ">=" if inclusive else ">"
-        bound = "" if before is None else " AND key < ?"
-        parameters = (bucket, start, since_ms) if before is None else (bucket, start, before, since_ms)
-        rows = self._ask.all(
-            "SELECT present, key, size, etag, modified_ms, storage_class FROM object"  # noqa: S608 - literal parts only
-            f" WHERE bucket = ? AND key {comparison} ?{bound} AND (replication <> 1 OR confirmed_ms >= ?) ORDER BY key",
-            parameters,
+        rows = self._entries(
+            "present, key",
+            "object",
+            "AND (replication <> 1 OR confirmed_ms >= ?)",
+            bucket,
+            start,
+            before,
+            since_ms,
+            inclusive=inclusive,
+            limit=limit,
         )
         return [(str(row[1]), ListedObject(*row[1:]) if row[0] else None) for row in rows]
+
+    def listed_from(self, bucket: str, start: str, before: str | None, limit: int) -> list[ListedObject]:
+        """Objects that the remote has listed, from a key on (< before), in key order."""
+        rows = self._entries("key", "listed", "", bucket, start, before, inclusive=True, limit=limit)
+        return [ListedObject(*row) for row in rows]
+
+    def _entries(
+        self,
+        first_columns: str,
+        table: str,
+        condition: str,
+        bucket: str,
+        start: str,
+        before: str | None,
+        *more: int,
+        inclusive: bool,
+        limit: int,
+    ) -> list[tuple[Any, ...]]:
+        comparison = ">=" if inclusive else ">"
+        bound = "" if before is None else " AND key < ?"
+        parameters = (bucket, start, *more) if before is None else (bucket, start, before, *more)
+        return self._ask.all(
+            f"SELECT {first_columns}, size, etag, modified_ms, storage_class FROM {table}"  # noqa: S608 - literal parts
+            f" WHERE bucket = ? AND key {comparison} ?{bound} {condition} ORDER BY key LIMIT {int(limit)}",
+            parameters,
+        )
+
+    def listed_range(self, bucket: str, key: str) -> ListedRange | None:
+        """The stretch that this key lies in; None: the remote has not listed it, or that was forgotten."""
+        row = self._ask.one(
+            "SELECT first, end, seen_ms FROM listed_range WHERE bucket = ? AND first <= ? ORDER BY first DESC LIMIT 1",
+            (bucket, key),
+        )
+        known = ListedRange(*row) if row is not None else None
+        return known if known is not None and (known.end is None or key < known.end) else None
+
+    def listed_behind(self, bucket: str, key: str) -> str | None:
+        """Where the next stretch behind a key begins; None: there is none."""
+        row = self._ask.one("SELECT min(first) FROM listed_range WHERE bucket = ? AND first > ?", (bucket, key))
+        return row[0] if row is not None else None
 
     def changed_tags(self, bucket: str, key: str) -> str | None:
         """Tags that were changed here, of an object that was made elsewhere, as x-amz-tagging; None: they were not."""

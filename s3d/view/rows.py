@@ -153,6 +153,14 @@ class ListedObject(msgspec.Struct, frozen=True, gc=False):
     storage_class: str = "STANDARD"
 
 
+class ListedRange(msgspec.Struct, frozen=True, gc=False):
+    """A stretch of keys, from `first` to below `end` (None: to the last one), that the remote has listed completely."""
+
+    first: str
+    end: str | None
+    seen_ms: int
+
+
 class PendingRow(msgspec.Struct, frozen=True, gc=False):
     """A record that the remote has not confirmed (see view/schema.sql for the columns)."""
 

@@ -22,7 +22,17 @@ from s3d.view.projection import SETS_TAGS, fold, has_nothing_beside
 from s3d.view.questions import Questions
 from s3d.view.upgrades import SCHEMA_VERSION, can_be_upgraded, upgrade
 
-FACT_TABLES = ("remote_bucket", "remote_bucket_list", "remote_object", "cached")
+FACTS_VERSION = 2  # of facts.sql; raise it alone: what the remote said may be forgotten
+FACT_TABLES = (  # of this and of earlier versions
+    "facts_version",
+    "remote_bucket",
+    "remote_bucket_list",
+    "remote_object",
+    "listed_range",
+    "listed",
+    "listed_total",
+    "cached",
+)
 _FILES = ("", "-wal", "-shm")
 _log = logging.getLogger(__name__)
 
@@ -146,8 +156,7 @@ class View:
             _set_up(self._connection)
             upgrade(self._connection)
             with self._connection:
-                for table in FACT_TABLES:
-                    self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+                _make_fact_tables(self._connection)
             self._tally.recount()
         except apsw.FullError as error:
             raise DiskFull("no space for the view") from error
@@ -234,6 +243,7 @@ class View:
             if row is not None and row[1] == trusted and can_be_upgraded(_version(connection)):
                 upgrade(connection)
                 connection.execute("UPDATE progress SET token = ?", (self._token,))
+                _bring_facts_up_to_date(connection)
                 self._folded = row[0]
                 return connection
         except (apsw.Error, ValueError):
@@ -247,11 +257,31 @@ class View:
         return connection
 
     def _make_tables(self, connection: apsw.Connection) -> None:
-        schema = resources.files("s3d.view").joinpath("schema.sql").read_text(encoding="utf-8")
         with connection:
-            connection.execute(schema)
+            connection.execute(_script("schema.sql"))
+            _make_fact_tables(connection)
             connection.execute("INSERT INTO progress (only_row, position, token) VALUES (1, 0, ?)", (self._token,))
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _bring_facts_up_to_date(connection: apsw.Connection) -> None:
+    """Forget facts that another version of the program has written down."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'facts_version'").fetchone()
+    if found is None or connection.execute("SELECT version FROM facts_version").fetchone() != (FACTS_VERSION,):
+        with connection:
+            _make_fact_tables(connection)
+
+
+def _make_fact_tables(connection: apsw.Connection) -> None:
+    """Empty ones of this version, whatever was there."""
+    for table in FACT_TABLES:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
+    connection.execute(_script("facts.sql"))
+    connection.execute("INSERT INTO facts_version VALUES (1, ?)", (FACTS_VERSION,))
+
+
+def _script(name: str) -> str:
+    return resources.files("s3d.view").joinpath(name).read_text(encoding="utf-8")
 
 
 def _check_size(connection: apsw.Connection, path: str) -> None:

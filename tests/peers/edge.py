@@ -40,7 +40,7 @@ class Edge:
     """A daemon with a data directory; `start` after an end continues on it, at the same addresses."""
 
     def __init__(
-        self, directory: str, endpoint: str | None, remote: Remote | None, *, drain_seconds: float = 20
+        self, directory: str, endpoint: str | None, remote: Remote | None, *, drain_seconds: float = 20, rules: str = ""
     ) -> None:
         self._log = f"{directory}/edge.log"
         port, admin_port = free_port(), free_port()
@@ -53,6 +53,7 @@ class Edge:
                 file.write(f'[remote]\nendpoint = "{endpoint}"\naccess_key = "{remote.access_key}"\n')
                 file.write(f'secret_key = "{remote.secret_key}"\nregion = "us-east-1"\n')
                 file.write("backoff_seconds_max = 1\nconnect_timeout_seconds = 2\nread_timeout_seconds = 2\n")
+            file.write(rules)
         os.chmod(self._config, 0o600)
         self._process: subprocess.Popen[bytes] | None = None
         self.client = s3_client(self.endpoint, "any", "any")
@@ -85,6 +86,12 @@ class Edge:
         """Any command that asks the daemon; its exit code."""
         command = [*S3D, *arguments, "--admin", self.admin]
         return subprocess.run(command, env=_environment(), capture_output=True, check=False).returncode
+
+    def says(self, *arguments: str) -> str:
+        """Any command of the command line; both of its outputs. It has to succeed."""
+        command = [*S3D, *arguments]
+        found = subprocess.run(command, env=_environment(), capture_output=True, check=True, text=True)
+        return found.stdout + found.stderr
 
     def drain(self) -> None:
         """Until the remote has everything; anything else fails the test."""

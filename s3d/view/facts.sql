@@ -1,0 +1,84 @@
+-- Remote facts: what the remote said, and when. They may be lost, and are then unknown: whenever these tables are not of
+-- this program's version (FACTS_VERSION in view.py), they are dropped and made anew. Times and keys: see schema.sql.
+
+CREATE TABLE facts_version (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  version  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE remote_bucket (
+  name       TEXT    PRIMARY KEY,
+  present    INTEGER NOT NULL,
+  created_ms INTEGER NOT NULL,
+  seen_ms    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- When ListBuckets was last answered in full; no row: never.
+CREATE TABLE remote_bucket_list (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  seen_ms  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE remote_object (
+  bucket      TEXT    NOT NULL,
+  key         TEXT    NOT NULL,
+  present     INTEGER NOT NULL,
+  size        INTEGER NOT NULL,
+  etag        TEXT    NOT NULL,
+  modified_ms INTEGER NOT NULL,
+  storage_class TEXT  NOT NULL,
+  attributes  BLOB    NOT NULL,
+  seen_ms     INTEGER NOT NULL,
+  PRIMARY KEY (bucket, key)
+) STRICT, WITHOUT ROWID;
+
+-- Which stretches of a bucket's keys the remote has listed completely: `first` <= key < `end` (NULL: no end). Stretches
+-- of a bucket never overlap.
+--   keys     how many rows of `listed` lie in it
+--   seen_ms  when that was asked for
+CREATE TABLE listed_range (
+  bucket  TEXT    NOT NULL,
+  first   TEXT    NOT NULL,
+  end     TEXT,
+  keys    INTEGER NOT NULL,
+  seen_ms INTEGER NOT NULL,
+  PRIMARY KEY (bucket, first)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX listed_range_by_age ON listed_range (seen_ms);
+
+-- The keys in these stretches, as they were listed. None lies outside of them.
+CREATE TABLE listed (
+  bucket        TEXT    NOT NULL,
+  key           TEXT    NOT NULL,
+  size          INTEGER NOT NULL,
+  etag          TEXT    NOT NULL,
+  modified_ms   INTEGER NOT NULL,
+  storage_class TEXT    NOT NULL,
+  PRIMARY KEY (bucket, key)
+) STRICT, WITHOUT ROWID;
+
+-- How much of that there is: rows of both tables together. Kept by the triggers, because it is asked at each page.
+CREATE TABLE listed_total (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  rows     INTEGER NOT NULL
+) STRICT;
+INSERT INTO listed_total VALUES (1, 0);
+CREATE TRIGGER listed_range_made AFTER INSERT ON listed_range BEGIN
+  UPDATE listed_total SET rows = rows + new.keys + 1;
+END;
+CREATE TRIGGER listed_range_gone AFTER DELETE ON listed_range BEGIN
+  UPDATE listed_total SET rows = rows - old.keys - 1;
+END;
+
+-- Whole remote objects whose bytes are here, in one blob each.
+CREATE TABLE cached (
+  bucket  TEXT    NOT NULL,
+  key     TEXT    NOT NULL,
+  etag    TEXT    NOT NULL,
+  blob    TEXT    NOT NULL,
+  size    INTEGER NOT NULL,
+  used_ms INTEGER NOT NULL,
+  PRIMARY KEY (bucket, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cached_by_use ON cached (used_ms);
+CREATE INDEX cached_by_blob ON cached (blob);
