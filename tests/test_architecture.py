@@ -20,7 +20,7 @@ FLOORS = (
     {"cli"},  # what a person types
     {"app"},  # builds everything, and is used by nobody but `cli run`
     {"http"},  # surfaces (FUSE and a console will stand here)
-    {"operations", "replicator", "upkeep"},  # what can be asked for; journal -> remote; the journal's files
+    {"operations", "replicator", "upkeep", "gaps"},  # what can be asked for; journal -> remote; the journal's files
     {"commands", "queries"},  # mutations; reads
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
     {
@@ -60,6 +60,7 @@ OWNERS = {
         "telemetry",
         "operations",
         "upkeep",
+        "gaps",
     },
     "msgspec": None,  # values are everywhere
 }

@@ -15,6 +15,7 @@ import structlog
 from journal import CommitAmbiguous
 from journal.disk import RealDisk
 from s3d import garbage
+from s3d.app.auditing import build_gap_audit
 from s3d.app.doors import AdminDoor, S3Door, build_operations, paused_of, resumed_of
 from s3d.app.ground import Ground
 from s3d.app.replication import Replication
@@ -26,6 +27,7 @@ from s3d.clock import SystemClock
 from s3d.config.settings import Settings
 from s3d.http import descriptors
 from s3d.http.admission import Admission
+from s3d.http.gap_routes import gap_routes
 from s3d.operations.bodies import BodyCache
 from s3d.operations.durability import Contract
 from s3d.operations.exporting import Exporting
@@ -159,7 +161,18 @@ class Daemon:
         )
         await self._door.open()
         self._standing = self._build_standing(questions)
-        self._admin = AdminDoor(self._settings, self._standing, self._clock)
+        self._audit = build_gap_audit(
+            self._settings.gaps,
+            self._ground,
+            questions,
+            self._asking,
+            self._rows,
+            self._checks,
+            self._rules,
+            self._clock,
+        )
+        more = gap_routes(self._audit) if self._audit is not None else ()
+        self._admin = AdminDoor(self._settings, self._standing, self._clock, more)
         await self._admin.open()
         await self._begin(questions)
         _log.info(
@@ -186,6 +199,8 @@ class Daemon:
             await self._replication.stop()
         await self._admin.close()
         self._standing.close()
+        if self._audit is not None:
+            self._audit.close()
         await self._upkeep.close()
         await self._ground.close(sync=not self._failed)
         return self._say_goodbye(left)
@@ -281,6 +296,9 @@ class Daemon:
             self._tasks[-1].add_done_callback(self._upkeep_ended)
         if self._replication is not None:
             await self._replication.start()
+        if self._audit is not None and self._settings.gaps.every_hours:
+            self._tasks.append(asyncio.create_task(self._audit.run_for_ever()))
+            self._tasks[-1].add_done_callback(self._upkeep_ended)
         garbage.put_aside()
         tending = garbage.tend(self._door.listener.requests, self._clock.monotonic, self._clock.sleep)
         self._tasks.append(asyncio.create_task(tending))

@@ -171,9 +171,9 @@ class S3Door:
 class AdminDoor:
     """The admin listener. `port` is where it listens."""
 
-    def __init__(self, settings: Settings, standing: Standing, clock: Clock) -> None:
+    def __init__(self, settings: Settings, standing: Standing, clock: Clock, more: Sequence[web.RouteDef] = ()) -> None:
         self._settings = settings
-        self._runner = web.AppRunner(build_admin(standing, clock), access_log=None)
+        self._runner = web.AppRunner(build_admin(standing, clock, more), access_log=None)
         self.port = 0
 
     async def open(self) -> None:

@@ -200,6 +200,21 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 16 * MIB
 
 
+class GapSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Looking whether the remote still has what it has confirmed."""
+
+    every_hours: Annotated[
+        float,
+        Meta(description="How long to rest between two looks at everything; 0: never look.", ge=0, le=8784),
+    ] = 24.0
+    requests_per_minute: Annotated[
+        float,
+        Meta(
+            description="What a look may cost: a request is a page of 1,000 keys, or one key in doubt.", gt=0, le=6000
+        ),
+    ] = 30.0
+
+
 class CapacitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much disk there is, and how much of it may hold what the remote does not have yet."""
 
@@ -362,6 +377,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     journal: JournalSettings = JournalSettings()
     cache: CacheSettings = CacheSettings()
     capacity: CapacitySettings = CapacitySettings()
+    gaps: GapSettings = GapSettings()
     http: HttpSettings = HttpSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     admin: AdminSettings = AdminSettings()

@@ -148,8 +148,8 @@ class AdminSource(Protocol):
         """Prometheus' text format."""
 
 
-def build_admin(source: AdminSource, clock: Clock) -> web.Application:
-    """The application; the caller gives it a loopback socket."""
+def build_admin(source: AdminSource, clock: Clock, more: Sequence[web.RouteDef] = ()) -> web.Application:
+    """The application, with `more` routes of other modules; the caller gives it a loopback socket."""
     admin = _Admin(source, clock)
     application = web.Application(middlewares=[_guard, _problems], client_max_size=1024 * 1024)
     application.on_shutdown.append(admin.close)
@@ -172,6 +172,7 @@ def build_admin(source: AdminSource, clock: Clock) -> web.Application:
             web.post("/replication/pause", admin.pause),
             web.post("/replication/resume", admin.go_on),
             web.post("/parked/rekey", admin.rekey),
+            *more,
         ]
     )
     return application

@@ -13,16 +13,17 @@ from urllib.parse import unquote
 import msgspec
 
 from s3d import preconditions, ranges
+from s3d.blobs.digesting import digest_extents
 from s3d.blobs.files import BlobWriter
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
-from s3d.checksums import BodyClaims, BodyDigest, Digests
+from s3d.checksums import BodyDigest, Digests
 from s3d.commands.objects import CopySource
 from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.queries.objects import Found, ObjectReader
 from s3d.remote.failures import RemoteFailure
-from s3d.values import BlobBytes, Extent, Extents, slice_extents
+from s3d.values import BlobBytes, Extents, slice_extents
 
 COPIED_BYTES_MAX = 5 * 1024**3  # "Copying objects" in the S3 User Guide: more is copied part by part
 _PIECE_BYTES = 1024 * 1024
@@ -76,14 +77,7 @@ class Capturing:
 
     async def digest(self, extents: Extents, algorithm: str | None) -> Digests:
         """MD5, SHA-256 and a checksum of bytes that are here, on threads."""
-        running = BodyDigest(BodyClaims(algorithm=algorithm))
-        for extent in extents:
-            if isinstance(extent, BlobBytes):
-                await self._pool.run(self._digest_blob, extent, running)
-                continue
-            body = await self._rows.read(extent.sequence, remember=False) or b""
-            await self._pool.run(_digest_piece, body[extent.offset : extent.offset + extent.length], extent, running)
-        return running.finish()
+        return await digest_extents(self._pool, self._rows, extents, algorithm)
 
     async def _name(self, bucket: str, key: str, found: Found, span: tuple[int, int] | None) -> CopySource:
         assert found.extents is not None, "open() gives bytes or a stream"
@@ -124,18 +118,6 @@ class Capturing:
     async def _abandon(self, writer: BlobWriter) -> None:
         await self._pool.run(writer.abort)
         self._pool.release(writer.id)
-
-    def _digest_blob(self, extent: BlobBytes, running: BodyDigest) -> None:
-        end = extent.offset + extent.length
-        for offset in range(extent.offset, end, _PIECE_BYTES):
-            piece = BlobBytes(extent.blob, offset, min(_PIECE_BYTES, end - offset))
-            _digest_piece(self._pool.files.read(piece.blob, piece.offset, piece.length), piece, running)
-
-
-def _digest_piece(data: bytes, extent: Extent, running: BodyDigest) -> None:
-    if len(data) != extent.length:
-        raise S3Error("InternalError", "The bytes of the source are damaged on the local disk.")
-    running.update(data)
 
 
 def parse_copy_source(text: str) -> tuple[str, str]:

@@ -12,7 +12,11 @@ from s3d.policy.filters import Filter, Subject
 DURABILITY_SECONDS_MAX = 3600
 YEAR_SECONDS = 366 * 24 * 3600
 Freshness = Annotated[float, Meta(ge=0, le=YEAR_SECONDS)] | Literal["forever"]
+<<<<<<< HEAD
 ConflictPolicy = Literal["local", "remote", "keep-both", "hold"]
+=======
+GapPolicy = Literal["ignore", "report", "mend"]
+>>>>>>> 03e084a (Look whether the remote still has what it confirmed)
 _ANY_KEY = ("", "")
 
 
@@ -75,6 +79,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             "share of the cap (`capacity.pending_…_max`), so that what matters more still gets in. Unset: 1."
         ),
     ] = None
+    gaps: Annotated[
+        GapPolicy | None,
+        Meta(
+            description="What the gap audit does about objects that the remote has lost or changed since it confirmed "
+            "them: nothing, name them (`s3d gaps`), or send them again as long as their bytes are here. Unset: "
+            "`report` in buckets that are this daemon's own, `ignore` in those that others write to as well."
+        ),
+    ] = None
 
     conflict: Annotated[
         ConflictPolicy | None,
@@ -112,6 +124,7 @@ class Rules:
             if rule.durability is not None
         ]
         self._refusals = [(matching, rule.refuse_above) for matching, rule in read if rule.refuse_above is not None]
+        self._gaps = [(_by_name(matching, "gaps"), rule.gaps) for matching, rule in read if rule.gaps is not None]
         self._durability_seconds = [
             (_by_name(matching, "durability_timeout_seconds"), rule.durability_timeout_seconds)
             for matching, rule in read
@@ -130,6 +143,13 @@ class Rules:
     def is_shared(self, bucket: str) -> bool:
         """Whether others write to this bucket, whoever created it."""
         return any(matching.bucket.matches(bucket) for matching in self._shared)
+
+    def gap_policy(self, bucket: str, key: str, *, own: bool) -> GapPolicy:
+        """What a gap of an object is worth; `own`: nobody else writes to its bucket."""
+        for matching, policy in self._gaps:
+            if matching.matches_name(bucket, key):
+                return policy
+        return "report" if own else "ignore"
 
     def fresh_ms(self, bucket: str, key: str) -> float:
         """For how many milliseconds what is known of an object is good enough; 0: not at all, `inf`: always."""

@@ -403,3 +403,38 @@ def sequence_in(epoch: int, text: str) -> int:
 def iso_time(seconds: float) -> str:
     """Seconds since 1970 as ISO 8601 in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class GapReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of which the remote has something else than it confirmed.
+
+    `kind` is `missing`, `changed` or `returned` (deleted, and there again). `claimed_…` is what was confirmed at
+    `confirmed`, the others what the remote said at `seen`.
+    """
+
+    bucket: str
+    key: str
+    seq: str
+    kind: str
+    claimed_bytes: int
+    claimed_etag: str
+    confirmed: str
+    bytes: int
+    etag: str
+    seen: str
+
+
+class GapRound(msgspec.Struct, frozen=True):
+    """One look at everything: when it ended, how many keys were looked at, found different, and sent again."""
+
+    ended: str
+    keys: int
+    gaps: int
+    mended: int
+
+
+class GapsReport(msgspec.Struct, frozen=True):
+    """Every gap that is known, and the last look that was finished; None: none was."""
+
+    gaps: tuple[GapReport, ...]
+    last: GapRound | None = None

@@ -14,7 +14,11 @@ from s3d.events import GIVE_WAY, decode_record
 from s3d.view.damage import Asked
 from s3d.view.rows import (
     BucketRow,
+<<<<<<< HEAD
     ConflictRow,
+=======
+    Gap,
+>>>>>>> 03e084a (Look whether the remote still has what it confirmed)
     ListedObject,
     ListedRange,
     ObjectRow,
@@ -40,6 +44,12 @@ _UPLOAD = (
     " remote_id FROM upload"
 )
 _PART = "SELECT number, sequence, size, etag, modified_ms, checksums, extents, remote_etag FROM part"
+_GAPS = (
+    "SELECT o.bucket, o.key, o.sequence, o.present, o.size, o.remote_etag, o.confirmed_ms, f.present, f.size, f.etag,"
+    " f.modified_ms, f.seen_ms FROM remote_object f JOIN object o ON o.bucket = f.bucket AND o.key = f.key"
+    " WHERE o.replication = 1 AND f.seen_ms > o.confirmed_ms AND (f.present <> o.present OR o.present AND"
+    " CASE WHEN o.remote_etag <> '' AND f.etag <> '' THEN f.etag <> o.remote_etag ELSE f.size <> o.size END)"
+)
 _PENDING = (
     "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message, order_group, order_barrier FROM pending"
 )
@@ -280,6 +290,7 @@ class Questions:
         row = self._ask.one("SELECT sequence, at_ms, caller, reason FROM paused")
         return PausedRow(*row) if row is not None else None
 
+<<<<<<< HEAD
     def conflict(self, sequence: int) -> ConflictRow | None:
         """The latest conflict of a write; None: it had none, or too long ago."""
         row = self._ask.one(f"{_CONFLICT} WHERE sequence = ?", (sequence,))
@@ -301,6 +312,31 @@ class Questions:
         """Conflicts behind a place in the journal, in the order in which they were found."""
         rows = self._ask.all(f"{_CONFLICT} WHERE outcome > ? ORDER BY outcome LIMIT ?", (after, limit))
         return [ConflictRow(*row) for row in rows]
+=======
+    # what the remote has lost
+
+    def claims_after(self, bucket: str, key: str, limit: int) -> list[tuple[str, int, bool, int, str, int]]:
+        """What is confirmed of keys behind one, in key order: key, sequence, whether it is an object (else a deletion),
+        size, the remote's ETag, when that was confirmed (milliseconds since 1970).
+        """
+        rows = self._ask.all(
+            "SELECT key, sequence, present, size, remote_etag, confirmed_ms FROM object"
+            " WHERE bucket = ? AND key > ? AND replication = 1 ORDER BY key LIMIT ?",
+            (bucket, key, limit),
+        )
+        return [(row[0], row[1], bool(row[2]), row[3], row[4], row[5]) for row in rows]
+
+    def gaps(self) -> list[Gap]:
+        """Keys of which the remote has said something else since it confirmed them."""
+        return [Gap(*row) for row in self._ask.all(f"{_GAPS} ORDER BY f.bucket, f.key")]
+
+    def gaps_between(self, bucket: str, after: str, through: str | None) -> list[Gap]:
+        """The same of the keys behind one (<= through; None: to the end)."""
+        bound = " AND f.key <= ?" if through is not None else ""
+        parameters = (bucket, after) if through is None else (bucket, after, through)
+        rows = self._ask.all(f"{_GAPS} AND f.bucket = ? AND f.key > ?{bound} ORDER BY f.key", parameters)
+        return [Gap(*row) for row in rows]
+>>>>>>> 03e084a (Look whether the remote still has what it confirmed)
 
     # blobs
 

@@ -1,6 +1,6 @@
 """What a question to the view is answered with."""
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -64,6 +64,32 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False):
     def confirmed(self) -> bool:
         """Whether the remote has it."""
         return self.replication == Replication.COMPLETED
+
+
+class Gap(msgspec.Struct, frozen=True, gc=False):
+    """A key of which the remote has something else than it confirmed (`present`, `etag`, … of what it has, and when it
+    said so; `claimed_…` of what was confirmed). Times are milliseconds since 1970.
+    """
+
+    bucket: str
+    key: str
+    sequence: int
+    claimed_present: int
+    claimed_size: int
+    claimed_etag: str
+    confirmed_ms: int
+    present: int
+    size: int
+    etag: str
+    modified_ms: int
+    seen_ms: int
+
+    @property
+    def kind(self) -> Literal["missing", "changed", "returned"]:
+        """What is wrong: an object is gone or another one, or what was deleted is there."""
+        if not self.claimed_present:
+            return "returned"
+        return "changed" if self.present else "missing"
 
 
 class UploadResult(msgspec.Struct, frozen=True):
