@@ -12,11 +12,8 @@ from s3d.policy.filters import Filter, Subject
 DURABILITY_SECONDS_MAX = 3600
 YEAR_SECONDS = 366 * 24 * 3600
 Freshness = Annotated[float, Meta(ge=0, le=YEAR_SECONDS)] | Literal["forever"]
-<<<<<<< HEAD
 ConflictPolicy = Literal["local", "remote", "keep-both", "hold"]
-=======
 GapPolicy = Literal["ignore", "report", "mend"]
->>>>>>> 03e084a (Look whether the remote still has what it confirmed)
 _ANY_KEY = ("", "")
 
 

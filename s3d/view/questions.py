@@ -14,11 +14,8 @@ from s3d.events import GIVE_WAY, decode_record
 from s3d.view.damage import Asked
 from s3d.view.rows import (
     BucketRow,
-<<<<<<< HEAD
     ConflictRow,
-=======
     Gap,
->>>>>>> 03e084a (Look whether the remote still has what it confirmed)
     ListedObject,
     ListedRange,
     ObjectRow,
@@ -290,7 +287,6 @@ class Questions:
         row = self._ask.one("SELECT sequence, at_ms, caller, reason FROM paused")
         return PausedRow(*row) if row is not None else None
 
-<<<<<<< HEAD
     def conflict(self, sequence: int) -> ConflictRow | None:
         """The latest conflict of a write; None: it had none, or too long ago."""
         row = self._ask.one(f"{_CONFLICT} WHERE sequence = ?", (sequence,))
@@ -312,7 +308,7 @@ class Questions:
         """Conflicts behind a place in the journal, in the order in which they were found."""
         rows = self._ask.all(f"{_CONFLICT} WHERE outcome > ? ORDER BY outcome LIMIT ?", (after, limit))
         return [ConflictRow(*row) for row in rows]
-=======
+
     # what the remote has lost
 
     def claims_after(self, bucket: str, key: str, limit: int) -> list[tuple[str, int, bool, int, str, int]]:
@@ -336,7 +332,6 @@ class Questions:
         parameters = (bucket, after) if through is None else (bucket, after, through)
         rows = self._ask.all(f"{_GAPS} AND f.bucket = ? AND f.key > ?{bound} ORDER BY f.key", parameters)
         return [Gap(*row) for row in rows]
->>>>>>> 03e084a (Look whether the remote still has what it confirmed)
 
     # blobs
 
