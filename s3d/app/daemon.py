@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
+from random import Random
 
 import structlog
 
@@ -28,6 +29,7 @@ from s3d.config.settings import Settings
 from s3d.http import descriptors
 from s3d.http.admission import Admission
 from s3d.http.gap_routes import gap_routes
+from s3d.http.webhooks import Webhooks
 from s3d.operations.bodies import BodyCache
 from s3d.operations.durability import Contract
 from s3d.operations.exporting import Exporting
@@ -87,6 +89,7 @@ class Daemon:
         self._failed = False
         self._tasks: list[asyncio.Task[None]] = []
         self._replication: Replication | None = None
+        self._webhooks: Webhooks | None = None
         self._asking: Asking | None = None
         self._draining: asyncio.Future[bool] | None = None
 
@@ -197,6 +200,8 @@ class Daemon:
         left = await self._standing.summary()
         if self._replication is not None:
             await self._replication.stop()
+        if self._webhooks is not None:
+            await self._webhooks.stop()
         await self._admin.close()
         self._standing.close()
         if self._audit is not None:
@@ -299,6 +304,10 @@ class Daemon:
         if self._audit is not None and self._settings.gaps.every_hours:
             self._tasks.append(asyncio.create_task(self._audit.run_for_ever()))
             self._tasks[-1].add_done_callback(self._upkeep_ended)
+        if self._settings.webhooks:
+            journal = self._ground.journal
+            self._webhooks = Webhooks(self._settings.webhooks, self._standing, journal.follow, self._clock, Random())
+            self._webhooks.start()
         garbage.put_aside()
         tending = garbage.tend(self._door.listener.requests, self._clock.monotonic, self._clock.sleep)
         self._tasks.append(asyncio.create_task(tending))

@@ -35,7 +35,8 @@ class Setting:
     @property
     def secret(self) -> bool:
         """Whether its value must never be shown."""
-        return SecretKey in get_args(get_args(self.annotation)[0])
+        kind = get_args(self.annotation)[0]
+        return kind is SecretKey or SecretKey in get_args(kind)
 
     @property
     def choices(self) -> tuple[str, ...]:

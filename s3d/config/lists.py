@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from s3d.config.secrets import decode_secret
+from s3d.config.webhooks import Webhook, WebhookError, check_webhooks
 from s3d.errors import ConfigurationError, S3dError
 from s3d.policy.bucket_map import BucketMap, BucketMapError, MappedBucket
 from s3d.policy.rules import Rule, RuleError, Rules
@@ -23,6 +25,7 @@ class TableList(NamedTuple):
 
 LISTS = (
     TableList("rule", "rules", Rule, lambda tables: Rules(tables[-1:]), 'match = "photos/raw/*"'),
+    TableList("webhook", "webhooks", Webhook, check_webhooks, 'url = "https://hooks.example.com/s3d"'),
     TableList("bucket", "buckets", MappedBucket, BucketMap, 'name = "photos"'),
 )
 
@@ -52,7 +55,7 @@ def _table(kind: TableList, values: dict[str, Any], where: str) -> Any:
             hint = f"did you mean {near[0]}?" if near else f"a {kind.name} has {', '.join(names)}"
             raise ConfigurationError(f"{where}: unknown setting {name}", hint=hint)
     try:
-        return msgspec.convert(values, kind.struct)
+        return msgspec.convert(values, kind.struct, dec_hook=decode_secret)
     except msgspec.ValidationError as error:
         text = str(error)
         raise ConfigurationError(
@@ -63,7 +66,7 @@ def _table(kind: TableList, values: dict[str, Any], where: str) -> Any:
 def _check(kind: TableList, tables: Sequence[Any], where: str) -> None:
     try:
         kind.check(tables)
-    except (RuleError, BucketMapError) as error:
+    except (RuleError, BucketMapError, WebhookError) as error:
         raise ConfigurationError(f"{where}: {error.field}: {error.message}", hint=error.hint) from None
     except S3dError as error:
         raise ConfigurationError(f"{where}: {error.message}", hint=error.hint) from None

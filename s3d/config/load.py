@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from s3d.auth.keys import SecretKey
 from s3d.config.addresses import check_domain, check_endpoint, is_loopback, parse_listen
-from s3d.config.catalogue import Setting, catalogue, sections
+from s3d.config.catalogue import Setting, catalogue, list_settings, sections
 from s3d.config.lists import LISTS, take_lists
+from s3d.config.secrets import decode_secret
 from s3d.config.settings import Settings
 from s3d.errors import ConfigurationError
 
@@ -46,10 +46,12 @@ def load(
 def exposes_secrets(path: str) -> bool:
     """Whether the file gives secrets and every user of this machine may read it: worth a warning at start."""
     document = _parse(_read(path), path)
-    for kind in LISTS:
-        document.pop(kind.name, None)
-    given = _flatten(document, path)
-    return any(catalogue()[name].secret for name in given) and bool(os.stat(path).st_mode & 0o004)
+    tables = [document.pop(kind.name, None) and list_settings()[kind.name] for kind in LISTS]
+    settings = [
+        *(catalogue()[name] for name in _flatten(document, path)),
+        *(one for all_ in tables for one in all_ or ()),
+    ]
+    return any(one.secret for one in settings) and bool(os.stat(path).st_mode & 0o004)
 
 
 # the file
@@ -133,7 +135,7 @@ def _given(
 def _convert(setting: Setting, value: Any, source: str) -> Any:
     shown = "" if setting.secret else f" = {_shortened(value)}"
     try:
-        converted = msgspec.convert(value, setting.annotation, dec_hook=_decode_secret)
+        converted = msgspec.convert(value, setting.annotation, dec_hook=decode_secret)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{source}{shown}: {_lower(str(error))}", hint=_advice(setting)) from None
     try:
@@ -151,13 +153,6 @@ def _check_address(setting: Setting, value: Any) -> None:
     if setting.path == "http.base_domains":
         for name in value:
             check_domain(name)
-
-
-def _decode_secret(kind: type, value: Any) -> SecretKey:
-    assert kind is SecretKey, "no other type needs help"
-    if not isinstance(value, str) or not value:
-        raise ValueError("expected a text that is not empty")
-    return SecretKey(value)
 
 
 def _advice(setting: Setting) -> str:

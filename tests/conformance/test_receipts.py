@@ -3,8 +3,10 @@
 import http.client
 import json
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ CONFIG = """
 endpoint = "{url}"
 access_key = "any"
 secret_key = "any"
+[[webhook]]
+name = "listener"
+url = "http://127.0.0.1:{port}/told"
+secret = "s"
 """
 ETAG_OF_ONE = "c4ca4238a0b923820dcc509a6f75849b"
 
@@ -42,12 +48,45 @@ class Stream:
         self._connection.close()
 
 
+class Listener(ThreadingHTTPServer):
+    """A webhook's receiver: the keys that it was told of."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                listener.keys += [one.get("key", "") for one in told["records"]]
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
 @pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDaemon]:
+def listener() -> Iterator[Listener]:
+    it = Listener()
+    thread = threading.Thread(target=it.serve_forever)
+    thread.start()
+    yield it
+    it.shutdown()
+    thread.join()
+    it.server_close()
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory, listener: Listener) -> Iterator[LiveDaemon]:
     directory: Path = tmp_path_factory.mktemp("receipts")
     with (
         running_daemon(directory / "remote", auth=False, config="[http]\nobject_bytes_max = 1000\n") as remote,
-        running_daemon(directory / "edge", auth=False, config=CONFIG.format(url=remote.url)) as it,
+        running_daemon(
+            directory / "edge", auth=False, config=CONFIG.format(url=remote.url, port=listener.server_port)
+        ) as it,
     ):
         assert it.fetch("PUT", "/bucket").status == 200
         yield it
@@ -109,6 +148,12 @@ def test_the_stream_goes_on_where_a_client_stopped(edge: LiveDaemon) -> None:
         while len(told) < 3:
             told += [one["seq"] for one in stream.next()[2]["records"]]
     assert told == missed
+
+
+def test_a_webhook_is_told_the_same(edge: LiveDaemon, listener: Listener) -> None:
+    """By the daemon itself."""
+    put(edge, "hooked")
+    wait_until(lambda: "hooked" in listener.keys)
 
 
 def test_the_link_and_what_is_parked_are_told_too(edge: LiveDaemon) -> None:
