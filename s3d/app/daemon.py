@@ -109,6 +109,7 @@ class Daemon:
             self._is_shared,
             self._conflict,
             self._journal_failed,
+            by_key=self._rules.speak_of_urgency and self._settings.remote.configured,
         )
         await self._ground.open()
         journal, pool = self._ground.journal, self._ground.pool
@@ -260,6 +261,7 @@ class Daemon:
             self._replicator_crashed,
             self._contract.settled,
             self._buckets,
+            self._rules,
         )
         self._asking = Asking(self._replication.upstream, questions, journal.submit, self._clock)
 

@@ -27,7 +27,10 @@ _log = structlog.get_logger("s3d")
 
 
 class Ground:
-    """`open` it; then `view`, `journal` and `pool` are there. `failed` is called when a COMMIT was ambiguous."""
+    """`open` it; then `view`, `journal` and `pool` are there. `failed` is called when a COMMIT was ambiguous.
+
+    `by_key`: see View.
+    """
 
     view: View
     journal: Journal
@@ -42,6 +45,8 @@ class Ground:
         is_shared: Callable[[str], bool] | None,
         conflict: Callable[[str, str], ConflictPolicy | None] | None,
         failed: Callable[[CommitAmbiguous], None],
+        *,
+        by_key: bool = False,
     ) -> None:
         self._settings = settings
         self._disk = disk
@@ -50,6 +55,7 @@ class Ground:
         self._is_shared = is_shared
         self._conflict = conflict
         self._failed = failed
+        self._by_key = by_key
         self._directory = settings.data_dir
 
     async def open(self) -> None:
@@ -57,7 +63,13 @@ class Ground:
         self._take_directory()
         self._trust = ViewTrust(self._disk, self._directory, *this_boot(self._directory))
         trusted, self._token = self._trust.begin()
-        self.view = View(f"{self._directory}/view.db", token=self._token, trusted=trusted, is_shared=self._is_shared)
+        self.view = View(
+            f"{self._directory}/view.db",
+            token=self._token,
+            trusted=trusted,
+            is_shared=self._is_shared,
+            by_key=self._by_key,
+        )
         await self._open_journal()
         if self._settings.remote.configured:
             await self._share_after_restore()

@@ -17,6 +17,7 @@ from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock, milliseconds
 from s3d.config.settings import RemoteSettings
 from s3d.policy.bucket_map import BucketMap
+from s3d.policy.rules import Rules
 from s3d.queries.asking import bucket_list_fact
 from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.failures import FailureKind, RemoteFailure
@@ -27,6 +28,7 @@ from s3d.remote.settings import RemoteSettings as ClientSettings
 from s3d.remote.upstream import Upstream
 from s3d.replicator.link import Link, LinkStatus
 from s3d.replicator.replicator import Replicator, ReplicatorSettings
+from s3d.replicator.window import Priorities
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.report import FlowReport
 from s3d.view.facts import BucketFact, Fact
@@ -54,6 +56,7 @@ class Replication:
         crashed: Callable[[BaseException], None],
         settled: Callable[[Iterable[int]], None],
         buckets: BucketMap | None,
+        rules: Rules,
     ) -> None:
         self._clock = clock
         self._buckets = buckets
@@ -91,6 +94,9 @@ class Replication:
             crashed=crashed,
             are_sound=checks.are_sound,
             settled=settled,
+            priorities=Priorities(rules.urgency, rules.lowest_priority, lambda: clock.now() * 1000)
+            if rules.speak_of_urgency
+            else None,
         )
 
     async def start(self) -> None:

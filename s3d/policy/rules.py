@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from s3d.errors import S3dError
 from s3d.policy.filters import Filter, Subject
+from s3d.policy.urgency import ORDINARY, Priority, Urgency
 
 DURABILITY_SECONDS_MAX = 3600
 YEAR_SECONDS = 366 * 24 * 3600
@@ -66,6 +67,28 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="How long an answer that waits for the remote may take: then it is 503 `NotReplicatedYet`, "
             "and the write is kept and sent all the same. The header `x-s3d-durability-timeout` decides before any "
             "rule. Unset: 30."
+        ),
+    ] = None
+    priority: Annotated[
+        Priority | None,
+        Meta(
+            description="How replication shares the link while more waits than it takes: `urgent`, `normal` and `bulk` "
+            "get 16, 4 and 1 turns each. Order per key is kept: what stands before an urgent write of the same key "
+            "goes with it. By name only. Unset: `normal`."
+        ),
+    ] = None
+    deadline_seconds: Annotated[
+        Annotated[float, Meta(gt=0, le=YEAR_SECONDS)] | None,
+        Meta(
+            description="So long after its acknowledgement a write goes before all that is not overdue, whatever its "
+            "priority (one turn in eight is left to the others). Unset: never."
+        ),
+    ] = None
+    order: Annotated[
+        Literal["oldest", "newest"] | None,
+        Meta(
+            description="Which of these objects' writes goes first within its priority; with `newest` one turn in four "
+            "is left to the oldest. Unset: `oldest`."
         ),
     ] = None
 
@@ -137,6 +160,10 @@ class Rules:
             (_by_name(matching, "conflict"), rule.conflict) for matching, rule in read if rule.conflict is not None
         ]
 
+        self._urgency = [
+            (_by_name(matching, _first_of_urgency(rule)), rule) for matching, rule in read if _first_of_urgency(rule)
+        ]
+
     def is_shared(self, bucket: str) -> bool:
         """Whether others write to this bucket, whoever created it."""
         return any(matching.bucket.matches(bucket) for matching in self._shared)
@@ -190,11 +217,37 @@ class Rules:
         """Whether a listing may leave out what is not known."""
         return next((may for matching, may in self._partial_listings if matching.matches_name(bucket, prefix)), False)
 
+    @property
+    def lowest_priority(self) -> Priority:
+        """The class of which nothing overtakes anything."""
+        return "bulk" if any(rule.priority == "bulk" for _, rule in self._urgency) else ORDINARY.priority
+
+    @property
+    def speak_of_urgency(self) -> bool:
+        """Whether any rule says something of it."""
+        return bool(self._urgency)
+
+    def urgency(self, bucket: str, key: str) -> Urgency:
+        """How urgent it is that the remote gets this; each part of it is said by the first rule that says it."""
+        said = [rule for matching, rule in self._urgency if matching.matches_name(bucket, key)]
+        if not said:
+            return ORDINARY
+        return Urgency(
+            next((rule.priority for rule in said if rule.priority is not None), ORDINARY.priority),
+            next((rule.order for rule in said if rule.order is not None), "oldest") == "newest",
+            next((rule.deadline_seconds for rule in said if rule.deadline_seconds is not None), None),
+        )
+
 
 def _filter(rule: Rule) -> Filter:
     from s3d.policy.filter_language import parse_filter  # only who has rules pays for the parser, in time and memory
 
     return parse_filter(rule.match)
+
+
+def _first_of_urgency(rule: Rule) -> str:
+    """The first setting of this rule that says how urgent something is; empty: none does."""
+    return next((name for name in ("priority", "deadline_seconds", "order") if getattr(rule, name) is not None), "")
 
 
 def _whole_buckets(matching: Filter) -> Filter:

@@ -67,7 +67,7 @@ class Turnstile(Protocol):
     def answered(self, began: float, failure: RemoteFailure | None) -> None:
         """What came of the attempt that began then; None: it was done. How much goes at once depends on it."""
 
-    def leave(self) -> None:
+    def leave(self, sequence: int) -> None:
         """The attempt is over."""
 
     @property
@@ -129,7 +129,7 @@ class Delivery:
         except ViewDamaged as damaged:
             step = self._await_view(damaged)
         finally:
-            self._turnstile.leave()
+            self._turnstile.leave(self.job.sequence)
         if isinstance(step, RetryAt) and self.attempts >= LAID_ASIDE_ATTEMPTS and self._turnstile.crowded:
             return LaidAside()
         return step

@@ -11,10 +11,13 @@ records begins again (`rewind`), which finds them in the journal's order.
 """
 
 import heapq
+import math
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from s3d.policy.urgency import PRIORITIES, Priority
+from s3d.replicator.ready import ORDINARY, OldestFirst, Rank, Ready, raised
 from s3d.values import Order
 
 BLOCKED_MAX = 100_000
@@ -96,26 +99,33 @@ class _Queue:
         else:
             self.waiting.pop(sequence, None)
 
+    def conflicting(self, *, writes: bool) -> list[int]:
+        """Those in it that a new claim would have to wait for."""
+        granted = list(self.granted) if writes or self.written else []
+        return granted + [other for other, wants in self.waiting.items() if writes or wants]
+
     def behind(self, sequence: int, *, writes: bool) -> list[int]:
         """Those that wait for this claim."""
         return [other for other, wants in self.waiting.items() if other > sequence and (writes or wants)]
 
 
 class _Item:
-    __slots__ = ("claims", "missing")
+    __slots__ = ("claims", "missing", "rank", "taken")
 
-    def __init__(self, claims: Claims) -> None:
+    def __init__(self, claims: Claims, rank: Rank) -> None:
         self.claims = claims
         self.missing = len(claims.writes) + len(claims.reads)
+        self.rank = rank
+        self.taken = False
 
 
 class Lanes:
     """The window of records that are loaded and neither finished nor blocked."""
 
-    def __init__(self, blocked_max: int = BLOCKED_MAX) -> None:
+    def __init__(self, blocked_max: int = BLOCKED_MAX, ready: Ready | None = None) -> None:
         self._items: dict[int, _Item] = {}
         self._queues: dict[str, _Queue] = {}
-        self._ready: list[int] = []
+        self._ready = ready or OldestFirst()
         self._blocked_max = blocked_max
         self._blocked_writes: set[str] = set()
         self._blocked_reads: set[str] = set()
@@ -131,26 +141,33 @@ class Lanes:
         """Whether any resource is blocked."""
         return bool(self._blocked_writes or self._blocked_reads)
 
-    def admit(self, sequence: int, claims: Claims) -> bool:
-        """Take a record in, after all that came before it. False: it is blocked, and left where it is."""
+    def admit(self, sequence: int, claims: Claims, rank: Rank = ORDINARY) -> bool:
+        """Take a record in, after all that it conflicts with and that came before it. False: it is blocked, and left
+        where it is. What it has to wait for is raised to its rank.
+        """
         assert sequence not in self._items, f"record {sequence} is in the window already"
         if self.is_blocked(claims):
             self._merge(claims)
             return False
-        self._items[sequence] = _Item(claims)
+        if rank is not ORDINARY:
+            self._raise(claims, rank)
+        self._items[sequence] = _Item(claims, rank)
         for resource, writes in _each(claims):
             queue = self._queues.setdefault(resource, _Queue())
             queue.waiting[sequence] = writes
             self._grant(queue)
         return True
 
-    def take(self) -> int | None:
-        """The oldest record that may be sent and has not been taken."""
-        while self._ready:
-            sequence = heapq.heappop(self._ready)
-            if sequence in self._items:
-                return sequence
-        return None
+    def take(self, now_ms: float = 0.0, allowed: Collection[Priority] = PRIORITIES) -> int | None:
+        """The next record that may be sent and has not been taken; without priorities the oldest."""
+        sequence = self._ready.pop(self._is_current, now_ms, allowed)
+        if sequence is not None:
+            self._items[sequence].taken = True
+        return sequence
+
+    def rank(self, sequence: int) -> Rank:
+        """That of a record in the window, as it is by now."""
+        return self._items[sequence].rank
 
     def finish(self, sequence: int) -> None:
         """A record is done; whoever waited for it may go on."""
@@ -225,7 +242,32 @@ class Lanes:
             item = self._items[sequence]
             item.missing -= 1
             if item.missing == 0:
-                heapq.heappush(self._ready, sequence)
+                self._ready.push(sequence, item.rank)
+
+    def _is_current(self, sequence: int, rank: Rank) -> bool:
+        item = self._items.get(sequence)
+        return item is not None and not item.taken and item.missing == 0 and item.rank is rank
+
+    def _raise(self, claims: Claims, rank: Rank) -> None:
+        """Whatever stands before a record with these claims goes with it, not after others."""
+        due: list[tuple[Claims, float]] = [(claims, math.inf)]
+        while due:
+            waiting, before = due.pop()
+            for resource, writes in _each(waiting):
+                queue = self._queues.get(resource)
+                found = queue.conflicting(writes=writes) if queue is not None else ()
+                higher = [one for one in found if one < before and self._raise_one(one, rank)]
+                due += [(self._items[sequence].claims, sequence) for sequence in higher]
+
+    def _raise_one(self, sequence: int, rank: Rank) -> bool:
+        item = self._items[sequence]
+        higher = raised(item.rank, rank)
+        if higher is item.rank:
+            return False
+        item.rank = higher
+        if item.missing == 0 and not item.taken:
+            self._ready.push(sequence, higher)
+        return True
 
 
 def _each(claims: Claims) -> Iterable[tuple[str, bool]]:

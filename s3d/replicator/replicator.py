@@ -30,8 +30,10 @@ from s3d.replicator.link import Link
 from s3d.replicator.outcomes import Outcomes
 from s3d.replicator.pacing import PacedRemote
 from s3d.replicator.progress import Progress, Snapshot, struggling
+from s3d.replicator.ready import ByPriority
+from s3d.replicator.shares import Shares
 from s3d.replicator.transfer import Transfer
-from s3d.replicator.window import Window
+from s3d.replicator.window import Priorities, Window
 from s3d.values import Extent
 from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Questions
@@ -75,7 +77,7 @@ class Replicator:
 
     `crashed` is told of a bug that ended it: the process must not live on half. `are_sound` reads blobs before they are
     sent for the first time, and tells whether they hold what was written. `settled` is told of records whose outcome is
-    durable, in batches.
+    durable, in batches. `priorities` is None where no rule says anything of them.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Replicator:
         crashed: Callable[[BaseException], None] | None = None,
         are_sound: Callable[[Sequence[Extent]], Awaitable[bool]] | None = None,
         settled: Callable[[Iterable[int]], None] | None = None,
+        priorities: Priorities | None = None,
     ) -> None:
         self._journal = journal
         self._questions = questions
@@ -105,9 +108,17 @@ class Replicator:
         self._crashed = crashed
         self._settled = settled
         self._executor = ThreadPoolExecutor(2, "replicator")
-        self._lanes = Lanes()
+        self._priorities = priorities
+        self._lanes = Lanes(ready=ByPriority() if priorities is not None else None)
+        self._shares = Shares()
         self._window = Window(
-            journal, questions, self._lanes, self._executor, settings.window_records_max, self._on_unreadable
+            journal,
+            questions,
+            self._lanes,
+            self._executor,
+            settings.window_records_max,
+            self._on_unreadable,
+            priorities,
         )
         self._wake = asyncio.Event()
         self._progress = Progress(clock)
@@ -212,9 +223,11 @@ class Replicator:
         await self._unpaused.wait()
         await self._link.wait_until_up()
         await self._gate.enter(sequence)
+        self._begin_share(sequence)
         try:
             await self._attempted.cover(sequence)
         except BaseException:
+            self._shares.end(sequence)
             self._gate.leave()
             raise
         self._attempting += 1
@@ -223,8 +236,9 @@ class Replicator:
     def answered(self, began: float, failure: RemoteFailure | None) -> None:
         self._gate.answered(began, failure)
 
-    def leave(self) -> None:
+    def leave(self, sequence: int) -> None:
         self._attempting -= 1
+        self._shares.end(sequence)
         self._gate.leave()
 
     @property
@@ -253,11 +267,21 @@ class Replicator:
 
     def _launch(self) -> None:
         while self._unpaused.is_set() and self._gate.is_open and not self._paced.is_crowded:
-            sequence = self._lanes.take()
+            sequence = self._take()
             if sequence is None:
                 return
             self._gate.keep(sequence)
+            self._begin_share(sequence)
             self._spawn(self._deliver(sequence), f"replicate-{sequence}")
+
+    def _take(self) -> int | None:
+        if self._priorities is None:
+            return self._lanes.take()
+        return self._lanes.take(self._priorities.now_ms(), self._shares.allowed(self._gate.allowance.requests))
+
+    def _begin_share(self, sequence: int) -> None:
+        if self._priorities is not None:
+            self._shares.begin(sequence, self._lanes.rank(sequence).priority)
 
     async def _deliver(self, sequence: int) -> None:
         delivery = Delivery(

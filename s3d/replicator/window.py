@@ -7,10 +7,15 @@ record may be admitted after later ones when the scan begins again.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 from journal import Journal, JournalDamaged
+from s3d.policy.urgency import Priority, Urgency
 from s3d.replicator.lanes import Claims, Lanes, claims_of, upload_claims, with_order
+from s3d.replicator.overtaking import Overtaking
+from s3d.replicator.ready import ORDINARY
 from s3d.replicator.requests import Job, job_of
+from s3d.replicator.scout import Scout
 from s3d.view.questions import Questions
 from s3d.view.rows import PendingRow
 
@@ -18,6 +23,15 @@ PAGE = 500
 OF_UPLOADS = frozenset(
     {"AbortMultipartUpload", "CompleteMultipartUpload", "CreateMultipartUpload", "UploadPart"}
 )  # which upload they are of is in the record
+
+
+@dataclass(frozen=True, slots=True)
+class Priorities:
+    """What the rules say of a bucket and key, the class that overtakes nobody, and the time (ms since 1970)."""
+
+    urgency: Callable[[str, str], Urgency]
+    lowest: Priority
+    now_ms: Callable[[], float]
 
 
 class Window:
@@ -34,6 +48,7 @@ class Window:
         executor: Executor,
         records_max: int,
         unreadable: Callable[[int, str], None] = lambda _sequence, _reason: None,
+        priorities: Priorities | None = None,
     ) -> None:
         self._journal = journal
         self._questions = questions
@@ -45,6 +60,11 @@ class Window:
         self._jobs: dict[int, Job] = {}
         self._cursor = 0
         self._scan = 0  # counts rewinds
+        self._scout: Scout | None = None
+        if priorities is not None:
+            self._scout = Scout(questions, priorities.urgency, priorities.lowest, self._read)
+            self._overtaking = Overtaking(self._scout, questions, lanes, max(1, records_max // 10))
+            self._priorities = priorities
 
     @property
     def is_full(self) -> bool:
@@ -61,7 +81,11 @@ class Window:
         return self._jobs[sequence]
 
     async def load(self) -> bool:
-        """Load a page, if there is room for one; whether to call again at once."""
+        """Load a page, if there is room for one, and what may overtake; whether to call again at once."""
+        more = await self._load_in_order()
+        return more if self._scout is None else await self._load_ahead(self._scout) or more
+
+    async def _load_in_order(self) -> bool:
         if self.is_full:
             return False
         scan = self._scan
@@ -85,17 +109,45 @@ class Window:
         """A record is confirmed."""
         self._lanes.finish(sequence)
         del self._jobs[sequence]
+        if self._scout is not None:
+            self._overtaking.left(sequence, blocked=False)
 
     def block(self, sequence: int) -> None:
         """A record cannot go on: it leaves, and so does what waits for it."""
         for left in self._lanes.block(sequence):
             del self._jobs[left]
+            if self._scout is not None:
+                self._overtaking.left(left, blocked=True)
 
     def rewind(self) -> None:
         """Something blocked may go on: scan again from the first pending record."""
         self._lanes.rewind()
         self._cursor = 0
         self._scan += 1
+        if self._scout is not None:
+            self._overtaking.rewind()
+
+    async def _load_ahead(self, scout: Scout) -> bool:
+        """Admit what may go before its turn, each after what has to be before it."""
+        more, scan = await scout.look(), self._scan
+        plans = self._overtaking.plans(self._cursor, self._priorities.now_ms())
+        jobs, _ = await self._read(sorted({row.sequence for plan in plans for row in plan}))
+        for plan in plans:
+            if scan != self._scan or not all(self._admit_ahead(scout, row, jobs.get(row.sequence)) for row in plan):
+                self._overtaking.stuck(plan[-1])
+        return more
+
+    def _admit_ahead(self, scout: Scout, row: PendingRow, job: Job | None) -> bool:
+        """Whether it is in the lanes, or done, now. One that is blocked claims nothing here: others are before it."""
+        if row.sequence in self._lanes or self._questions.pending(row.sequence) is None:
+            return True
+        claims = claims_of_row(row, job)
+        if job is None or self._lanes.is_blocked(claims):
+            return False
+        self._lanes.admit(row.sequence, claims, scout.rank(row))
+        self._jobs[row.sequence] = job
+        self._overtaking.admitted(row, self._priorities.urgency(row.bucket, row.key))
+        return True
 
     def _is_needed(self, row: PendingRow) -> bool:
         """Whether the record itself must be read: not to find out that it is blocked, unless it is a copy, whose
@@ -135,7 +187,7 @@ class Window:
         claims = claims_of_row(row, job)
         if row.parked:
             self._lanes.block(row.sequence, claims)
-        elif self._lanes.admit(row.sequence, claims):
+        elif self._lanes.admit(row.sequence, claims, self._scout.rank(row) if self._scout is not None else ORDINARY):
             assert job is not None, f"record {row.sequence} is pending, but the journal does not have it"
             self._jobs[row.sequence] = job
 

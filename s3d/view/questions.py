@@ -228,6 +228,18 @@ class Questions:
         rows = self._ask.all(f"{_PENDING} WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit))
         return [PendingRow(*row) for row in rows]
 
+    def pending_before(self, bucket: str, key: str, sequence: int, limit: int) -> list[PendingRow]:
+        """Unconfirmed records of this key, and of its bucket as a whole, before a sequence; without a key: of all keys.
+
+        Fast where the view was opened with `by_key`.
+        """
+        of_key = " AND key IN (?4, '')" if key else ""
+        rows = self._ask.all(
+            f"{_PENDING} WHERE bucket = ?1 AND sequence < ?2{of_key} LIMIT ?3",
+            (bucket, sequence, limit, key) if key else (bucket, sequence, limit),
+        )
+        return [PendingRow(*row) for row in rows]
+
     def pending_under(self, prefix: str, limit: int, after: int = 0) -> list[PendingRow]:
         """Unconfirmed records whose `bucket/key` begins with `prefix`, in order."""
         rows = self._ask.all(

@@ -40,15 +40,23 @@ _log = logging.getLogger(__name__)
 class View:
     """Folds records inside one transaction per batch. `token` is this run's, `trusted` the one a view must carry.
 
-    `is_shared`: see Questions.
+    `is_shared`: see Questions. `by_key` keeps an index for `Questions.pending_before`, which costs each write a little.
     """
 
     def __init__(
-        self, path: str, *, token: str, trusted: str | None, is_shared: Callable[[str], bool] | None = None
+        self,
+        path: str,
+        *,
+        token: str,
+        trusted: str | None,
+        is_shared: Callable[[str], bool] | None = None,
+        by_key: bool = False,
     ) -> None:
         self._path = path
         self._token = token
+        self._by_key = by_key
         self._connection, self._tally = self._open_counted(trusted)
+        self._index(self._connection)
         self.questions = Questions(self._connection, is_shared=is_shared)
         self._position = self.questions.position
         self._origin = ("", 0)
@@ -140,6 +148,7 @@ class View:
             self._connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 0)
         _set_up(self._connection)
         self._make_tables(self._connection)
+        self._index(self._connection)
         self._tally.recount()
         self._folded = self._position = 0
         self._stamp()
@@ -157,6 +166,7 @@ class View:
             upgrade(self._connection)
             with self._connection:
                 _make_fact_tables(self._connection)
+            self._index(self._connection)
             self._tally.recount()
         except apsw.FullError as error:
             raise DiskFull("no space for the view") from error
@@ -255,6 +265,11 @@ class View:
         connection = _connect(self._path)
         self._make_tables(connection)
         return connection
+
+    def _index(self, connection: apsw.Connection) -> None:
+        """As the settings of this run want it, whatever those of the last one did."""
+        make = "CREATE INDEX IF NOT EXISTS pending_by_key ON pending (bucket, key, sequence)"
+        connection.execute(make if self._by_key else "DROP INDEX IF EXISTS pending_by_key")
 
     def _make_tables(self, connection: apsw.Connection) -> None:
         with connection:

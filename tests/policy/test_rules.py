@@ -6,6 +6,7 @@ from s3d.config import load
 from s3d.errors import ConfigurationError
 from s3d.policy.rules import Rule, RuleError, Rules
 from s3d.policy.subjects import Written
+from s3d.policy.urgency import ORDINARY, Urgency
 
 
 def test_the_first_rule_that_says_something_decides():
@@ -23,6 +24,29 @@ def test_the_first_rule_that_says_something_decides():
     assert rules.fresh_ms("other", "k") == 60_000
     assert (rules.is_shared("photos"), rules.is_shared("other")) == (True, False)
     assert (Rules().fresh_ms("b", "k"), Rules().is_shared("b")) == (0, False)
+
+
+def test_each_part_of_urgency_is_said_by_the_first_rule_that_says_it():
+    """Priority, deadline and order come from different rules; where no rule says anything it is ordinary."""
+    rules = Rules(
+        [
+            Rule(match="b/a*", deadline_seconds=5),
+            Rule(match="b/alarm*", priority="urgent", deadline_seconds=9),
+            Rule(match="b/*", priority="bulk", order="newest"),
+        ]
+    )
+    assert rules.urgency("b", "alarm1") == Urgency("urgent", newest=True, deadline_seconds=5)
+    assert rules.urgency("b", "video") == Urgency("bulk", newest=True)
+    assert rules.urgency("c", "alarm") is ORDINARY
+    assert rules.lowest_priority == "bulk"
+    assert not Rules([Rule(match="b", shared=True)]).speak_of_urgency
+
+
+def test_urgency_is_said_by_name_only():
+    """The backlog is classified without reading its records."""
+    with pytest.raises(RuleError) as caught:
+        Rules([Rule(match="b[tag:class=alert]", deadline_seconds=5)])
+    assert caught.value.field == "deadline_seconds"
 
 
 def test_a_bucket_is_shared_as_a_whole():

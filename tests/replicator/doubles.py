@@ -5,7 +5,7 @@ import hashlib
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +15,16 @@ from typing import Any
 import apsw
 
 from journal import Backend, Entry, Journal, MemoryBackend
+from s3d.clock import milliseconds
 from s3d.commands.machine import StateMachine
 from s3d.commands.outcomes import ResumeRecords
 from s3d.events import Mutation, encode
+from s3d.policy.rules import Rule, Rules
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Content, FileSlice, Flow, RemoteStream
 from s3d.replicator.link import Link
 from s3d.replicator.replicator import Replicator, ReplicatorSettings
+from s3d.replicator.window import Priorities
 from s3d.values import stream_of, upload_stream
 from s3d.view.questions import Questions
 from s3d.view.view import View
@@ -341,8 +344,10 @@ class Site:
         remote: FakeRemote,
         backend: Backend | None = None,
         clock: JumpingClock | None = None,
+        rules: Sequence[Rule] = (),
         **settings: Any,
     ) -> None:
+        self.rules = Rules(rules)
         self.directory = directory
         self.remote = remote
         self.clock = clock or remote.clock
@@ -355,8 +360,10 @@ class Site:
         self.buckets_seen: list[Mapping[str, Any]] = []
 
     async def open(self, *, replicate: bool = True) -> None:
-        self.view = View(str(self.directory / "view.db"), token="t", trusted=None)
-        self.journal = await Journal.open(self.backend, StateMachine(self.view, has_remote=True))
+        self.view = View(str(self.directory / "view.db"), token="t", trusted=None, by_key=self.rules.speak_of_urgency)
+        self.journal = await Journal.open(
+            self.backend, StateMachine(self.view, has_remote=True), now_ms=lambda: milliseconds(self.clock.now())
+        )
         self.reader: apsw.Connection = self.view.reader()
         self.questions = Questions(self.reader)
         random = Random(1)
@@ -374,6 +381,9 @@ class Site:
             random,
             self.settings,
             crashed=self.crashes.append,
+            priorities=Priorities(self.rules.urgency, self.rules.lowest_priority, lambda: self.clock.now() * 1000)
+            if self.rules.speak_of_urgency
+            else None,
         )
         if replicate:
             self.start()
