@@ -18,6 +18,7 @@ from s3d.replicator.conflicts import (
     DELETION,
     GUARDED,
     Clash,
+    Ourselves,
     Theirs,
     Verdict,
     decide,
@@ -27,19 +28,28 @@ from s3d.replicator.conflicts import (
     told,
 )
 from s3d.replicator.outcomes import persist
-from s3d.replicator.requests import TOKEN_KEY, Guard, Job, bare
+from s3d.replicator.requests import TOKEN_KEY, Form, Guard, Job, bare
 from s3d.view.questions import Questions
 
 Call = Callable[..., Awaitable[Mapping[str, Any]]]
 Send = Callable[[Job], Awaitable[Confirmation]]
 
 
+class Unmet(RemoteFailure):
+    """The remote says that a condition does not hold, which was sent in this form."""
+
+    def __init__(self, form: Form, failure: RemoteFailure) -> None:
+        super().__init__(failure.kind, code=failure.code, status=failure.status, message=failure.message)
+        self.form = form
+
+
 class Guarding:
     """Sends guarded writes, and says whose an object is that stands in the way. Raises RemoteFailure.
 
-    `conditional` says that the remote honours conditions on writes; once it answers NotImplemented to one, or where it
-    is known not to, it is looked at before each write instead, with a window in which another write is not noticed.
-    A deletion is looked for in any case: services that take conditions on writes ignore them there.
+    `conditional` says that the remote honours conditions on PutObject; once it answers NotImplemented to one, or where
+    it is known not to, it is looked at before each write instead, with a window in which another write is not noticed.
+    Before copies, deletions and the end of uploads it is looked at in any case: services that take conditions on
+    PutObject ignore them there without a word (Ceph RGW 16).
     """
 
     def __init__(
@@ -55,42 +65,45 @@ class Guarding:
         self._questions = questions
         self._replaced_etag = replaced_etag
         self._token_prefix = token_prefix
-        self._conditional = conditional
+        self._form = Form.QUOTED if conditional else Form.UNSENT
 
     async def send(self, job: Job, send: Send) -> Confirmation:
         """One attempt. A condition that does not hold is a failure of kind CONDITION, whatever the remote calls it."""
-        expected, conditional = self._expected(job), self._conditional
-        if not conditional or job.record.kind == DELETION:
+        expected, form = self._expected(job), self._form
+        if form is Form.UNSENT or job.record.kind != "PutObject":
             theirs = await self.look(job)
             if not theirs.present and job.record.kind == DELETION:
                 return Confirmation(job.sequence)
             if (theirs.etag if theirs.present else "") != expected:
                 raise _not_as_believed()
         try:
-            return await send(msgspec.structs.replace(job, guard=Guard(expected, conditional)))
+            return await send(msgspec.structs.replace(job, guard=Guard(expected, form)))
         except RemoteFailure as failure:
-            if conditional and failure.code == "NotImplemented":
-                self._conditional = False
+            if failure.kind is FailureKind.CONDITION:
+                raise Unmet(form, failure) from failure
+            if form is not Form.UNSENT and failure.code == "NotImplemented":
+                self._form = Form.UNSENT
                 return await self.send(job, send)
             if expected and failure.code in {"NoSuchKey", "NotFound"} and job.record.kind != "CopyObject":
                 raise _not_as_believed() from failure  # what S3 says of If-Match where there is nothing
             raise
 
-    async def verdict(self, job: Job) -> Verdict:
-        """Look, and say whose it is."""
-        head = await self._head(job)
-        return judge(
-            job.record.kind,
-            job.sequence,
-            job.mutation,
-            _theirs(head),
-            self._expected(job),
-            token_prefix=self._token_prefix,
-        )
+    async def verdict(self, job: Job, refused: RemoteFailure) -> Verdict:
+        """Look, and say whose it is that an attempt was refused for."""
+        theirs, expected = _theirs(await self._head(job)), self._expected(job)
+        found = judge(job.record.kind, job.sequence, job.mutation, theirs, expected, token_prefix=self._token_prefix)
+        if isinstance(found, Ourselves) and found.etag == expected and isinstance(refused, Unmet):
+            self._misunderstood(refused.form)
+        return found
 
     async def look(self, job: Job) -> Side:
         """What is there."""
         return _side(await self._head(job))
+
+    def _misunderstood(self, form: Form) -> None:
+        """It refuses what is so: some services compare the quotes too (Ceph RGW 16). Many may find that out at once."""
+        if form is self._form:
+            self._form = Form.BARE if form is Form.QUOTED else Form.UNSENT
 
     def _expected(self, job: Job) -> str:
         if job.expected is not None:

@@ -141,7 +141,7 @@ class Delivery:
             if found is not None:
                 return Done(found)
             if self._refused is not None and is_guarded(self.job):
-                return await self._contested()
+                return await self._contested(self._refused)
             if self._refused is not None:
                 return self._decide(self._refused, looked=True)
             self._look = False
@@ -149,9 +149,9 @@ class Delivery:
         self._link.report_success()
         return Done(confirmation)
 
-    async def _contested(self) -> Step | GaveWay | Held:
+    async def _contested(self, refused: RemoteFailure) -> Step | GaveWay | Held:
         """A guarded write found something else than it was to replace."""
-        verdict = await self._transfer.guarding.verdict(self.job)
+        verdict = await self._transfer.guarding.verdict(self.job, refused)
         match verdict:
             case Arrived():
                 return Done(Confirmation(self.job.sequence, verdict.there.etag, verdict.there.version_id))

@@ -1,6 +1,7 @@
 """From a record to the parameters of a remote call. Pure."""
 
 import base64
+import enum
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,18 +19,26 @@ _COPY_ONLY = ("CopySource", "MetadataDirective", "TaggingDirective")
 _MD5 = re.compile("[0-9a-f]{32}")
 
 
+class Form(enum.Enum):
+    """How the remote takes the ETag of a condition on a write: as HTTP says, without quotes, or not at all."""
+
+    QUOTED = 1
+    BARE = 2
+    UNSENT = 3
+
+
 class Guard(msgspec.Struct, frozen=True):
-    """What a guarded write replaces (empty: nothing), and whether the remote is told so."""
+    """What a guarded write replaces (empty: nothing), and how the remote is told so."""
 
     etag: str
-    is_sent: bool
+    form: Form
 
     def condition(self, kind: str) -> dict[str, str]:
         """The condition under which it goes out. Nothing can be said of a deletion of nothing."""
-        if not self.is_sent:
+        if self.form is Form.UNSENT:
             return {}
         if self.etag:
-            return {"IfMatch": f'"{self.etag}"'}
+            return {"IfMatch": self.etag if self.form is Form.BARE else f'"{self.etag}"'}
         return {} if kind == "DeleteObject" else {"IfNoneMatch": "*"}
 
 

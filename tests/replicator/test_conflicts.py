@@ -341,6 +341,27 @@ async def test_a_remote_without_conditions_is_looked_at_first(
     await site.close()
 
 
+async def test_a_remote_that_compares_the_quotes_too(bucket: Site, remote: FakeRemote) -> None:
+    """Ceph RGW refuses If-Match with the ETag as HTTP writes it: that is found out by looking, and is no conflict."""
+    original = remote._store
+
+    def literal(parameters: dict[str, Any], data: bytes) -> Any:
+        if parameters.get("IfMatch", "").startswith('"'):
+            raise failed(FailureKind.CONDITION, "PreconditionFailed", 412)
+        return original(parameters, data)
+
+    remote._store = literal  # type: ignore[method-assign]
+    await put(bucket, b"1", "hold")
+    for number in (2, 3):
+        await put(bucket, b"%d" % number, "hold", None)
+    await bucket.settled()
+    stranger(remote, b"theirs")
+    held = await put(bucket, b"4", "hold", None)
+    await bucket.settled()
+    assert [row.sequence for row in bucket.questions.conflicts(10)] == [held]
+    assert remote.calls["PutObject"] == 5
+
+
 async def test_an_upload_in_parts_is_guarded_at_its_end(bucket: Site, remote: FakeRemote) -> None:
     """Complete carries the condition; one that gives way leaves no upload behind, and its bytes stay."""
     stranger(remote, b"theirs")
