@@ -1,9 +1,9 @@
 """What the records say: the payloads of the journal, as S3's own operations and their outcomes.
 
 A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), of
-what the daemon did with its own files (`Relocated`, `Carried`) or found out about buckets (`Shared`), or of what an
-operator decided (`ReplicationPaused`, `ReplicationResumed`). Payloads are JSON, so that an auditor can read them
-without this program; every payload carries a version, and old versions stay readable.
+what the daemon did with its own files (`Relocated`, `Carried`, `LetGo`) or found out about buckets (`Shared`), or of
+what an operator decided (`ReplicationPaused`, `ReplicationResumed`). Payloads are JSON, so that an auditor can read
+them without this program; every payload carries a version, and old versions stay readable.
 """
 
 from typing import Any, Literal
@@ -154,6 +154,13 @@ class Relocated(msgspec.Struct, frozen=True, omit_defaults=True, rename={"versio
     moved: tuple[tuple[int, str], ...] = ()
 
 
+class LetGo(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """Confirmed objects whose bytes in files are only at the remote from now on: (bucket, key, sequence)."""
+
+    version: int = 1
+    objects: tuple[tuple[str, str, int], ...] = ()
+
+
 class Shared(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
     """Others may have written into these buckets, or this daemon may have forgotten that it did."""
 
@@ -171,10 +178,12 @@ class Carried(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version"
 CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
 CONFLICTED = "Conflicted"
 GIVE_WAY = frozenset({"remote", "keep-both"})  # of what can be decided about a conflict: ours is not sent there
-RELOCATED, CARRIED, SHARED = "Relocated", "Carried", "Shared"
+RELOCATED, CARRIED, SHARED, LET_GO = "Relocated", "Carried", "Shared", "LetGo"
 PAUSED, UNPAUSED = "ReplicationPaused", "ReplicationResumed"
 # about records, buckets and replication as a whole, not objects
-OUTCOMES = frozenset({CONFLICTED, CONFIRMED, PARKED, RESUMED, DISCARDED, RELOCATED, CARRIED, SHARED, PAUSED, UNPAUSED})
+OUTCOMES = frozenset(
+    {CONFLICTED, CONFIRMED, PARKED, RESUMED, DISCARDED, RELOCATED, CARRIED, SHARED, LET_GO, PAUSED, UNPAUSED}
+)
 
 _encoder = msgspec.json.Encoder()
 _mutation = msgspec.json.Decoder(Mutation)
@@ -184,6 +193,7 @@ _conflicted = msgspec.json.Decoder(Conflicted)
 _resumed = msgspec.json.Decoder(Resumed)
 _discarded = msgspec.json.Decoder(Discarded)
 _relocated = msgspec.json.Decoder(Relocated)
+_let_go = msgspec.json.Decoder(LetGo)
 _shared = msgspec.json.Decoder(Shared)
 _carried = msgspec.json.Decoder(Carried)
 _paused = msgspec.json.Decoder(ReplicationPaused)
@@ -197,6 +207,7 @@ decode_conflicted = _conflicted.decode
 decode_resumed = _resumed.decode
 decode_discarded = _discarded.decode
 decode_relocated = _relocated.decode
+decode_let_go = _let_go.decode
 decode_shared = _shared.decode
 decode_carried = _carried.decode
 decode_paused = _paused.decode

@@ -21,6 +21,7 @@ class BlobBytes(msgspec.Struct, frozen=True, array_like=True, tag="b", gc=False)
     length: int
 
 
+GONE = ""  # in the place of a blob's id: these bytes are only at the remote
 Extent = RowBytes | BlobBytes
 Extents = tuple[Extent, ...]
 

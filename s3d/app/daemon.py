@@ -20,7 +20,7 @@ from s3d.app.auditing import build_gap_audit
 from s3d.app.doors import AdminDoor, S3Door, build_operations, paused_of, resumed_of
 from s3d.app.ground import Ground
 from s3d.app.replication import Replication
-from s3d.app.room import capacity_report, free_bytes, pending_cap, volume_bytes
+from s3d.app.room import bounds_of, build_recycling, capacity_report, pending_cap
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.collect import collect
 from s3d.blobs.rows import RowBodies
@@ -45,6 +45,7 @@ from s3d.replicator.held import read_holding
 from s3d.telemetry.metrics import Load, Metrics
 from s3d.telemetry.report import PendingSummary
 from s3d.upkeep.decide import Limits
+from s3d.upkeep.recycling import Recycling
 from s3d.upkeep.upkeep import Upkeep
 from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Questions
@@ -117,6 +118,7 @@ class Daemon:
         bodies = BodyCache(self._settings.cache.body_memory_bytes)
         self._rows = RowBodies(journal.body, questions.relocated, pool, bodies)
         self._checks = BlobChecks(pool, self._blob_damaged)
+        self._recycling = self._build_recycling(questions)
         self._upkeep = self._build_upkeep()
         self._contract = Contract(
             questions,
@@ -128,7 +130,6 @@ class Daemon:
         self._build_replication(questions)
         self._writes = Queue(http.writes_waiting_max, self._metrics.refused)
         submitter = Submitter(journal.submit, self._asking, self._writes)
-        self._volume_bytes = volume_bytes(self._settings.capacity, self._disk, self._settings.data_dir)
         self._intake = self._build_intake(submitter)
         self._foreseeing = self._build_foreseeing()
         operations = build_operations(
@@ -142,6 +143,7 @@ class Daemon:
             self._asking,
             submitter,
             self._intake,
+            self._recycling,
             self._rules,
             self._clock,
             self._contract,
@@ -208,6 +210,7 @@ class Daemon:
         if self._audit is not None:
             self._audit.close()
         await self._upkeep.close()
+        self._recycling.close()
         await self._ground.close(sync=not self._failed)
         return self._say_goodbye(left)
 
@@ -217,6 +220,20 @@ class Daemon:
             self._draining.cancel()
 
     # building
+
+    def _build_recycling(self, questions: Questions) -> Recycling:
+        ground, settings = self._ground, self._settings
+        self._bounds = bounds_of(settings, self._disk)
+        return build_recycling(
+            settings,
+            self._bounds,
+            ground.journal,
+            ground.view,
+            ground.pool,
+            questions,
+            self._disk,
+            self._clock,
+        )
 
     def _build_upkeep(self) -> Upkeep:
         settings = self._settings.journal
@@ -228,11 +245,20 @@ class Daemon:
             has_remote=self._settings.remote.configured,
         )
         ground = self._ground
-        return Upkeep(ground.journal, ground.view.reader, ground.pool, self._rows, self._disk, self._clock, limits)
+        return Upkeep(
+            ground.journal,
+            ground.view.reader,
+            ground.pool,
+            self._rows,
+            self._disk,
+            self._clock,
+            limits,
+            is_low=self._recycling.is_low,
+        )
 
     def _build_intake(self, submitter: Submitter) -> Intake:
         view, rules = self._ground.view, self._rules if self._rules.refusals else None
-        cap = pending_cap(self._settings.capacity, self._volume_bytes)
+        cap = pending_cap(self._settings.capacity, self._bounds.volume)
         return Intake(submitter, cap, lambda: view.backlog, self._metrics.refused, rules)
 
     def _build_foreseeing(self) -> Foreseeing:
@@ -242,7 +268,7 @@ class Daemon:
             self._intake.cap,
             lambda: (view.backlog, view.flow) if journal.state_is_current else None,
             lambda: replication is not None and replication.sends,
-            lambda: free_bytes(self._disk, self._settings.data_dir),
+            self._recycling.spare_bytes,
         )
 
     def _build_replication(self, questions: Questions) -> None:
@@ -283,8 +309,8 @@ class Daemon:
             clock=self._clock,
             listen=self._door.url,
             files=self._upkeep.standing,
-            capacity=lambda: capacity_report(
-                self._volume_bytes, self._intake, self._rules, self._foreseeing.forecast()
+            capacity=lambda cached_bytes: capacity_report(
+                self._bounds.volume, self._intake, self._rules, self._foreseeing.forecast(cached_bytes)
             ),
             load=self._load,
         )
@@ -298,6 +324,7 @@ class Daemon:
             self._upkeep.run_for_ever(),
             self._upkeep.verify_older_files(),
             self._foreseeing.run_for_ever(),
+            self._recycling.run_for_ever(),
         ):
             self._tasks.append(asyncio.create_task(work))
             self._tasks[-1].add_done_callback(self._upkeep_ended)

@@ -50,6 +50,7 @@ from s3d.queries.merging import Memory
 from s3d.queries.objects import ObjectReader
 from s3d.queries.tags import Tags
 from s3d.telemetry.metrics import Metrics
+from s3d.upkeep.recycling import Recycling
 from s3d.values import Extents
 from s3d.view.questions import Questions
 
@@ -65,6 +66,7 @@ def build_operations(
     asking: Asking | None,
     submitter: Submitter,
     intake: Intake,
+    recycling: Recycling,
     rules: Rules,
     clock: Clock,
     contract: Contract,
@@ -84,7 +86,8 @@ def build_operations(
         return Memory(settings.cache.listed_keys_max, fresh_ms, partial)
 
     reader = ObjectReader(questions, asking, clock, are_here, checks.are_sound, rules.fresh_ms)
-    cache = Cache(pool, questions, journal.submit, clock, settings.cache.capacity_bytes)
+    cache = Cache(pool, questions, journal.submit, clock, settings.cache.capacity_bytes, recycling.has_room)
+    recycling.watch(cache)
     uploads, tags = Uploads(submitter, intake, questions), Tags(asking)
     return Operations(
         handlers(

@@ -2,26 +2,52 @@
 
 from dataclasses import asdict
 
+from journal import Journal
 from journal.disk import Disk
+from s3d.blobs.pool import BlobPool
 from s3d.capacity.forecast import Forecast
 from s3d.capacity.pending import Cap, opens_at
-from s3d.capacity.volume import reserve_bytes
-from s3d.config.settings import CapacitySettings
+from s3d.capacity.volume import Bounds, left_free_bytes, reserve_bytes
+from s3d.clock import Clock
+from s3d.config.settings import CapacitySettings, Settings
 from s3d.operations.intake import Intake
 from s3d.policy.rules import Rules
 from s3d.telemetry.report import CapacityReport, ClassReport, ForecastReport
+from s3d.upkeep.recycling import Recycling
+from s3d.view.questions import Questions
+from s3d.view.view import View
 
 
-def volume_bytes(settings: CapacitySettings, disk: Disk, directory: str) -> int:
+def bounds_of(settings: Settings, disk: Disk) -> Bounds:
     """How much the data directory may take: as set, but never the whole file system. Raises OSError."""
-    size = disk.volume_bytes(directory)
-    usable = size - reserve_bytes(size)
-    return usable if settings.volume_bytes is None else min(settings.volume_bytes, usable)
+    size = disk.volume_bytes(settings.data_dir)
+    usable, given = size - reserve_bytes(size), settings.capacity.volume_bytes
+    left_free = left_free_bytes(size, settings.journal.ballast_bytes)
+    return Bounds(usable if given is None else min(given, usable), left_free)
 
 
-def free_bytes(disk: Disk, directory: str) -> int:
-    """What may still be written without the reserve. Raises OSError."""
-    return max(0, disk.free_bytes(directory) - reserve_bytes(disk.volume_bytes(directory)))
+def build_recycling(
+    settings: Settings,
+    bounds: Bounds,
+    journal: Journal,
+    view: View,
+    pool: BlobPool,
+    questions: Questions,
+    disk: Disk,
+    clock: Clock,
+) -> Recycling:
+    """What keeps the volume wide enough."""
+    return Recycling(
+        journal,
+        view.reader,
+        pool,
+        questions.blob_in_use,
+        disk,
+        clock,
+        settings.data_dir,
+        bounds,
+        counts=settings.capacity.volume_bytes is not None,
+    )
 
 
 def pending_cap(settings: CapacitySettings, volume_bytes: int) -> Cap:

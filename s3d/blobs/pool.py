@@ -61,6 +61,11 @@ class BlobPool:
         if self._pins[blob] <= 0:
             del self._pins[blob]
 
+    def remove_unused(self, blob: str, in_use: Callable[[str], bool]) -> None:
+        """Remove a blob now that was let go of; one that somebody still reads is collected later. Raises OSError."""
+        if not self.is_pinned(blob) and not in_use(blob):
+            self.files.remove(blob)
+
     def is_pinned(self, blob: str) -> bool:
         """Whether somebody is writing, sending or copying the blob."""
         return blob in self._pins

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from s3d.blobs.pool import BlobPool
-from s3d.values import Extents, RowBytes
+from s3d.values import GONE, BlobBytes, Extents, RowBytes
 
 
 class Memory(Protocol):
@@ -54,6 +54,8 @@ class RowBodies:
 
     def are_here(self, extents: Extents) -> bool:
         """Whether all these bytes can be read without the remote."""
+        if extents and isinstance(extents[0], BlobBytes) and extents[0].blob == GONE:
+            return False
         if not self._firsts:
             return True  # the usual case, asked on every read
         return all(self._is_here(extent.sequence) for extent in extents if isinstance(extent, RowBytes))

@@ -8,7 +8,8 @@ import msgspec
 
 from journal import Decision, Entry, Record
 from s3d.commands.knowledge import Knowledge
-from s3d.events import CARRIED, OUTCOME_STREAM, RELOCATED, Carried, Relocated, encode
+from s3d.events import CARRIED, LET_GO, OUTCOME_STREAM, RELOCATED, Carried, LetGo, Relocated, encode
+from s3d.values import GONE, BlobBytes
 
 
 class RelocateBodies(msgspec.Struct, frozen=True):
@@ -22,6 +23,30 @@ class RelocateBodies(msgspec.Struct, frozen=True):
         if not taken:
             return Decision(answer=0)
         return Decision((Entry(OUTCOME_STREAM, RELOCATED, encode(Relocated(moved=taken))),), len(taken))
+
+
+class LetGoObjects(msgspec.Struct, frozen=True):
+    """Give up the files of objects that the remote has: (bucket, key, sequence). The answer is their blobs.
+
+    Only what is confirmed is let go of, and only while there is a remote to read it from.
+    """
+
+    objects: tuple[tuple[str, str, int], ...]
+
+    def decide(self, state: Knowledge, now_ms: int) -> Decision:
+        taken: list[tuple[str, str, int]] = []
+        blobs: list[str] = []
+        for bucket, key, sequence in self.objects if state.has_remote else ():
+            row = state.questions.object(bucket, key)
+            if row is None or row.sequence != sequence or not row.confirmed:
+                continue
+            held = [extent.blob for extent in row.extents if isinstance(extent, BlobBytes) and extent.blob != GONE]
+            if held:
+                taken.append((bucket, key, sequence))
+                blobs += held
+        if not taken:
+            return Decision(answer=())
+        return Decision((Entry(OUTCOME_STREAM, LET_GO, encode(LetGo(objects=tuple(taken)))),), tuple(blobs))
 
 
 class CarryRecords(msgspec.Struct, frozen=True):

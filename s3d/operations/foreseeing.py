@@ -15,7 +15,8 @@ _log = structlog.get_logger("s3d.capacity")
 class Foreseeing:
     """`look` is what is pending now and what has come and gone; None: the view is being rebuilt, and nobody knows.
 
-    `sends` says whether there is a link that is in use, `free_bytes` what may still be written.
+    `sends` says whether there is a link that is in use, `free_bytes` what may still be
+    written when so much is in the cache, which gives way.
     """
 
     def __init__(
@@ -24,7 +25,7 @@ class Foreseeing:
         cap: Cap,
         look: Callable[[], tuple[Backlog, Flow] | None],
         sends: Callable[[], bool],
-        free_bytes: Callable[[], int],
+        free_bytes: Callable[[int], int],
     ) -> None:
         self._clock = clock
         self._cap = cap
@@ -48,10 +49,10 @@ class Foreseeing:
         backlog, flow = found
         self._measured = measure(self._measured, Sample(self._clock.monotonic(), flow, backlog, self._sends()))
 
-    def forecast(self) -> Forecast:
-        """What follows from what was seen so far."""
+    def forecast(self, cached_bytes: int) -> Forecast:
+        """What follows from what was seen so far, when so much is in the cache."""
         try:
-            free_bytes = self._free_bytes()
+            free_bytes = self._free_bytes(cached_bytes)
         except OSError as error:
             _log.warning("how much is free cannot be told", error=str(error))
             free_bytes = 0

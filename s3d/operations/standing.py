@@ -89,7 +89,7 @@ class Standing:
         clock: Clock,
         listen: str,
         files: Callable[[], tuple[FileReport, ...]],
-        capacity: Callable[[], CapacityReport],
+        capacity: Callable[[int], CapacityReport],
         load: Callable[[], Load] = Load,
     ) -> None:
         self._settings = settings
@@ -159,7 +159,7 @@ class Standing:
             reason=reason,
             files=self._files(),
             base=format_sequence(self.epoch, base.position) if (base := self._journal.base()) is not None else "",
-            capacity=self._capacity(),
+            capacity=self._capacity(cache_bytes),
         )
 
     async def pending(self, prefix: str, after: int, limit: int) -> Sequence[PendingRow]:
@@ -255,7 +255,7 @@ class Standing:
         cache_bytes = await self._ask(lambda questions: questions.cached_bytes())
         summary = self._summary(totals, paused)
         files = self._journal.files()
-        capacity = self._capacity()
+        capacity = self._capacity(cache_bytes)
         forecast = capacity.forecast
         state = self._link.state if self._link is not None else "unknown"
         return self._metrics.render(

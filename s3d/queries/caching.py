@@ -15,22 +15,35 @@ import structlog
 from journal import JournalError
 from s3d.blobs.files import BlobWriter
 from s3d.blobs.pool import BlobPool
+from s3d.capacity.volume import units_for
 from s3d.clock import Clock, milliseconds
 from s3d.remote.seam import RemoteStream
 from s3d.view.damage import ViewDamaged
-from s3d.view.facts import CachedFact, EvictedFact, Fact, ObjectFact
+from s3d.view.facts import CachedFact, EvictedFact, ObjectFact
 from s3d.view.questions import Questions
 
 _MD5_ETAG = re.compile(r"[0-9a-f]{32}\Z")
 _EVICTED_AT_ONCE = 64
 _log = structlog.get_logger("s3d.cache")
-Learn = Callable[[Fact], Awaitable[object]]
+Learn = Callable[..., Awaitable[object]]  # of a Fact; `essential` where it makes room
 
 
 class Cache:
-    """Whole remote objects in blobs, the least recently used let go first, within `capacity_bytes`."""
+    """Whole remote objects in blobs, the least recently used let go first, within `capacity_bytes`.
 
-    def __init__(self, pool: BlobPool, questions: Questions, learn: Learn, clock: Clock, capacity_bytes: int) -> None:
+    `has_room` says whether the volume can take so many bytes more, what may be let go of included.
+    """
+
+    def __init__(
+        self,
+        pool: BlobPool,
+        questions: Questions,
+        learn: Learn,
+        clock: Clock,
+        capacity_bytes: int,
+        has_room: Callable[[int], bool] = lambda _: True,
+    ) -> None:
+        self._has_room = has_room
         self._pool = pool
         self._questions = questions
         self._learn = learn
@@ -39,7 +52,7 @@ class Cache:
 
     def keep(self, fact: ObjectFact, stream: RemoteStream) -> RemoteStream:
         """The same stream; when it has passed whole, it is cached."""
-        if fact.size > self._capacity_bytes:
+        if fact.size > self._capacity_bytes or not self._has_room(fact.size):
             return stream
         return _KeptStream(self, fact, stream)
 
@@ -72,7 +85,7 @@ class Cache:
         try:
             await self._learn(CachedFact(fact.bucket, fact.key, fact.etag, writer.id, fact.size, now_ms))
             await self._make_room()
-        except (JournalError, ViewDamaged) as error:
+        except (JournalError, ViewDamaged, OSError) as error:
             _log.warning("not caching", error=str(error))  # a blob that nothing names is collected
         finally:
             self._pool.release(writer.id)
@@ -82,15 +95,28 @@ class Cache:
         await self._pool.run(writer.abort)
         self._pool.release(writer.id)
 
+    @property
+    def cached_bytes(self) -> int:
+        """What it holds."""
+        return self._questions.cached_bytes()
+
+    async def let_go(self, size_bytes: int) -> int:
+        """Give up the longest unused until so many bytes are gone, or nothing is left; how many are.
+
+        Raises JournalError, ViewDamaged or OSError.
+        """
+        gone = 0
+        while gone < size_bytes and (oldest := self._questions.least_recently_used(_EVICTED_AT_ONCE)):
+            for bucket, key, blob, size in oldest[: units_for([one[3] for one in oldest], size_bytes - gone)]:
+                await self._learn(EvictedFact(bucket, key, blob), essential=True)  # it makes room
+                self._pool.remove_unused(blob, self._questions.blob_in_use)
+                gone += size
+        return gone
+
     async def _make_room(self) -> None:
-        while self._questions.cached_bytes() > self._capacity_bytes:
-            oldest = self._questions.least_recently_used(_EVICTED_AT_ONCE)
-            for bucket, key, blob, _size in oldest:
-                await self._learn(EvictedFact(bucket, key, blob))
-                if self._questions.cached_bytes() <= self._capacity_bytes:
-                    return
-            if not oldest:
-                return
+        beyond = self._questions.cached_bytes() - self._capacity_bytes
+        if beyond > 0:
+            await self.let_go(beyond)
 
 
 class _KeptStream:

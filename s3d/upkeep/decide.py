@@ -233,7 +233,7 @@ def _seal(file: FileInfo, needs: FileNeeds | None, moment: Moment) -> Action:
     if needs is None:
         return Keep(file.number, "being examined")
     if needs.bodies == 0:
-        return Seal(file.number, "the disk is nearly full" if moment.disk_is_low else "the remote has its bodies")
+        return Seal(file.number, "the volume is nearly full" if moment.disk_is_low else "the remote has its bodies")
     what = f"{_count(needs.bodies, 'body', 'bodies')} of {needs.body_bytes:,} bytes in it"
     if needs.body_bytes > file.size_bytes * MOVED_SHARE:
         return Keep(file.number, f"{what} wait for the remote")

@@ -56,7 +56,6 @@ VERIFY_PAUSE_FACTOR = 9  # a tenth of the time is spent on it
 PINNED_SECONDS = 30.0  # how long a file waits for those who read or copy from it
 AGE_DROP_SECONDS = 3600.0  # one file by age at most (decision 20): a clock that is wrong does little harm until noticed
 NO_BASE_SECONDS = 600.0  # after a disk that had no room for one: sealing goes on, and may make room
-DISK_LOW_BYTES = 256 * 1024 * 1024
 _log = structlog.get_logger("s3d.upkeep")
 T = TypeVar("T")
 
@@ -74,7 +73,7 @@ class Upkeep:
         clock: Clock,
         limits: Limits,
         *,
-        disk_low_bytes: int = DISK_LOW_BYTES,
+        is_low: Callable[[], bool] = lambda: False,
     ) -> None:
         self._journal = journal
         self._connect = connect
@@ -83,7 +82,7 @@ class Upkeep:
         self._disk = disk
         self._clock = clock
         self._limits = limits
-        self._disk_low_bytes = disk_low_bytes
+        self._is_low = is_low
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="upkeep")
         self._needs: Needs | None = None  # on that thread
         self._snapshotting: Connection | None = None
@@ -173,7 +172,6 @@ class Upkeep:
 
     def _moment(self) -> Moment:
         now, steady = self._clock.now(), self._clock.monotonic()
-        free_bytes = self._disk.free_bytes(self._journal.directory or ".")
         lately = self._dropped_by_age_at is not None and steady - self._dropped_by_age_at < AGE_DROP_SECONDS
         verified = clock_is_verified(
             milliseconds(now),
@@ -183,7 +181,7 @@ class Upkeep:
         )
         return Moment(
             milliseconds(now),
-            disk_is_low=free_bytes < self._disk_low_bytes,
+            disk_is_low=self._is_low(),
             may_drop_by_age=verified and not lately,
             may_make_base=steady >= self._no_base_before,
         )

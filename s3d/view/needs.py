@@ -30,6 +30,12 @@ _UNCARRIED = (
     " AND NOT EXISTS (SELECT 1 FROM carried WHERE carried.sequence = pending.sequence)"
 )
 
+_LET_GO_FIRST = (
+    "SELECT bucket, key, sequence, size FROM object WHERE replication = 1 AND present AND extents IS NOT NULL"
+    " AND EXISTS (SELECT 1 FROM blob_use WHERE blob_use.sequence = object.sequence)"
+    " ORDER BY confirmed_ms, sequence LIMIT ?"
+)
+
 
 class FileNeeds(msgspec.Struct, frozen=True):
     """Bodies in rows that must not be lost, and pending records that are nowhere else."""
@@ -54,6 +60,13 @@ class Needs:
     def rows(self, first: int, last: int, limit: int) -> list[int]:
         """Records from `first` to `last` whose bodies in rows must not be lost, in order."""
         return [int(sequence) for (sequence,) in self._ask.all(_ROW_PAGE, (first, last, limit))]
+
+    def let_go_first(self, limit: int) -> list[tuple[str, str, int, int]]:
+        """Objects in files of their own that the remote has, the longest confirmed first: bucket, key, sequence, size.
+
+        Reads the whole table of objects.
+        """
+        return [(str(row[0]), str(row[1]), int(row[2]), int(row[3])) for row in self._ask.all(_LET_GO_FIRST, (limit,))]
 
     def records(self, first: int, last: int, limit: int) -> list[int]:
         """Pending records from `first` to `last` that are in the journal only, in order."""

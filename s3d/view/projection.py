@@ -17,6 +17,7 @@ from s3d.events import (
     CONFLICTED,
     DISCARDED,
     GIVE_WAY,
+    LET_GO,
     OUTCOMES,
     PARKED,
     PAUSED,
@@ -30,6 +31,7 @@ from s3d.events import (
     decode_confirmed,
     decode_conflicted,
     decode_discarded,
+    decode_let_go,
     decode_mutation,
     decode_parked,
     decode_paused,
@@ -37,7 +39,7 @@ from s3d.events import (
     decode_resumed,
     decode_shared,
 )
-from s3d.values import Replication, split_stream, split_upload_stream
+from s3d.values import GONE, BlobBytes, Replication, split_stream, split_upload_stream
 from s3d.view.listed import forget_listed_bucket, forget_listed_key
 from s3d.view.upload_projection import (
     abort_all,
@@ -317,6 +319,21 @@ def _relocated(connection: apsw.Connection, record: Record) -> None:
     connection.executemany("INSERT OR IGNORE INTO relocated VALUES (?, ?)", decode_relocated(record.payload).moved)
 
 
+def _let_go(connection: apsw.Connection, record: Record) -> None:
+    """What a reader finds in the place of the bytes says that only the remote has them."""
+    for bucket, key, sequence in decode_let_go(record.payload).objects:
+        row = connection.execute(
+            "SELECT size FROM object WHERE bucket = ? AND key = ? AND sequence = ? AND replication = 1",
+            (bucket, key, sequence),
+        ).fetchone()
+        if row is None:
+            continue
+        extents = _encode((BlobBytes(GONE, 0, int(str(row[0]))),))
+        connection.execute("UPDATE object SET extents = ? WHERE bucket = ? AND key = ?", (extents, bucket, key))
+        drop_uses(connection, sequence)
+        drop_rows(connection, sequence)
+
+
 def _shared(connection: apsw.Connection, record: Record) -> None:
     names = decode_shared(record.payload).buckets
     connection.executemany("UPDATE bucket SET sole = 0 WHERE name = ?", [(name,) for name in names])
@@ -374,6 +391,7 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], None]] = {
     RESUMED: _resumed,
     DISCARDED: _discarded,
     SHARED: _shared,
+    LET_GO: _let_go,
     PAUSED: _paused,
     UNPAUSED: _unpaused,
 }

@@ -111,17 +111,17 @@ async def test_a_rebuilt_view_is_no_arrival() -> None:
 
     found: list[tuple[Backlog, Flow] | None] = [(Backlog(5, 50), Flow())]
     clock = Clock()
-    foreseeing = Foreseeing(clock, CAP, lambda: found[0], lambda: False, lambda: FREE)  # type: ignore[arg-type]
+    foreseeing = Foreseeing(clock, CAP, lambda: found[0], lambda: False, lambda _: FREE)  # type: ignore[arg-type]
     running = asyncio.ensure_future(foreseeing.run_for_ever())
     while clock.at < 60:
         await asyncio.sleep(0)
-    assert foreseeing.forecast().fills == "not-filling"
+    assert foreseeing.forecast(0).fills == "not-filling"
     found[0] = None
     at = clock.at
     while clock.at < at + 20:
         await asyncio.sleep(0)
     found[0] = (Backlog(900, 9000), Flow(Backlog(900, 9000)))
-    while foreseeing.forecast().fills == "unknown":
+    while foreseeing.forecast(0).fills == "unknown":
         await asyncio.sleep(0)
     running.cancel()
-    assert foreseeing.forecast().fills == "not-filling"
+    assert foreseeing.forecast(0).fills == "not-filling"

@@ -71,6 +71,7 @@ class Site:
         self.clock = StillClock()
         self.disk = SmallDisk()
         self.expected: dict[int, bytes] = {}
+        self.is_low = False
         self._runs = 0
 
     async def open(self, *, trusted: bool = False) -> "Site":
@@ -92,7 +93,16 @@ class Site:
         self._reader = self.view.reader()
         self.ask = Questions(self._reader)
         self.rows = RowBodies(self.journal.body, self.ask.relocated, self.pool, BodyCache(0))
-        self.upkeep = Upkeep(self.journal, self.view.reader, self.pool, self.rows, self.disk, self.clock, self.limits)
+        self.upkeep = Upkeep(
+            self.journal,
+            self.view.reader,
+            self.pool,
+            self.rows,
+            self.disk,
+            self.clock,
+            self.limits,
+            is_low=lambda: self.is_low,
+        )
         return self
 
     async def close(self) -> None:
