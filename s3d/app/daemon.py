@@ -127,6 +127,7 @@ class Daemon:
             journal.identity.epoch,
             has_remote=self._settings.remote.configured,
         )
+        self._metrics.watch_waiting(lambda: self._contract.waiting)
         self._build_replication(questions)
         self._writes = Queue(http.writes_waiting_max, self._metrics.refused)
         submitter = Submitter(journal.submit, self._asking, self._writes)
@@ -335,7 +336,14 @@ class Daemon:
             self._tasks[-1].add_done_callback(self._upkeep_ended)
         if self._settings.webhooks:
             journal = self._ground.journal
-            self._webhooks = Webhooks(self._settings.webhooks, self._standing, journal.follow, self._clock, Random())
+            self._webhooks = Webhooks(
+                self._settings.webhooks,
+                self._standing,
+                journal.follow,
+                self._clock,
+                Random(),
+                self._metrics.webhook_delivery,
+            )
             self._webhooks.start()
         garbage.put_aside()
         tending = garbage.tend(self._door.listener.requests, self._clock.monotonic, self._clock.sleep)

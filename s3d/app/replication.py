@@ -255,6 +255,9 @@ class _Counting:
     def attempt_failed(self, kind: FailureKind) -> None:
         pass  # every attempt is measured where it is made
 
+    def conflicted(self, decided: str) -> None:
+        self._metrics.conflicted(decided)
+
     def parked(self) -> None:
         pass  # the gauge of parked records counts them in the view
 

@@ -121,7 +121,9 @@ class Teller:
         send: Callable[[str, str, bytes], Awaitable[None]],
         clock: Clock,
         random: Random,
+        count: Callable[[str, str], None],
     ) -> None:
+        self._count = count
         self._webhook = webhook
         self._journal = journal
         self._follower = follower
@@ -177,17 +179,23 @@ class Teller:
                 await self._send(kind, place, body)
             except Refused as refused:
                 failures += 1
+                self._count(self._webhook.name, "failed")
                 if failures == 1:
                     _log.warning("a webhook cannot be told", name=self._webhook.name, error=str(refused), at=place)
                 await self._clock.sleep(pause_seconds(failures, self._random.random()))
             else:
+                self._count(self._webhook.name, "ok")
                 if failures:
                     _log.info("a webhook can be told again", name=self._webhook.name, attempts=failures + 1)
                 return
 
 
 class Webhooks:
-    """All of them. `follow` gives a webhook's durable position by the name of a follower."""
+    """All of them.
+
+    `follow` gives a webhook's durable position by the name of a follower; `count` hears of each attempt by a webhook's
+    name and `ok` or `failed`.
+    """
 
     def __init__(
         self,
@@ -196,10 +204,11 @@ class Webhooks:
         follow: Callable[[str], Follows],
         clock: Clock,
         random: Random,
+        count: Callable[[str, str], None] = lambda _name, _result: None,
     ) -> None:
         self._posts = [Post(webhook) for webhook in webhooks]
         self._tellers = [
-            Teller(webhook, journal, follow(f"webhook.{webhook.name}"), post.send, clock, random)
+            Teller(webhook, journal, follow(f"webhook.{webhook.name}"), post.send, clock, random, count)
             for webhook, post in zip(webhooks, self._posts, strict=True)
         ]
         self._tasks: list[asyncio.Task[None]] = []

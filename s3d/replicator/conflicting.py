@@ -5,14 +5,14 @@ Effects only; whose the other object is and what becomes of it is decided in `co
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from journal import Journal
 from s3d.clock import Clock, milliseconds
 from s3d.commands.conflicts import RecordConflict
-from s3d.events import Confirmation, Conflicted, Decided, Side
+from s3d.events import GIVE_WAY, Confirmation, Conflicted, Decided, Side
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.replicator.conflicts import (
     DELETION,
@@ -120,6 +120,13 @@ class Guarding:
             raise
 
 
+class ConflictObserver(Protocol):
+    """Whoever counts."""
+
+    def conflicted(self, decided: Decided) -> None:
+        """A conflict was decided, durably."""
+
+
 class Conflicts:
     """Decides about conflicts and has that written. `place` names a record as people know it, `site` this edge.
 
@@ -132,11 +139,13 @@ class Conflicts:
         clock: Clock,
         site: str,
         withdraw: Callable[[Job], Awaitable[None]],
+        observer: ConflictObserver | None = None,
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._site = site
         self._withdraw = withdraw
+        self._observer = observer
 
     async def settle(self, job: Job, clash: Clash) -> Decided | None:
         """What was decided, durably; None: the record was given up meanwhile."""
@@ -158,7 +167,9 @@ class Conflicts:
         appended = await persist(lambda: self._journal.submit(command, essential=True), self._clock)
         if not appended.answer:
             return None
-        if decided in {"remote", "keep-both"}:
+        if self._observer is not None:
+            self._observer.conflicted(decided)
+        if decided in GIVE_WAY:
             await self._withdraw(job)
         return decided
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from journal import CommitAmbiguous, Journal, JournalClosed, JournalError
 from s3d.clock import Clock
-from s3d.events import Confirmation
+from s3d.events import Confirmation, Decided
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Remote
 from s3d.replicator.attempted import Attempted
@@ -67,6 +67,9 @@ class ReplicationObserver(Protocol):
 
     def attempt_failed(self, kind: FailureKind) -> None:
         """An attempt failed."""
+
+    def conflicted(self, decided: Decided) -> None:
+        """A guarded write met somebody else's, and that was decided, durably."""
 
     def parked(self) -> None:
         """A record waits for a person, durably."""
@@ -136,7 +139,7 @@ class Replicator:
             conditional=settings.conditional,
         )
         self._conflicts = Conflicts(
-            journal, clock, settings.site or journal.identity.instance[:8], self._transfer.withdraw
+            journal, clock, settings.site or journal.identity.instance[:8], self._transfer.withdraw, observer
         )
         self._attempted = Attempted(journal, clock)
         self._outcomes = Outcomes(

@@ -137,6 +137,27 @@ REPLICATED = Metric("s3d_replicated_records_total", "counter", "records", "Recor
 REPLICATED_BYTES = Metric(
     "s3d_replicated_bytes_total", "counter", "bytes", "Body bytes of the records that the remote has confirmed."
 )
+CONFLICTS = Metric(
+    "s3d_conflicts_total",
+    "counter",
+    "writes",
+    "Guarded writes that met somebody else's at the remote, by what was decided: `local`, `remote`, `keep-both` or "
+    "`hold`.",
+    ("decided",),
+)
+WAITING_FOR_REMOTE = Metric(
+    "s3d_requests_waiting_for_remote",
+    "gauge",
+    "records",
+    "Records whose acknowledgement waits until the remote has them (`x-s3d-durability: replicated`).",
+)
+WEBHOOK_DELIVERIES = Metric(
+    "s3d_webhook_deliveries_total",
+    "counter",
+    "requests",
+    "Requests to webhooks, by their name and result: `ok`, or `failed` (it is tried again).",
+    ("name", "result"),
+)
 SENDER_RESTARTS = Metric(
     "s3d_sender_restarts_total",
     "counter",
@@ -215,6 +236,9 @@ METRICS = (
     REMOTE_ALLOWED,
     REPLICATED,
     REPLICATED_BYTES,
+    CONFLICTS,
+    WAITING_FOR_REMOTE,
+    WEBHOOK_DELIVERIES,
     SENDER_RESTARTS,
     SENDER_RESIDENT,
     PENDING,

@@ -92,6 +92,9 @@ class Metrics:
         self._remote_seconds = _Histograms(catalogue.REMOTE_SECONDS, self.registry)
         self._replicated = _counter(catalogue.REPLICATED, self.registry)
         self._replicated_bytes = _counter(catalogue.REPLICATED_BYTES, self.registry)
+        self._conflicts = _Counters(catalogue.CONFLICTS, self.registry)
+        self.watch_waiting = _gauge(catalogue.WAITING_FOR_REMOTE, self.registry).set_function
+        self._webhook_deliveries = _Counters(catalogue.WEBHOOK_DELIVERIES, self.registry)
         self.sender_restarted = _counter(catalogue.SENDER_RESTARTS, self.registry).inc
         self.watch_sender = _gauge(catalogue.SENDER_RESIDENT, self.registry).set_function
         self._moments = _Moments()
@@ -114,6 +117,14 @@ class Metrics:
         """An attempt at the remote ended: `ok`, or the value of its FailureKind."""
         self._remote_requests.child(operation, result).inc()
         self._remote_seconds.child(operation).observe(seconds)
+
+    def conflicted(self, decided: str) -> None:
+        """A guarded write met somebody else's, and that was decided."""
+        self._conflicts.child(decided).inc()
+
+    def webhook_delivery(self, name: str, result: str) -> None:
+        """A webhook was told something: `ok` or `failed`."""
+        self._webhook_deliveries.child(name, result).inc()
 
     def replicated(self, records: int, size_bytes: int) -> None:
         """The remote confirmed records."""

@@ -4,6 +4,7 @@ import http.client
 import json
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -154,6 +155,8 @@ def test_a_webhook_is_told_the_same(edge: LiveDaemon, listener: Listener) -> Non
     """By the daemon itself."""
     put(edge, "hooked")
     wait_until(lambda: "hooked" in listener.keys)
+    with urllib.request.urlopen(edge.admin + "/metrics", timeout=20) as metrics:
+        assert b's3d_webhook_deliveries_total{name="listener",result="ok"}' in metrics.read()
 
 
 def test_the_link_and_what_is_parked_are_told_too(edge: LiveDaemon) -> None:

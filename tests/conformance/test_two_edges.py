@@ -102,6 +102,8 @@ def test_every_conflict_is_on_record_with_both_sides(edges: Edges, late: dict[st
         assert (found["ours"]["bytes"], found["theirs"]["bytes"]) == (6, 5)
         assert all((found["ours"]["at"], found["theirs"]["at"]))
     assert edges.first.ask("/v1/conflicts")["conflicts"] == []
+    metrics = at_admin(edges.late, "/metrics").decode()
+    assert all(f's3d_conflicts_total{{decided="{policy}"}} ' in metrics for policy in POLICIES)
 
 
 def test_each_policy_does_what_it_says(edges: Edges, late: dict[str, dict[str, Any]]) -> None:

@@ -317,6 +317,9 @@ async def test_what_happens_is_observed(tmp_path: Path, remote: FakeRemote) -> N
         def confirmed(self, records: int, size_bytes: int) -> None:
             seen.append(("confirmed", records, size_bytes))
 
+        def conflicted(self, decided: str) -> None:
+            seen.append(("conflicted", decided))
+
         def attempt_failed(self, kind: FailureKind) -> None:
             seen.append(("failed", kind))
 
