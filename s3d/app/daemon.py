@@ -289,6 +289,7 @@ class Daemon:
             self._contract.settled,
             self._buckets,
             self._rules,
+            self._settings.windows,
         )
         self._asking = Asking(self._replication.upstream, questions, journal.submit, self._clock)
 

@@ -18,6 +18,7 @@ from s3d.clock import Clock, milliseconds
 from s3d.config.settings import RemoteSettings
 from s3d.policy.bucket_map import BucketMap
 from s3d.policy.rules import Rules
+from s3d.policy.windows import Window, Windows
 from s3d.queries.asking import bucket_list_fact
 from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.failures import FailureKind, RemoteFailure
@@ -28,6 +29,7 @@ from s3d.remote.settings import RemoteSettings as ClientSettings
 from s3d.remote.upstream import Upstream
 from s3d.replicator.link import Link, LinkStatus
 from s3d.replicator.replicator import Replicator, ReplicatorSettings
+from s3d.replicator.schedule import Plan
 from s3d.replicator.window import Priorities
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.report import FlowReport
@@ -57,6 +59,7 @@ class Replication:
         settled: Callable[[Iterable[int]], None],
         buckets: BucketMap | None,
         rules: Rules,
+        windows: Sequence[Window],
     ) -> None:
         self._clock = clock
         self._buckets = buckets
@@ -87,8 +90,13 @@ class Replication:
                 conditional=settings.conditional_writes,
                 site=settings.site or "",
                 region=region,
-                bytes_per_second_max=settings.bytes_per_second_max,
-                requests_per_second_max=settings.requests_per_second_max,
+                plan=Plan(
+                    Windows(windows) if windows else None,
+                    settings.always,
+                    settings.bytes_per_month_max,
+                    settings.bytes_per_second_max,
+                    settings.requests_per_second_max,
+                ),
             ),
             observer=_Counting(metrics),
             crashed=crashed,

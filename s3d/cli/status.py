@@ -123,12 +123,21 @@ def _flow(found: "Status") -> list[tuple[str, str, str]]:
     flow = found.remote.flow if found.remote is not None else None
     if flow is None:
         return []
+    lines: list[tuple[str, str, str]] = []
+    if flow.held:
+        until = f" until {flow.held_until}" if flow.held_until else ""
+        goes = f"only {', '.join(flow.goes)} goes" if flow.goes else "nothing goes"
+        lines.append(("held", f"{flow.held}{until}: {goes}", "yellow"))
+    if flow.month_bytes is not None and flow.month_bytes_max is not None:
+        used, most = size_text(flow.month_bytes), size_text(flow.month_bytes_max)
+        lines.append(("budget", f"{used} of {most} confirmed in this month (UTC)", ""))
     if flow.slowed:
         said = f"{flow.under_way} of {flow.requests} requests at once, {flow.requests_max} as configured"
-        return [("sending", f"{said}: the remote asked for less ({flow.slowed})", "yellow")]
-    if not flow.under_way:
-        return []
-    return [("sending", f"{count_text(flow.under_way, 'request')} at once, {flow.records_per_second:g} records/s", "")]
+        lines.append(("sending", f"{said}: the remote asked for less ({flow.slowed})", "yellow"))
+    elif flow.under_way:
+        said = f"{count_text(flow.under_way, 'request')} at once, {flow.records_per_second:g} records/s"
+        lines.append(("sending", said, ""))
+    return lines
 
 
 def _paused(found: "Status") -> list[tuple[str, str, str]]:

@@ -11,6 +11,7 @@ from s3d.config.webhooks import Webhook, WebhookError, check_webhooks
 from s3d.errors import ConfigurationError, S3dError
 from s3d.policy.bucket_map import BucketMap, BucketMapError, MappedBucket
 from s3d.policy.rules import Rule, RuleError, Rules
+from s3d.policy.windows import Window, WindowError, check_windows
 
 
 class TableList(NamedTuple):
@@ -26,6 +27,7 @@ class TableList(NamedTuple):
 LISTS = (
     TableList("rule", "rules", Rule, lambda tables: Rules(tables[-1:]), 'match = "photos/raw/*"'),
     TableList("webhook", "webhooks", Webhook, check_webhooks, 'url = "https://hooks.example.com/s3d"'),
+    TableList("window", "windows", Window, check_windows, 'start = "22:00"'),
     TableList("bucket", "buckets", MappedBucket, BucketMap, 'name = "photos"'),
 )
 
@@ -66,7 +68,7 @@ def _table(kind: TableList, values: dict[str, Any], where: str) -> Any:
 def _check(kind: TableList, tables: Sequence[Any], where: str) -> None:
     try:
         kind.check(tables)
-    except (RuleError, BucketMapError, WebhookError) as error:
+    except (RuleError, BucketMapError, WebhookError, WindowError) as error:
         raise ConfigurationError(f"{where}: {error.field}: {error.message}", hint=error.hint) from None
     except S3dError as error:
         raise ConfigurationError(f"{where}: {error.message}", hint=error.hint) from None

@@ -16,6 +16,8 @@ from s3d.config.addresses import AWS_ENDPOINTS, Listen, parse_listen
 from s3d.config.webhooks import Webhook
 from s3d.policy.bucket_map import MappedBucket
 from s3d.policy.rules import Rule
+from s3d.policy.urgency import Priority
+from s3d.policy.windows import Window
 
 KIB, MIB, GIB, TIB = 1024, 1024**2, 1024**3, 1024**4
 YEAR_SECONDS = 366 * 24 * 3600
@@ -99,6 +101,20 @@ class RemoteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "of one second is saved up. Unset: no limit."
         ),
     ] = None
+    bytes_per_month_max: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description="Bytes of bodies that the remote may confirm in a calendar month (UTC). When they are used up, "
+            "only `remote.always` goes on, until the month ends. It is passed by less than one body. Unset: no limit."
+        ),
+    ] = None
+    always: Annotated[
+        tuple[Priority, ...],
+        Meta(
+            description="Priorities that go at any time: outside every `[[window]]`, and when the month's budget is "
+            "used up."
+        ),
+    ] = ()
     identity_token: Annotated[
         bool,
         Meta(
@@ -384,6 +400,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
     rules: tuple[Rule, ...] = ()
+    windows: tuple[Window, ...] = ()
     buckets: tuple[MappedBucket, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
 

@@ -8,6 +8,7 @@ from s3d.clock import Clock
 from s3d.replicator.allowance import Allowance
 from s3d.replicator.delivery import Delivery
 from s3d.replicator.link import Circuit
+from s3d.replicator.schedule import Permit
 
 RATE_SECONDS = 60.0
 SHOWN_MAX = 100
@@ -34,6 +35,7 @@ class Snapshot:
     paused: bool
     in_flight: int
     allowance: Allowance
+    permit: Permit | None
     window: int
     blocking: bool
     confirmed: int

@@ -7,7 +7,7 @@ was cut off by a stop or a crash is still pending, and is looked for at the remo
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
@@ -16,6 +16,7 @@ from typing import Protocol
 from journal import CommitAmbiguous, Journal, JournalClosed, JournalError
 from s3d.clock import Clock
 from s3d.events import Confirmation, Decided
+from s3d.policy.urgency import PRIORITIES, Priority
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Remote
 from s3d.replicator.attempted import Attempted
@@ -31,6 +32,7 @@ from s3d.replicator.outcomes import Outcomes
 from s3d.replicator.pacing import PacedRemote
 from s3d.replicator.progress import Progress, Snapshot, struggling
 from s3d.replicator.ready import ByPriority
+from s3d.replicator.schedule import UNRESTRICTED, Plan, Schedule
 from s3d.replicator.shares import Shares
 from s3d.replicator.transfer import Transfer
 from s3d.replicator.window import Priorities, Window
@@ -39,6 +41,8 @@ from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Questions
 
 DRAIN_POLL_SECONDS = 0.05
+IDLE_POLLS = 10  # so long nothing is begun, although it could be, before a drain gives up
+SCHEDULE_SECONDS_MIN, SCHEDULE_SECONDS_MAX = 1.0, 30.0
 VIEW_AGAIN_SECONDS = 1.0
 UNREADABLE_CODE = "LocalRecordUnreadable"
 _log = logging.getLogger(__name__)
@@ -55,8 +59,7 @@ class ReplicatorSettings:
     conditional: bool = True
     site: str = ""
     region: str = "us-east-1"
-    bytes_per_second_max: float | None = None
-    requests_per_second_max: float | None = None
+    plan: Plan = UNRESTRICTED
 
 
 class ReplicationObserver(Protocol):
@@ -127,8 +130,11 @@ class Replicator:
         self._progress = Progress(clock)
         self._known = KnownEtags(questions)
         self._paced = PacedRemote(remote, clock, self._wake.set)
-        self._paced.bytes.set_rate(settings.bytes_per_second_max)
-        self._paced.requests.set_rate(settings.requests_per_second_max)
+        self._paced.bytes.set_rate(settings.plan.bytes_per_second_max)
+        self._paced.requests.set_rate(settings.plan.requests_per_second_max)
+        schedule = Schedule(settings.plan, questions, clock)
+        self._schedule = schedule if schedule.restricts else None
+        self._ticked = asyncio.Event()
         self._transfer = Transfer(
             self._paced,
             Bodies(row_body, blob_path, are_sound),
@@ -161,6 +167,8 @@ class Replicator:
         self._spawn(self._load_and_launch(), "replicator")
         self._spawn(self._watch_journal(), "replicator-watch")
         self._spawn(self._outcomes.write_for_ever(), "replicator-outcomes")
+        if self._schedule is not None:
+            self._spawn(self._follow(self._schedule), "replicator-schedule")
 
     async def stop(self) -> None:
         """End, cutting off what is under way; outcomes that are known are written first."""
@@ -197,11 +205,14 @@ class Replicator:
         """Wait until nothing more can be sent, at most so long; whether everything is confirmed.
 
         Returns early when the link is down, only parked records are left, or it is paused and nothing is under way any
-        more: waiting would change nothing.
+        more, or what is left has to wait for its hour: waiting would change nothing.
         """
-        deadline = self._clock.monotonic() + seconds
+        deadline, idle = self._clock.monotonic() + seconds, 0
         while self._clock.monotonic() < deadline and self._link.is_up and not self._window.is_done:
-            if not self._unpaused.is_set() and not self._attempting and not self._outcomes.unwritten:
+            idle = 0 if self._attempting or self._outcomes.unwritten else idle + 1
+            if idle and not self._unpaused.is_set():
+                break
+            if idle >= IDLE_POLLS and len(self._permitted()) < len(PRIORITIES):
                 break
             await self._clock.sleep(DRAIN_POLL_SECONDS)
         return not self._questions.pending_after(0, 1)
@@ -213,6 +224,7 @@ class Replicator:
             paused=not self._unpaused.is_set(),
             in_flight=self._attempting,
             allowance=self._gate.allowance,
+            permit=self._schedule.permit() if self._schedule is not None else None,
             window=len(self._lanes),
             blocking=self._lanes.blocking,
             confirmed=self._progress.confirmed,
@@ -224,6 +236,8 @@ class Replicator:
 
     async def enter(self, sequence: int) -> float:
         await self._unpaused.wait()
+        while self._schedule is not None and self._lanes.rank(sequence).priority not in self._permitted(sequence):
+            await self._ticked.wait()
         await self._link.wait_until_up()
         await self._gate.enter(sequence)
         self._begin_share(sequence)
@@ -279,8 +293,31 @@ class Replicator:
 
     def _take(self) -> int | None:
         if self._priorities is None:
-            return self._lanes.take()
-        return self._lanes.take(self._priorities.now_ms(), self._shares.allowed(self._gate.allowance.requests))
+            return self._lanes.take(allowed=self._permitted())
+        shared = self._shares.allowed(self._gate.allowance.requests)
+        permitted = self._permitted()
+        return self._lanes.take(self._priorities.now_ms(), [one for one in shared if one in permitted])
+
+    def _permitted(self, asking: int = 0) -> Collection[Priority]:
+        """What may begin now; a record that asks for itself is not in its own way."""
+        if self._schedule is None:
+            return PRIORITIES
+        under_way = self._deliveries.items() if self._schedule.has_budget else ()
+        return self._schedule.permit(
+            sum(one.job.sent_bytes for number, one in under_way if number != asking)
+        ).priorities
+
+    async def _follow(self, schedule: Schedule) -> None:
+        """Do what the hour says; look again when it changes, and now and then, as clocks are set."""
+        while True:
+            permit = schedule.permit()
+            self._paced.bytes.set_rate(permit.bytes_per_second_max)
+            self._paced.requests.set_rate(permit.requests_per_second_max)
+            self._ticked.set()
+            self._ticked = asyncio.Event()
+            self._wake.set()
+            seconds = min(permit.until - self._clock.now(), SCHEDULE_SECONDS_MAX)
+            await self._clock.sleep(max(seconds, SCHEDULE_SECONDS_MIN))
 
     def _begin_share(self, sequence: int) -> None:
         if self._priorities is not None:

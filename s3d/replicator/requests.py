@@ -68,6 +68,11 @@ class Job(msgspec.Struct, frozen=True):
             return self.mutation.extents
         return (RowBytes(self.sequence, 0, self.mutation.size),)
 
+    @property
+    def sent_bytes(self) -> int:
+        """What goes to the remote of it: a copy is made there, and what Complete names its parts have sent."""
+        return self.mutation.size if self.record.kind in {"PutObject", "UploadPart"} else 0
+
 
 def job_of(record: Record) -> Job:
     """Decode a record."""

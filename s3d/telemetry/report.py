@@ -41,7 +41,9 @@ class FlowReport(msgspec.Struct, frozen=True, kw_only=True):
     """How much goes to the remote: requests that may be under way at once, of how many as configured, and that are.
 
     `slowed` is what the remote said when it asked for less, empty when it takes everything; `records_per_second` is the
-    mean of confirmations in the last minute.
+    mean of confirmations in the last minute. `held` says what an hour or a month's budget holds back, empty when
+    nothing is, `held_until` when that ends or changes, `goes` which priorities go; `month_bytes` is what was confirmed
+    of the budget `month_bytes_max` in this calendar month (UTC), None where there is none.
     """
 
     requests: int
@@ -49,6 +51,11 @@ class FlowReport(msgspec.Struct, frozen=True, kw_only=True):
     under_way: int
     slowed: str = ""
     records_per_second: float = 0.0
+    held: str = ""
+    held_until: str = ""
+    goes: tuple[str, ...] = ("urgent", "normal", "bulk")
+    month_bytes: int | None = None
+    month_bytes_max: int | None = None
 
 
 class PauseReport(msgspec.Struct, frozen=True):

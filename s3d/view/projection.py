@@ -4,6 +4,7 @@ Kinds without an entry here are durable and replicated all the same; they just c
 """
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -188,20 +189,34 @@ def _delete_bucket(connection: apsw.Connection, record: Record, bucket: str, key
 
 
 def _confirmed(connection: apsw.Connection, record: Record) -> None:
+    sent_bytes = 0
     for confirmation in decode_confirmed(record.payload).confirmations:
-        _confirm(connection, confirmation, record.written_at)
+        sent_bytes += _confirm(connection, confirmation, record.written_at)
         drop_rows(connection, confirmation.sequence)
         connection.execute("DELETE FROM carried WHERE sequence = ?", (confirmation.sequence,))
+    if sent_bytes:
+        month = datetime.fromtimestamp(record.written_at / 1000, UTC).strftime("%Y-%m")
+        connection.execute(
+            "INSERT INTO sent VALUES (?1, ?2) ON CONFLICT DO UPDATE SET bytes = bytes + ?2", (month, sent_bytes)
+        )
 
 
-def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int) -> None:
-    sequence = confirmation.sequence
+def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int) -> int:
+    """The bytes of body that went to the remote for it."""
     row = connection.execute(
-        "DELETE FROM pending WHERE sequence = ? RETURNING kind, bucket, key", (sequence,)
+        "DELETE FROM pending WHERE sequence = ? RETURNING kind, bucket, key, size", (confirmation.sequence,)
     ).fetchone()
     if row is None:
-        return  # confirmed before: "upload again" has the effect of "upload once"
-    kind, bucket, key = row
+        return 0  # confirmed before: "upload again" has the effect of "upload once"
+    kind, bucket, key, size = row
+    _confirm_kind(connection, confirmation, str(kind), str(bucket), str(key), at_ms)
+    return int(str(size)) if kind in _SENDING else 0
+
+
+def _confirm_kind(
+    connection: apsw.Connection, confirmation: Confirmation, kind: str, bucket: str, key: str, at_ms: int
+) -> None:
+    sequence = confirmation.sequence
     if kind in _CLOSING:
         confirm_closing(connection, sequence)
     if kind in SETS_TAGS:
@@ -214,7 +229,7 @@ def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int
         confirm_upload(connection, sequence, confirmation.upload_id)
         return
     if not key:
-        _confirm_bucket(connection, str(kind), str(bucket), confirmation, at_ms)
+        _confirm_bucket(connection, kind, bucket, confirmation, at_ms)
         return
     connection.execute(
         "UPDATE object SET replication = 1, remote_etag = ?, remote_version = ?, confirmed_ms = ?"
@@ -367,6 +382,7 @@ def _set_replication(connection: apsw.Connection, sequence: int, replication: Re
         )
 
 
+_SENDING = frozenset({"PutObject", "UploadPart"})  # a copy is made at the remote
 _CLOSING = frozenset({"CompleteMultipartUpload", "AbortMultipartUpload", "DeleteBucket"})
 _REPLACING = frozenset({"PutObject", "CopyObject", "DeleteObject", "CompleteMultipartUpload"})
 _MUTATIONS: Mapping[str, Callable[[apsw.Connection, Record, str, str, Mutation], None]] = {

@@ -294,6 +294,11 @@ class Questions:
         )
         return [PendingRow(*row) for row in rows]
 
+    def sent_bytes(self, month: str) -> int:
+        """Body bytes that the remote has confirmed in a calendar month in UTC, `2026-11`."""
+        row = self._ask.one("SELECT bytes FROM sent WHERE month = ?", (month,))
+        return int(row[0]) if row is not None else 0
+
     def paused(self) -> PausedRow | None:
         """Whether an operator has paused replication; None: it is not paused."""
         row = self._ask.one("SELECT sequence, at_ms, caller, reason FROM paused")

@@ -188,3 +188,9 @@ CREATE TABLE conflict (
   details  BLOB    NOT NULL
 ) STRICT;
 CREATE INDEX conflict_by_outcome ON conflict (outcome);
+
+-- Body bytes that the remote has confirmed, by calendar month in UTC (`2026-11`): of objects and parts, once each.
+CREATE TABLE sent (
+  month TEXT    PRIMARY KEY,
+  bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

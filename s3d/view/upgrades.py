@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -36,6 +36,12 @@ _STEPS: Mapping[int, str] = {
       details  BLOB    NOT NULL
     ) STRICT;
     CREATE INDEX conflict_by_outcome ON conflict (outcome);
+    """,
+    7: """
+    CREATE TABLE sent (
+      month TEXT    PRIMARY KEY,
+      bytes INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
     """,
 }
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from s3d.replicator.bucket import full_bucket, take, with_rate
 from s3d.replicator.pacing import Pace
+from s3d.replicator.schedule import Plan
 from s3d.values import BlobBytes
 
 from .doubles import FakeRemote, JumpingClock, Site
@@ -72,7 +73,7 @@ async def test_all_who_wait_are_served_in_turn(clock: JumpingClock) -> None:
 async def test_bytes_and_requests_keep_to_their_rates(tmp_path: Path, clock: JumpingClock) -> None:
     """Small bodies, a large one in portions, and looking: all of it within both rates, and all of it arrives."""
     remote = FakeRemote(clock)
-    site = Site(tmp_path, remote, bytes_per_second_max=100_000, requests_per_second_max=5)
+    site = Site(tmp_path, remote, plan=Plan(bytes_per_second_max=100_000, requests_per_second_max=5))
     await site.open()
     await site.create_bucket()
     body = b"x" * 1_000_000

@@ -17,6 +17,7 @@ MADE_SINCE = {
     """,
     5: "DROP TABLE paused",
     6: "DROP TABLE conflict;",
+    7: "DROP TABLE sent",
 }
 
 
@@ -28,6 +29,11 @@ def made_older(path, version):
             connection.execute(MADE_SINCE[step])
     connection.pragma("user_version", version)
     connection.close()
+
+
+def folded(edge):
+    """All but what was counted of records that an earlier version did not count, and that may be gone."""
+    return {name: rows for name, rows in edge.folded().items() if name != "sent"}
 
 
 def schema_of(path):
@@ -53,9 +59,9 @@ def test_a_base_of_an_earlier_version_becomes_what_this_one_would_have_made(edge
     position, _ = take_snapshot(edge.view.reader(), RealDisk(), str(tmp_path), "base.db")
     path = str(tmp_path / "base.db")
     made_older(path, version)
-    before, schema = edge.folded(), schema_of(edge.path)
+    before, schema = folded(edge), schema_of(edge.path)
     edge.view.restore(path, position)
-    assert edge.folded() == before
+    assert folded(edge) == before
     assert schema_of(edge.path) == schema
     edge.do(put("b", "after"))
 
@@ -63,12 +69,12 @@ def test_a_base_of_an_earlier_version_becomes_what_this_one_would_have_made(edge
 @pytest.mark.parametrize("version", sorted(MADE_SINCE))
 def test_a_view_of_an_earlier_version_is_continued(edge, version):
     """A start after the program was replaced does not fold everything again."""
-    before, schema, position = edge.folded(), schema_of(edge.path), edge.view.position
+    before, schema, position = folded(edge), schema_of(edge.path), edge.view.position
     edge.view.close(sync=True)
     made_older(edge.path, version)
     edge._open("again", edge.token)
     assert edge.view.position == position
-    assert edge.folded() == before
+    assert folded(edge) == before
     assert schema_of(edge.path) == schema
 
 
