@@ -30,15 +30,15 @@ class RecordConflict(msgspec.Struct, frozen=True):
         row = state.questions.pending(sequence)
         if row is None:
             return Decision(answer=False)
-        entries = [Entry(OUTCOME_STREAM, CONFLICTED, encode(self.conflicted))]
+        # The sibling first: the bytes are then never without somebody who needs them.
+        entries = [self._sibling(state)] if decided == "keep-both" else []
+        entries.append(Entry(OUTCOME_STREAM, CONFLICTED, encode(self.conflicted)))
         parked: list[Parked] = []
         if decided == "hold":
             parked = [Parked(sequence=sequence, code=CONFLICT_CODE, message=self._message())]
         elif decided != "local":  # it gives way: what relies on it being there must not go on by itself
             parked = broken_barriers(state, (sequence,))
         entries += [Entry(OUTCOME_STREAM, PARKED, encode(one)) for one in parked]
-        if decided == "keep-both":
-            entries.append(self._sibling(state))
         return Decision(entries, answer=True)
 
     def _sibling(self, state: Knowledge) -> Entry:

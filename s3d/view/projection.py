@@ -57,6 +57,14 @@ from s3d.view.upload_projection import (
 )
 
 CONFLICTS_KEPT = 1000
+CONFLICT_BYTES_KEPT = 1024**3  # the latest is kept, however large it is
+_OLD_CONFLICTS = """
+SELECT sequence, kept_bytes, place > ?2 FROM (
+  SELECT sequence, kept_bytes, row_number() OVER latest AS place,
+    sum(kept_bytes) OVER latest - kept_bytes AS newer_bytes
+  FROM conflict WHERE NOT EXISTS (SELECT 1 FROM pending WHERE pending.sequence = conflict.sequence)
+  WINDOW latest AS (ORDER BY outcome DESC)
+) WHERE place > ?2 OR (kept_bytes > 0 AND newer_bytes >= ?1)"""
 SETS_TAGS = frozenset({"PutObjectTagging", "DeleteObjectTagging"})
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -271,37 +279,39 @@ def _conflicted(connection: apsw.Connection, record: Record) -> None:
     conflicted = decode_conflicted(record.payload)
     sequence = conflicted.sequence
     row = connection.execute(
-        "SELECT kind, bucket, key, row_bytes FROM pending WHERE sequence = ?", (sequence,)
+        "SELECT kind, bucket, key, size, row_bytes FROM pending WHERE sequence = ?", (sequence,)
     ).fetchone()
     if row is None:
         return
-    kind, bucket, key, row_bytes = row
+    kind, bucket, key, size, row_bytes = row
+    kept_bytes = size if conflicted.decided == "remote" else 0  # both are kept: then the sibling has the bytes
     connection.execute(
-        "INSERT OR REPLACE INTO conflict VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (sequence, record.sequence, record.written_at, kind, bucket, key, record.payload),
+        "INSERT OR REPLACE INTO conflict VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (sequence, record.sequence, record.written_at, kind, bucket, key, record.payload, kept_bytes),
     )
     connection.execute("UPDATE bucket SET sole = 0 WHERE name = ?", (bucket,))
     if conflicted.decided in GIVE_WAY:
         connection.execute("DELETE FROM pending WHERE sequence = ?", (sequence,))
         connection.execute("DELETE FROM object WHERE bucket = ? AND key = ? AND sequence = ?", (bucket, key, sequence))
-        forget_listed_key(connection, bucket, key)  # the remote has another one than was listed
         connection.execute("DELETE FROM carried WHERE sequence = ?", (sequence,))
-        if row_bytes:
+        if kept_bytes and row_bytes:
             connection.execute("INSERT OR IGNORE INTO row_use VALUES (?1, ?1, ?2)", (sequence, row_bytes))
+        elif not kept_bytes:
+            drop_uses(connection, sequence)
+            drop_rows(connection, sequence)
         if kind in _CLOSING:
             confirm_closing(connection, sequence)
     _forget_old_conflicts(connection)
 
 
 def _forget_old_conflicts(connection: apsw.Connection) -> None:
-    old = connection.execute(
-        "SELECT sequence FROM conflict WHERE NOT EXISTS (SELECT 1 FROM pending WHERE pending.sequence ="
-        " conflict.sequence) ORDER BY outcome DESC LIMIT -1 OFFSET ?",
-        (CONFLICTS_KEPT,),
-    ).fetchall()
-    for (sequence,) in old:
-        row = connection.execute("DELETE FROM conflict WHERE sequence = ? RETURNING details", (sequence,)).fetchone()
-        if row is not None and decode_conflicted(bytes(row[0])).decided in GIVE_WAY:
+    old = connection.execute(_OLD_CONFLICTS, (CONFLICT_BYTES_KEPT, CONFLICTS_KEPT)).fetchall()
+    for sequence, kept_bytes, is_forgotten in old:
+        if is_forgotten:
+            connection.execute("DELETE FROM conflict WHERE sequence = ?", (sequence,))
+        else:
+            connection.execute("UPDATE conflict SET kept_bytes = 0 WHERE sequence = ?", (sequence,))
+        if kept_bytes:
             drop_uses(connection, int(str(sequence)))
             drop_rows(connection, int(str(sequence)))
 

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from journal import Record
-from s3d.events import GIVE_WAY, decode_record
+from s3d.events import decode_record
 from s3d.view.damage import Asked
 from s3d.view.rows import (
     BucketRow,
@@ -313,8 +313,7 @@ class Questions:
         """Whether a record's bytes are kept for its own sake: it is pending, or gave way to somebody else's write."""
         if self.pending(sequence) is not None:
             return True
-        row = self.conflict(sequence)
-        return row is not None and row.details.decided in GIVE_WAY
+        return self._ask.one("SELECT 1 FROM conflict WHERE sequence = ? AND kept_bytes > 0", (sequence,)) is not None
 
     def conflicts_of(self, first: int, last: int) -> list[ConflictRow]:
         """The latest conflicts of these writes."""

@@ -174,10 +174,11 @@ CREATE TABLE paused (
   reason   TEXT    NOT NULL
 ) STRICT;
 
--- Guarded writes that met somebody else's at the remote, the latest thousand.
+-- Guarded writes that met somebody else's at the remote: the latest thousand.
 --   sequence  the write; outcome: the record that says so
 --   details   JSON: both sides, and what was decided (events.Conflicted)
--- A write that gave way keeps its blobs, and its row (row_use), until its conflict goes from here.
+--   kept_bytes  of a write that gave way and is nowhere else: for so long it keeps its blobs, and its row (row_use);
+--               0 of any other, and of what is too old
 CREATE TABLE conflict (
   sequence INTEGER PRIMARY KEY,
   outcome  INTEGER NOT NULL,
@@ -185,7 +186,8 @@ CREATE TABLE conflict (
   kind     TEXT    NOT NULL,
   bucket   TEXT    NOT NULL,
   key      TEXT    NOT NULL,
-  details  BLOB    NOT NULL
+  details  BLOB    NOT NULL,
+  kept_bytes INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX conflict_by_outcome ON conflict (outcome);
 

@@ -33,7 +33,8 @@ _STEPS: Mapping[int, str] = {
       kind     TEXT    NOT NULL,
       bucket   TEXT    NOT NULL,
       key      TEXT    NOT NULL,
-      details  BLOB    NOT NULL
+      details  BLOB    NOT NULL,
+      kept_bytes INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX conflict_by_outcome ON conflict (outcome);
     """,

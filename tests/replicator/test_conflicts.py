@@ -21,6 +21,7 @@ from s3d.replicator.conflicts import (
     judge,
     sibling_key,
 )
+from s3d.view import projection
 from s3d.view.view import View
 
 from .doubles import FakeRemote, Fault, Site, failed, lost
@@ -251,6 +252,27 @@ async def test_remote_gives_way_and_keeps_the_bytes(bucket: Site, remote: FakeRe
     await bucket.settled()
     assert remote.content()["b"] == {"k": b"later"}
     assert bucket.questions.conflict(later) is None
+
+
+async def test_only_so_many_bytes_of_what_gave_way_are_kept(
+    bucket: Site, remote: FakeRemote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The latest whatever its size, and older ones as far as there is room for them; a deletion takes none."""
+    monkeypatch.setattr(projection, "CONFLICT_BYTES_KEPT", 10)
+    written = []
+    for key, size in (("a", 8), ("b", 6), ("c", 5), ("d", 100)):
+        stranger(remote, b"theirs", key=key)
+        written.append(await put(bucket, b"x" * size, "remote", key=key))
+        await bucket.settled()
+        kept = [one for one in written if bucket.questions.keeps_body(one)]
+        assert kept == {"a": written, "b": written, "c": written[1:], "d": written[3:]}[key]
+    assert [row.sequence for row in bucket.questions.conflicts(10)] == written
+    monkeypatch.setattr(projection, "CONFLICTS_KEPT", 2)
+    stranger(remote, b"theirs", key="e")
+    written.append(await put(bucket, b"x", "remote", key="e"))
+    await bucket.settled()
+    assert [row.sequence for row in bucket.questions.conflicts(10)] == written[3:]
+    assert bucket.questions.keeps_body(written[3])
 
 
 async def test_keep_both_goes_out_beside_it(bucket: Site, remote: FakeRemote) -> None:
