@@ -18,9 +18,15 @@ from journal.disk import RealDisk
 from s3d import garbage
 from s3d.app.auditing import build_gap_audit
 from s3d.app.doors import AdminDoor, S3Door, build_operations, paused_of, resumed_of
+from s3d.app.farewell import (
+    EXIT_FAILED,
+    find_leftovers,
+    name_leftovers,
+    say_goodbye,
+)
 from s3d.app.ground import Ground
 from s3d.app.replication import Replication
-from s3d.app.room import bounds_of, build_recycling, capacity_report, pending_cap
+from s3d.app.room import bounds_of, build_recycling, capacity_report, crowded, pending_cap
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.collect import collect
 from s3d.blobs.rows import RowBodies
@@ -43,14 +49,12 @@ from s3d.policy.rules import Rules
 from s3d.queries.asking import Asking
 from s3d.replicator.held import read_holding
 from s3d.telemetry.metrics import Load, Metrics
-from s3d.telemetry.report import PendingSummary
 from s3d.upkeep.decide import Limits
 from s3d.upkeep.recycling import Recycling
 from s3d.upkeep.upkeep import Upkeep
 from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Questions
 
-EXIT_DONE, EXIT_FAILED, EXIT_PENDING = 0, 1, 3
 SWITCH_INTERVAL_SECONDS = 0.0005  # the default 5 ms is what a commit would wait for the GIL under load
 COLLECT_SECONDS = 60.0
 REQUESTS_FINISH_SECONDS = 10.0
@@ -192,6 +196,7 @@ class Daemon:
 
     async def stop(self) -> int:
         """Stop accepting, finish, drain, close; the exit code."""
+        shutdown = self._settings.shutdown
         self._standing.stopping = True
         self._contract.close()
         await self._door.listener.close(REQUESTS_FINISH_SECONDS)
@@ -199,9 +204,12 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._replication is not None and not self._failed:
-            self._draining = asyncio.ensure_future(self._replication.drain(self._settings.shutdown.drain_seconds))
+            drain = self._replication.drain(shutdown.drain_seconds, patient=shutdown.ephemeral)
+            self._draining = asyncio.ensure_future(drain)
             await asyncio.wait([self._draining])
         left = await self._standing.summary()
+        if shutdown.ephemeral and left is not None:
+            name_leftovers(await find_leftovers(self._standing), left.count, self._standing.epoch, self._clock)
         if self._replication is not None:
             await self._replication.stop()
         if self._webhooks is not None:
@@ -213,7 +221,9 @@ class Daemon:
         await self._upkeep.close()
         self._recycling.close()
         await self._ground.close(sync=not self._failed)
-        return self._say_goodbye(left)
+        if self._failed:
+            return EXIT_FAILED
+        return say_goodbye(left, replicates=self._replication is not None, ephemeral=shutdown.ephemeral)
 
     def hurry(self) -> None:
         """Do not wait for the remote any longer: what is pending is safe here."""
@@ -311,6 +321,7 @@ class Daemon:
             clock=self._clock,
             listen=self._door.url,
             files=self._upkeep.standing,
+            crowded=lambda: crowded(self._settings.capacity, self._ground.view.backlog),
             capacity=lambda cached_bytes: capacity_report(
                 self._bounds.volume, self._intake, self._rules, self._foreseeing.forecast(cached_bytes)
             ),
@@ -387,22 +398,3 @@ class Daemon:
     def _load(self) -> Load:
         admission = self._admission
         return Load(self._door.listener.connections, admission.large_bodies, admission.held_bytes, self._writes.records)
-
-    def _say_goodbye(self, left: PendingSummary | None) -> int:
-        if self._failed:
-            return EXIT_FAILED
-        if left is None:
-            _log.warning("stopped while the view was being rebuilt; what is pending is safe on this disk")
-            return EXIT_PENDING
-        if not left.count:
-            _log.info("stopped; nothing is pending")
-            return EXIT_DONE
-        _log.info(
-            "stopped; pending records are safe on this disk",
-            pending=left.count,
-            bytes=left.bytes,
-            oldest_seconds=round(left.oldest_seconds),
-            parked=left.parked,
-            **({"paused": left.paused.reason or "yes"} if left.paused is not None else {}),
-        )
-        return EXIT_PENDING if self._replication is not None else EXIT_DONE

@@ -114,9 +114,9 @@ class Replication:
         self._link.start()
         self._replicator.start()
 
-    async def drain(self, seconds: float) -> bool:
-        """Send what can be sent, at most so long; whether everything is confirmed."""
-        return await self._replicator.drain(seconds)
+    async def drain(self, seconds: float, *, patient: bool) -> bool:
+        """Send what can be sent, at most so long; whether everything is confirmed. `patient`: wait for a link, too."""
+        return await self._replicator.drain(seconds, patient=patient)
 
     async def stop(self) -> None:
         """Cut off what is under way, and let go of the remote."""

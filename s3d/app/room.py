@@ -6,7 +6,7 @@ from journal import Journal
 from journal.disk import Disk
 from s3d.blobs.pool import BlobPool
 from s3d.capacity.forecast import Forecast
-from s3d.capacity.pending import Cap, opens_at
+from s3d.capacity.pending import Backlog, Cap, opens_at
 from s3d.capacity.volume import Bounds, left_free_bytes, reserve_bytes
 from s3d.clock import Clock
 from s3d.config.settings import CapacitySettings, Settings
@@ -85,3 +85,11 @@ def _class_report(intake: Intake, match: str, share: float) -> ClassReport:
 
 def _opens_at_records(cap: Cap) -> int | None:
     return None if cap.records_max is None else opens_at(cap.records_max)
+
+
+def crowded(settings: CapacitySettings, backlog: Backlog) -> str:
+    """Why traffic had better go elsewhere; empty: it need not."""
+    limit = settings.ready_pending_bytes_max
+    if limit is None or backlog.size_bytes <= limit:
+        return ""
+    return f"{backlog.size_bytes:,} bytes wait for the remote: more than {limit:,}, capacity.ready_pending_bytes_max"

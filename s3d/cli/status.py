@@ -26,12 +26,19 @@ _LINK_COLOURS = {"up": "green", "down": "red"}
 @click.option(
     "--safe-to-power-off", "barrier", is_flag=True, help="Only say whether this disk is still needed; see Exit codes."
 )
+@click.option(
+    "--ready", is_flag=True, help="Only say, with exit code 0, that it is ready for traffic; else 1 and why not."
+)
 @admin
 @as_json
-def status(client: AdminClient, barrier: bool, as_json: bool) -> int:  # noqa: FBT001 - click's way of passing a flag
+def status(client: AdminClient, barrier: bool, ready: bool, as_json: bool) -> int:  # noqa: FBT001 - click's way of passing a flag
     """Show what the daemon listens on, how far its journal is, and what the remote does not have yet."""
     from s3d.telemetry.report import Status
 
+    if ready:
+        client.get("/readyz", dict)
+        click.echo("ready")
+        return OK
     found = client.get("/status", Status)
     if as_json:
         show_json(found)

@@ -261,6 +261,13 @@ class CapacitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             le=1,
         ),
     ] = 0.9
+    ready_pending_bytes_max: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description="While more body bytes than this wait for the remote, `/readyz` and `s3d status --ready` say "
+            "no, so that a rollout waits and traffic goes elsewhere; requests are answered all the same. Unset: never."
+        ),
+    ] = None
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -338,6 +345,13 @@ class ShutdownSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             le=YEAR_SECONDS,
         ),
     ] = 30.0
+    ephemeral: Annotated[
+        bool,
+        Meta(
+            description="`true`: the data directory goes with the machine (a Kubernetes emptyDir). A stop then uses "
+            "all of `drain_seconds`, also waiting for a link that is down, and names what is left, record by record."
+        ),
+    ] = False
 
 
 class AdminSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

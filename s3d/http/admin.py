@@ -87,6 +87,9 @@ class AdminSource(Protocol):
     def unready(self) -> str:
         """Why requests are not accepted; empty while they are."""
 
+    def crowded(self) -> str:
+        """Why traffic had better go elsewhere, although requests are answered; empty: it need not."""
+
     async def status(self) -> Status:
         """Where the daemon stands."""
 
@@ -210,7 +213,7 @@ class _Admin:
         return _probe(self._source.sick())
 
     async def readyz(self, request: web.Request) -> web.Response:
-        return _probe(self._source.sick() or self._source.unready())
+        return _probe(self._source.sick() or self._source.unready() or self._source.crowded())
 
     async def metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=await self._source.metrics(), headers={"Content-Type": CONTENT_TYPE})

@@ -89,6 +89,7 @@ class Standing:
         clock: Clock,
         listen: str,
         files: Callable[[], tuple[FileReport, ...]],
+        crowded: Callable[[], str],
         capacity: Callable[[int], CapacityReport],
         load: Callable[[], Load] = Load,
     ) -> None:
@@ -107,6 +108,7 @@ class Standing:
         self._clock = clock
         self._listen = listen
         self._files = files
+        self.crowded = crowded
         self._capacity = capacity
         self._load = load
         self._started = clock.now()

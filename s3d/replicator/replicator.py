@@ -201,14 +201,15 @@ class Replicator:
         self._window.rewind()
         self._wake.set()
 
-    async def drain(self, seconds: float) -> bool:
+    async def drain(self, seconds: float, *, patient: bool = False) -> bool:
         """Wait until nothing more can be sent, at most so long; whether everything is confirmed.
 
         Returns early when the link is down, only parked records are left, or it is paused and nothing is under way any
         more, or what is left has to wait for its hour: waiting would change nothing.
+        A `patient` one waits for the link, because there will be no other time.
         """
         deadline, idle = self._clock.monotonic() + seconds, 0
-        while self._clock.monotonic() < deadline and self._link.is_up and not self._window.is_done:
+        while self._clock.monotonic() < deadline and (self._link.is_up or patient) and not self._window.is_done:
             idle = 0 if self._attempting or self._outcomes.unwritten else idle + 1
             if idle and not self._unpaused.is_set():
                 break

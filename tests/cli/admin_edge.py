@@ -45,6 +45,7 @@ class Edge:
         self.replicates = True
         self.trouble = ""
         self.not_ready = ""
+        self.full = ""
         self.asked = 0  # how often somebody asked what is left
 
     # what happens to it
@@ -78,6 +79,9 @@ class Edge:
 
     def unready(self) -> str:
         return self.not_ready
+
+    def crowded(self) -> str:
+        return self.full
 
     async def status(self) -> Status:
         totals, paused = self._questions.pending_totals(), await self.paused()

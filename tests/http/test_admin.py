@@ -44,6 +44,14 @@ async def test_an_edge_that_does_not_accept_is_alive_but_not_ready(asking):
     assert await asking.get("/readyz") == (503, {"error": "stopping", "hint": ""})
 
 
+async def test_a_crowded_edge_answers_and_is_not_ready_for_more(asking):
+    """A rollout waits, traffic goes elsewhere; `s3d status` still calls it ready, because it answers."""
+    asking.edge.full = "9 bytes wait for the remote"
+    assert (await asking.get("/healthz"))[0] == 200
+    assert await asking.get("/readyz") == (503, {"error": "9 bytes wait for the remote", "hint": ""})
+    assert (await asking.get("/status"))[1]["ready"]
+
+
 async def test_a_failed_journal_is_neither_alive_nor_ready(asking):
     """Both probes say why."""
     asking.edge.trouble = "COMMIT failed"
