@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from s3d.replicator.pacing import BodyUnderWay
 from s3d.replicator.progress import Snapshot
 from s3d.replicator.schedule import NEVER, Permit
-from s3d.telemetry.report import FlowReport, iso_time
+from s3d.telemetry.report import BodyReport, FlowReport, iso_time
 
 
 def flow_report(snapshot: Snapshot) -> FlowReport:
@@ -16,7 +17,22 @@ def flow_report(snapshot: Snapshot) -> FlowReport:
         under_way=snapshot.in_flight,
         slowed=allowance.reason,
         records_per_second=round(snapshot.per_second, 1),
+        bodies=tuple(body_report(one) for one in snapshot.bodies),
         **_permit(snapshot.permit),
+    )
+
+
+def body_report(body: BodyUnderWay) -> BodyReport:
+    """How far it is, and how long it will take at the mean rate of this attempt."""
+    left = body.size_bytes - body.sent_bytes
+    return BodyReport(
+        bucket=body.bucket,
+        key=body.key,
+        part=body.part,
+        bytes=body.size_bytes,
+        sent_bytes=body.sent_bytes,
+        bytes_per_second=round(body.bytes_per_second),
+        seconds_left=round(left / body.bytes_per_second, 1) if body.bytes_per_second > 0 else None,
     )
 
 

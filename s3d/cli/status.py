@@ -12,8 +12,9 @@ from s3d.cli.room import forecast, refusing
 from s3d.cli.showing import age_text, count_text, paused_text, show_facts, show_json, size_text
 
 if TYPE_CHECKING:
-    from s3d.telemetry.report import Status
+    from s3d.telemetry.report import BodyReport, Status
 
+BODIES_SHOWN = 10
 _LINK_COLOURS = {"up": "green", "down": "red"}
 
 
@@ -144,7 +145,17 @@ def _flow(found: "Status") -> list[tuple[str, str, str]]:
     elif flow.under_way:
         said = f"{count_text(flow.under_way, 'request')} at once, {flow.records_per_second:g} records/s"
         lines.append(("sending", said, ""))
+    lines += [("", _body(one), "") for one in flow.bodies[:BODIES_SHOWN]]
+    if len(flow.bodies) > BODIES_SHOWN:
+        lines.append(("", f"and {len(flow.bodies) - BODIES_SHOWN} more large bodies", ""))
     return lines
+
+
+def _body(body: "BodyReport") -> str:
+    part = f" part {body.part}" if body.part else ""
+    rate = f"{size_text(body.bytes_per_second)}/s" if body.sent_bytes else "beginning"
+    left = f", {age_text(body.seconds_left)} left" if body.seconds_left is not None else ""
+    return f"{body.bucket}/{body.key}{part}: {size_text(body.sent_bytes)} of {size_text(body.bytes)}, {rate}{left}"
 
 
 def _paused(found: "Status") -> list[tuple[str, str, str]]:

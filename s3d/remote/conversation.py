@@ -24,6 +24,7 @@ from s3d.remote.frames import (
     Grant,
     Message,
     More,
+    Moved,
     Open,
     Opened,
     Ping,
@@ -63,11 +64,13 @@ class Conversation(asyncio.Protocol):
     ) -> Mapping[str, Any]:
         """See `Remote.call`."""
         self._last = number = self._last + 1
-        if flow is None or not flow.portion_bytes:
+        if flow is None:
             return await self._answer(Call(number, operation, dict(parameters), content), number)
         self._flows[number] = flow
         try:
-            return await self._answer(Call(number, operation, dict(parameters), content, flow.portion_bytes), number)
+            return await self._answer(
+                Call(number, operation, dict(parameters), content, flow.portion_bytes, watched=True), number
+            )
         finally:
             del self._flows[number]
             if (granting := self._granting.pop(number, None)) is not None:
@@ -143,10 +146,8 @@ class Conversation(asyncio.Protocol):
             case Done() | Opened():
                 if (answer := self._answers.get(message.call)) is not None and not answer.done():
                     answer.set_result(message.output)
-            case Ask():
-                if (flow := self._flows.get(message.call)) is not None:
-                    granting = self._loop.create_task(self._grant(flow, message))
-                    self._granting[message.call] = granting
+            case Ask() | Moved():
+                self._flow_on(message)
             case Failed():
                 failure = RemoteFailure(
                     FailureKind(message.kind), code=message.code, status=message.status, message=message.message
@@ -165,6 +166,15 @@ class Conversation(asyncio.Protocol):
                 stream.arrived(message.data)
         elif (stream := self._streams.pop(message.call, None)) is not None:
             stream.arrived(None)
+
+    def _flow_on(self, message: Ask | Moved) -> None:
+        flow = self._flows.get(message.call)
+        if flow is None:
+            return  # its call is over
+        if isinstance(message, Moved):
+            flow.sent(message.total_bytes)
+        else:
+            self._granting[message.call] = self._loop.create_task(self._grant(flow, message))
 
     async def _grant(self, flow: Flow, asked: Ask) -> None:
         """One portion of a call is asked for at a time, so that this is the only grant of it under way."""

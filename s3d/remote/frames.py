@@ -5,8 +5,9 @@ leave in one write, and what one read brings is handed over as one list: the pri
 not in system calls.
 
     daemon → sender   Configure first, then Call, Grant, Open, More, Cancel, Ping
-    sender → daemon   Done, Failed or Broken for a call, and Ask before each portion of one whose body is held back;
-                      Opened, Chunk …, then Ended, Failed or Broken for a stream; Said, Pong
+    sender → daemon   Done, Failed or Broken for a call; Ask before each portion of one whose body is held back, Moved
+                      now and then where it is watched; Opened, Chunk …, then Ended, Failed or Broken for a stream;
+                      Said, Pong
 
 Bodies travel inside a Call, or as a path with a range that the sender reads itself. A stream may be WINDOW chunks ahead
 of its reader; each More allows another one.
@@ -38,18 +39,26 @@ class Configure(Message, frozen=True):
 
 
 class Call(Message, frozen=True):
-    """`portion_bytes`: the body is held back, and so much of it is asked for at once; 0: it is not."""
+    """`portion_bytes`: the body is held back, and so much of it is asked for at once; 0: it is not. `watched`: how far
+    it is shall be told.
+    """
 
     call: int
     operation: str
     parameters: dict[str, Any]
     content: Content | None
     portion_bytes: int = 0
+    watched: bool = False
 
 
 class Ask(Message, frozen=True):
     call: int
     size_bytes: int
+
+
+class Moved(Message, frozen=True):
+    call: int
+    total_bytes: int
 
 
 class Grant(Message, frozen=True):
@@ -121,7 +130,7 @@ class Pong(Message, frozen=True):
 
 
 ToSender = Configure | Call | Grant | Open | More | Cancel | Ping
-ToDaemon = Done | Ask | Failed | Broken | Opened | Chunk | Ended | Said | Pong
+ToDaemon = Done | Ask | Moved | Failed | Broken | Opened | Chunk | Ended | Said | Pong
 
 
 class Cutter:

@@ -34,9 +34,11 @@ class OutgoingBody:
         self.failure: RemoteFailure | None = None
         self._executor = executor
         self._progress = progress
-        self._flow = flow if flow is not None and flow.portion_bytes else None
+        self._flow = flow
+        self._holding = flow is not None and flow.portion_bytes > 0
         self._held = held
-        self._portion_bytes = min(PORTION_BYTES, self._flow.portion_bytes) if self._flow is not None else PORTION_BYTES
+        self._portion_bytes = min(PORTION_BYTES, flow.portion_bytes) if flow and self._holding else PORTION_BYTES
+        self._sent = 0
 
     @property
     def in_memory(self) -> bool:
@@ -53,22 +55,29 @@ class OutgoingBody:
         raise TypeError("this body is iterated asynchronously")
 
     async def __aiter__(self) -> AsyncIterator[memoryview]:
+        self._sent = 0
         for piece in self.content.pieces:
             if isinstance(piece, FileSlice):
                 async for chunk in self._file_chunks(piece):
                     for portion in _portions(chunk, self._portion_bytes):
                         await self._pass(portion)
                         yield portion
-                        self._progress()
+                        self._moved(portion)
                 continue
             for portion in _portions(piece, self._portion_bytes):
                 await self._pass(portion)
                 yield portion
-                self._progress()
+                self._moved(portion)
+
+    def _moved(self, portion: memoryview) -> None:
+        self._progress()
+        self._sent += len(portion)
+        if self._flow is not None:
+            self._flow.sent(self._sent)
 
     async def _pass(self, portion: memoryview) -> None:
         """Wait until it may go: that is our own doing, and no sign of a stalled upload."""
-        if self._flow is not None:
+        if self._flow is not None and self._holding:
             self._held()
             await self._flow.take(len(portion))
             self._progress()

@@ -31,7 +31,7 @@ class Content(msgspec.Struct, frozen=True):
 
 
 class Flow(Protocol):
-    """How fast a body may leave: it is asked before each portion."""
+    """How fast a body may leave, and who is told how far it has: asked before each portion, told after some."""
 
     @property
     def portion_bytes(self) -> int:
@@ -39,6 +39,9 @@ class Flow(Protocol):
 
     async def take(self, size_bytes: int) -> None:
         """Return when so many more bytes may go."""
+
+    def sent(self, total_bytes: int) -> None:
+        """So much of the body has left, from its beginning; told now and then, and less again when it is repeated."""
 
 
 class RemoteStream(Protocol):

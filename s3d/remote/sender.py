@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Coroutine
 
@@ -37,6 +38,7 @@ from s3d.remote.frames import (
     Grant,
     Message,
     More,
+    Moved,
     Open,
     Opened,
     Ping,
@@ -46,6 +48,7 @@ from s3d.remote.frames import (
     Writer,
 )
 
+TOLD_SECONDS = 0.5  # how far a body is: so often
 OOM_SCORE = "500"  # of 1000, beside the share of memory that a process has
 
 
@@ -152,7 +155,7 @@ class Sender(asyncio.Protocol):
 
     async def _call(self, call: Call) -> None:
         flow = None
-        if call.portion_bytes:
+        if call.watched:
             flow = self._held[call.call] = _Held(call, self._send)
         try:
             output = await self._remote.call(call.operation, call.parameters, call.content, flow)
@@ -181,13 +184,21 @@ class Sender(asyncio.Protocol):
 
 
 class _Held:
-    """Implements `Flow` for a body that the daemon holds back: each portion is asked for."""
+    """Implements `Flow` for a body that the daemon holds back (each portion is asked for), or only watches."""
 
     def __init__(self, call: Call, send: Callable[[Message], None]) -> None:
         self._call = call.call
         self._send = send
         self.portion_bytes = call.portion_bytes
         self.granted = asyncio.Event()
+        self._told_at = 0.0
+
+    def sent(self, total_bytes: int) -> None:
+        """See `Flow.sent`."""
+        now = time.monotonic()
+        if now - self._told_at >= TOLD_SECONDS:
+            self._told_at = now
+            self._send(Moved(self._call, total_bytes))
 
     async def take(self, size_bytes: int) -> None:
         """See `Flow.take`."""

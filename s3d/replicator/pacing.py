@@ -6,6 +6,7 @@ gets its portions in turn: nothing takes the whole rate, however long its body i
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from s3d.clock import Clock
@@ -16,6 +17,18 @@ WHOLE_BYTES_MAX = 64 * 1024  # bodies up to here go as one
 PORTION_BYTES_MIN, PORTION_BYTES_MAX = 512, 64 * 1024
 SLEEP_SECONDS_MIN = 0.001  # what rounding leaves is no reason to ask again at once
 _PORTIONS_PER_SECOND = 64  # dozens of bodies at once are each served about every second, before a remote times out
+
+
+@dataclass(frozen=True, slots=True)
+class BodyUnderWay:
+    """A large body, or part of a multipart upload (`part` from 1, else 0): how much of it has left, and how fast."""
+
+    bucket: str
+    key: str
+    part: int
+    size_bytes: int
+    sent_bytes: int
+    bytes_per_second: float
 
 
 class Pace:
@@ -67,6 +80,8 @@ class PacedRemote:
 
     def __init__(self, remote: Remote, clock: Clock, eased: Callable[[], None]) -> None:
         self._remote = remote
+        self._clock = clock
+        self._under_way: set[PacedFlow] = set()
         self._eased = eased
         self._waiting = 0
         self.bytes = Pace(clock, None, PORTION_BYTES_MIN)
@@ -87,7 +102,17 @@ class PacedRemote:
             await self._wait(whole)
         if size == whole:
             return await self._remote.call(operation, parameters, content)
-        return await self._remote.call(operation, parameters, content, PacedFlow(self.bytes))
+        flow = PacedFlow(self.bytes, self._clock, parameters, size)
+        self._under_way.add(flow)
+        try:
+            return await self._remote.call(operation, parameters, content, flow)
+        finally:
+            self._under_way.discard(flow)
+
+    def bodies(self) -> tuple[BodyUnderWay, ...]:
+        """The large bodies that are on their way, the first to begin first."""
+        now = self._clock.monotonic()
+        return tuple(one.standing(now) for one in sorted(self._under_way, key=lambda one: one.began))
 
     async def _wait(self, size: int) -> None:
         self._waiting += 1
@@ -101,15 +126,30 @@ class PacedRemote:
 
 
 class PacedFlow:
-    """Implements `Flow`: a large body's portions, paid for one by one."""
+    """Implements `Flow`: a large body's portions, paid for one by one, and how far it is."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, clock: Clock, parameters: Mapping[str, Any], size: int) -> None:
         self._pace = pace
+        self._parameters = parameters
+        self._size = size
+        self._sent = 0
+        self.began = clock.monotonic()
         self.portion_bytes = _portion_bytes(pace.rate)
 
     async def take(self, size_bytes: int) -> None:
         """See `Flow.take`."""
         await self._pace.take(size_bytes)
+
+    def sent(self, total_bytes: int) -> None:
+        """See `Flow.sent`."""
+        self._sent = total_bytes
+
+    def standing(self, now: float) -> BodyUnderWay:
+        """How far it is."""
+        given = self._parameters
+        per_second = self._sent / max(now - self.began, 0.001)
+        bucket, key = str(given.get("Bucket", "")), str(given.get("Key", ""))
+        return BodyUnderWay(bucket, key, int(given.get("PartNumber", 0)), self._size, self._sent, per_second)
 
 
 def _portion_bytes(rate: float | None) -> int:

@@ -8,6 +8,7 @@ from s3d.clock import Clock
 from s3d.replicator.allowance import Allowance
 from s3d.replicator.delivery import Delivery
 from s3d.replicator.link import Circuit
+from s3d.replicator.pacing import BodyUnderWay
 from s3d.replicator.schedule import Permit
 
 RATE_SECONDS = 60.0
@@ -36,6 +37,7 @@ class Snapshot:
     in_flight: int
     allowance: Allowance
     permit: Permit | None
+    bodies: tuple[BodyUnderWay, ...]
     window: int
     blocking: bool
     confirmed: int

@@ -225,6 +225,7 @@ class Replicator:
             paused=not self._unpaused.is_set(),
             in_flight=self._attempting,
             allowance=self._gate.allowance,
+            bodies=self._paced.bodies(),
             permit=self._schedule.permit() if self._schedule is not None else None,
             window=len(self._lanes),
             blocking=self._lanes.blocking,

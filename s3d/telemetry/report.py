@@ -43,7 +43,8 @@ class FlowReport(msgspec.Struct, frozen=True, kw_only=True):
     `slowed` is what the remote said when it asked for less, empty when it takes everything; `records_per_second` is the
     mean of confirmations in the last minute. `held` says what an hour or a month's budget holds back, empty when
     nothing is, `held_until` when that ends or changes, `goes` which priorities go; `month_bytes` is what was confirmed
-    of the budget `month_bytes_max` in this calendar month (UTC), None where there is none.
+    of the budget `month_bytes_max` in this calendar month (UTC), None where there is none. `bodies` are the large ones
+    under way, the first to begin first.
     """
 
     requests: int
@@ -56,6 +57,22 @@ class FlowReport(msgspec.Struct, frozen=True, kw_only=True):
     goes: tuple[str, ...] = ("urgent", "normal", "bulk")
     month_bytes: int | None = None
     month_bytes_max: int | None = None
+    bodies: tuple["BodyReport", ...] = ()
+
+
+class BodyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A large body, or a part of one (`part` from 1, else 0), on its way: `sent_bytes` of `bytes` have left.
+
+    `seconds_left` is at the mean rate of this attempt; None before anything has left.
+    """
+
+    bucket: str
+    key: str
+    part: int
+    bytes: int
+    sent_bytes: int
+    bytes_per_second: int
+    seconds_left: float | None
 
 
 class PauseReport(msgspec.Struct, frozen=True):

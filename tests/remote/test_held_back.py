@@ -20,11 +20,15 @@ class Valve:
 
     def __init__(self) -> None:
         self.granted = 0
+        self.told: list[int] = []
         self._turned = asyncio.Semaphore(0)
 
     def turn(self, times: int = 1) -> None:
         for _ in range(times):
             self._turned.release()
+
+    def sent(self, total_bytes: int) -> None:
+        self.told.append(total_bytes)
 
     async def take(self, size_bytes: int) -> None:
         assert size_bytes <= PORTION
@@ -67,6 +71,8 @@ async def test_it_leaves_in_portions_as_it_is_let(tmp_path: Path) -> None:
                 await asyncio.sleep(0.001)
             assert reader.arrived <= valve.granted == turns * PORTION
         assert (await call)["ETag"] == '"e"'
+        assert valve.told
+        assert all(0 < one <= SIZE and not one % PORTION for one in valve.told)
 
 
 @both_forms
