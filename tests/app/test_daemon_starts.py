@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from s3d.app.daemon import EXIT_DONE, Daemon
+from s3d.app.daemon import Daemon
+from s3d.app.farewell import EXIT_DONE
 from s3d.config import load
 from s3d.config.settings import Settings
 from s3d.errors import DataDirectoryError, S3dError
