@@ -121,7 +121,7 @@ class _Connection(RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
-        if status >= 500:
+        if status >= 500 and not isinstance(exc, ConnectionError):  # of which the client has gone: nobody reads this
             _log.error("request handling failed", error=str(exc))
         code = "InternalError" if status >= 500 else "BadRequest"
         text = "We encountered an internal error. Please try again." if status >= 500 else "Bad Request"

@@ -1,5 +1,7 @@
 """`x-s3d-durability` as an application sees it: an edge, a remote that takes small objects only, and a link."""
 
+import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +86,25 @@ def test_too_late_says_that_the_write_is_kept(pair: Pair) -> None:
     report = pair.edge.ask(f"/wait?seq={answer.headers['x-s3d-seq']}&timeout=20")
     assert report["state"] == "confirmed"
     assert pair.remote.fetch("GET", "/bucket/late").body == b"late"
+
+
+def test_a_client_that_hangs_up_leaves_nothing_behind(pair: Pair) -> None:
+    """It waits for a minute, and goes: nobody waits for it any more. Its write is kept, and arrives."""
+    pair.link.refuse()
+    with socket.create_connection(("127.0.0.1", pair.edge.port)) as client:
+        head = "Host: x\r\nx-s3d-durability: replicated\r\nx-s3d-durability-timeout: 60\r\nContent-Length: 1\r\n"
+        client.sendall(f"PUT /bucket/hung-up HTTP/1.1\r\n{head}\r\n1".encode())
+        wait_until(lambda: waiting(pair.edge) == 1)
+    wait_until(lambda: waiting(pair.edge) == 0)
+    pair.link.restore()
+    wait_until(lambda: pair.remote.fetch("GET", "/bucket/hung-up").body == b"1")
+
+
+def waiting(edge: LiveDaemon) -> float:
+    """How many records somebody waits for, by the metric."""
+    with urllib.request.urlopen(edge.admin + "/metrics", timeout=20) as response:
+        lines = response.read().decode().splitlines()
+    return float(next(one.split()[1] for one in lines if one.startswith("s3d_requests_waiting_for_remote ")))
 
 
 def test_what_the_remote_refuses_says_so(pair: Pair) -> None:

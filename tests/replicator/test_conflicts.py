@@ -289,6 +289,21 @@ async def test_keep_both_goes_out_beside_it(bucket: Site, remote: FakeRemote) ->
     assert row.confirmed
 
 
+async def test_each_write_is_judged_by_itself(bucket: Site, remote: FakeRemote) -> None:
+    """Two writes that were made before the stranger's was known are two siblings: both were acknowledged."""
+    await bucket.close()
+    await bucket.open(replicate=False)
+    stranger(remote, b"theirs")
+    first, second = await put(bucket, b"1", "keep-both"), await put(bucket, b"2", "keep-both", None)
+    bucket.start()
+    await bucket.settled()
+    assert remote.content()["b"] == {
+        "k": b"theirs",
+        f"k (conflict instance 1-{first})": b"1",
+        f"k (conflict instance 1-{second})": b"2",
+    }
+
+
 async def test_hold_waits_and_a_retry_goes_over_what_was_seen(bucket: Site, remote: FakeRemote) -> None:
     """A person who retries has decided for ours over that object: not over one that came since."""
     stranger(remote, b"theirs")
