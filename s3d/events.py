@@ -1,9 +1,10 @@
 """What the records say: the payloads of the journal, as S3's own operations and their outcomes.
 
 A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), of
-what the daemon did with its own files (`Relocated`, `Carried`, `LetGo`) or found out about buckets (`Shared`), or of
-what an operator decided (`ReplicationPaused`, `ReplicationResumed`). Payloads are JSON, so that an auditor can read
-them without this program; every payload carries a version, and old versions stay readable.
+what the daemon did with its own files (`Relocated`, `Carried`, `LetGo`) or found out about buckets (`Shared`) and files
+that it took (`FilesNoted`), or of what an operator decided (`ReplicationPaused`, `ReplicationResumed`). Payloads are
+JSON, so that an auditor can read them without this program; every payload carries a version, and old versions stay
+readable.
 """
 
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from journal import Record
-from s3d.values import Extent
+from s3d.values import Extent, TakenFile
 
 OUTCOME_STREAM = ""  # outcomes belong to many streams at once; a bucket name is never empty
 
@@ -33,6 +34,7 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     that the remote was believed to have then (empty: nothing; None: what an earlier record on this key makes).
     `group` is the order group that the client named, `barrier` what it said of its place in it (None: nothing).
     `rekeyed` is the record of which a person had the object go out under this key.
+    `taken` is the file of a drop folder that the object was made from.
     """
 
     version: int = 1
@@ -58,6 +60,7 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     rekeyed: int = 0
     conflict: Policy = ""
     believed: str | None = None
+    taken: TakenFile | None = None
 
 
 class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -175,14 +178,37 @@ class Carried(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version"
     records: tuple[Record, ...] = ()
 
 
+class FilesNoted(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """What was found out about files that were taken before: `same` are those known again under another inode, with
+    the ETag of their content; `gone` are no longer there, and need not be remembered.
+    """
+
+    version: int = 1
+    same: tuple[tuple[TakenFile, str], ...] = ()
+    gone: tuple[TakenFile, ...] = ()
+
+
 CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
 CONFLICTED = "Conflicted"
 GIVE_WAY = frozenset({"remote", "keep-both"})  # of what can be decided about a conflict: ours is not sent there
 RELOCATED, CARRIED, SHARED, LET_GO = "Relocated", "Carried", "Shared", "LetGo"
-PAUSED, UNPAUSED = "ReplicationPaused", "ReplicationResumed"
-# about records, buckets and replication as a whole, not objects
+PAUSED, UNPAUSED, FILES_NOTED = "ReplicationPaused", "ReplicationResumed", "FilesNoted"
+# about records, buckets, files and replication as a whole, not objects
 OUTCOMES = frozenset(
-    {CONFLICTED, CONFIRMED, PARKED, RESUMED, DISCARDED, RELOCATED, CARRIED, SHARED, LET_GO, PAUSED, UNPAUSED}
+    {
+        CONFLICTED,
+        CONFIRMED,
+        PARKED,
+        RESUMED,
+        DISCARDED,
+        RELOCATED,
+        CARRIED,
+        SHARED,
+        LET_GO,
+        PAUSED,
+        UNPAUSED,
+        FILES_NOTED,
+    }
 )
 
 _encoder = msgspec.json.Encoder()
@@ -197,6 +223,7 @@ _let_go = msgspec.json.Decoder(LetGo)
 _shared = msgspec.json.Decoder(Shared)
 _carried = msgspec.json.Decoder(Carried)
 _paused = msgspec.json.Decoder(ReplicationPaused)
+_files_noted = msgspec.json.Decoder(FilesNoted)
 _record = msgspec.json.Decoder(Record)
 
 encode = _encoder.encode
@@ -211,4 +238,5 @@ decode_let_go = _let_go.decode
 decode_shared = _shared.decode
 decode_carried = _carried.decode
 decode_paused = _paused.decode
+decode_files_noted = _files_noted.decode
 decode_record = _record.decode

@@ -44,6 +44,19 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     barrier: bool | None = None
 
 
+class TakenFile(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A file of a drop folder as it was when it was read: by this it is known again, and not taken twice.
+
+    `path` is relative to the folder. No device number: those of removable disks and volumes change at a restart.
+    """
+
+    folder: str
+    path: str
+    inode: int
+    size: int
+    modified_ns: int
+
+
 class UploadState(enum.IntEnum):
     """What became of a multipart upload."""
 

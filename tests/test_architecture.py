@@ -19,7 +19,7 @@ FLOORS = (
     # From the top down. A room may use rooms on lower floors only: not above, not beside.
     {"cli"},  # what a person types
     {"app"},  # builds everything, and is used by nobody but `cli run`
-    {"http"},  # surfaces (FUSE and a console will stand here)
+    {"http", "drop"},  # surfaces (FUSE and a console will stand here)
     {"operations", "replicator", "upkeep", "gaps"},  # what can be asked for; journal -> remote; the journal's files
     {"commands", "queries"},  # mutations; reads
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
@@ -34,7 +34,7 @@ FLOORS = (
     {"errors"},
     {"journal"},  # the ground: knows nothing of S3
 )
-SURFACES = frozenset({"http", "fuse", "console", "imds"})
+SURFACES = frozenset({"http", "drop", "fuse", "console", "imds"})
 PURE = {"auth": {"checksums", "errors"}, "capacity": set(), "protocol": {"errors"}}
 OWNERS = {
     # Who may import a library from outside: one room that knows its ways, so that it can be replaced.
@@ -53,6 +53,7 @@ OWNERS = {
     "structlog": {
         "app",
         "cli",
+        "drop",
         "http",
         "queries",
         "replicator",

@@ -18,6 +18,7 @@ from journal.disk import RealDisk
 from s3d import garbage
 from s3d.app.auditing import build_gap_audit
 from s3d.app.doors import AdminDoor, S3Door, build_operations, paused_of, resumed_of
+from s3d.app.dropping import build_drops
 from s3d.app.farewell import (
     EXIT_FAILED,
     find_leftovers,
@@ -32,6 +33,7 @@ from s3d.blobs.collect import collect
 from s3d.blobs.rows import RowBodies
 from s3d.clock import SystemClock
 from s3d.config.settings import Settings
+from s3d.drop.surface import DropFolders
 from s3d.http import descriptors
 from s3d.http.admission import Admission
 from s3d.http.gap_routes import gap_routes
@@ -95,6 +97,7 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self._replication: Replication | None = None
         self._webhooks: Webhooks | None = None
+        self._drops: DropFolders | None = None
         self._asking: Asking | None = None
         self._draining: asyncio.Future[bool] | None = None
 
@@ -171,6 +174,15 @@ class Daemon:
             self._clock,
         )
         await self._door.open()
+        self._drops = build_drops(
+            self._settings,
+            operations,
+            self._ground,
+            questions,
+            self._clock,
+            self._metrics,
+            self._drops_crashed,
+        )
         self._standing = self._build_standing(questions)
         self._audit = build_gap_audit(
             self._settings.gaps,
@@ -199,6 +211,8 @@ class Daemon:
         shutdown = self._settings.shutdown
         self._standing.stopping = True
         self._contract.close()
+        if self._drops is not None:
+            await self._drops.close()
         await self._door.listener.close(REQUESTS_FINISH_SECONDS)
         for task in self._tasks:
             task.cancel()
@@ -326,6 +340,7 @@ class Daemon:
                 self._bounds.volume, self._intake, self._rules, self._foreseeing.forecast(cached_bytes)
             ),
             load=self._load,
+            drops=self._drops.reports if self._drops is not None else tuple,
         )
 
     # running
@@ -357,6 +372,8 @@ class Daemon:
                 self._metrics.webhook_delivery,
             )
             self._webhooks.start()
+        if self._drops is not None:
+            self._drops.start()
         garbage.put_aside()
         tending = garbage.tend(self._door.listener.requests, self._clock.monotonic, self._clock.sleep)
         self._tasks.append(asyncio.create_task(tending))
@@ -375,6 +392,12 @@ class Daemon:
     def _replicator_crashed(self, error: BaseException) -> None:
         """Never half alive: a daemon that acknowledges and does not replicate looks healthy and is not."""
         _log.error("the replicator has ended by a bug; the daemon ends", error=repr(error))
+        self._failed = True
+        self._give_up()
+
+    def _drops_crashed(self, error: BaseException) -> None:
+        """Never half alive: files would lie there, and nobody would say so."""
+        _log.error("a drop folder has ended by a bug; the daemon ends", error=repr(error))
         self._failed = True
         self._give_up()
 

@@ -10,10 +10,13 @@ import msgspec
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
-    """Who asks. `access_key` is empty for the anonymous; `source` is the peer's address as the surface saw it."""
+    """Who asks. `access_key` is empty for the anonymous; `source` is the peer's address as the surface saw it.
+
+    A drop folder asks for the device that writes into it: then it is `drop:` and the folder's name.
+    """
 
     access_key: str
-    kind: Literal["key", "anonymous"]
+    kind: Literal["key", "anonymous", "drop"]
     source: str = ""
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from s3d.cli.asking import AdminClient
+from s3d.cli.drop import drop_text
 from s3d.cli.exits import FAILED, NO_REMOTE, OK, PARKED, PENDING
 from s3d.cli.options import admin, as_json
 from s3d.cli.room import forecast, refusing
@@ -87,6 +88,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         _pending(found),
         *refusing(found),
         *forecast(found),
+        *(("drop", *drop_text(folder)) for folder in found.drops),
         ("cache", cache, ""),
     ]
 

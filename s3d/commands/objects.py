@@ -7,17 +7,18 @@ import msgspec
 
 from journal import Decision, Entry
 from s3d.commands.knowledge import Knowledge
+from s3d.commands.taking import known_again
 from s3d.errors import S3Error
 from s3d.events import Mutation, encode
 from s3d.preconditions import check_write
-from s3d.values import Extents, stream_of
+from s3d.values import Extents, TakenFile, stream_of
 from s3d.view.rows import ObjectRow
 
 
 class Origin(msgspec.Struct, frozen=True):
     """Where a mutation came from, for the record: who, from which address, in which request, and when it arrived.
 
-    `group` and `barrier` are its place in an order group (see events.Mutation).
+    `group` and `barrier` are its place in an order group, `taken` the file that it was made from (see events.Mutation).
     """
 
     caller: str
@@ -26,6 +27,7 @@ class Origin(msgspec.Struct, frozen=True):
     since_ms: int
     group: str = ""
     barrier: bool | None = None
+    taken: TakenFile | None = None
 
 
 def made_by(origin: Origin, **fields: Any) -> Mutation:
@@ -36,6 +38,7 @@ def made_by(origin: Origin, **fields: Any) -> Mutation:
         request=origin.request,
         group=origin.group,
         barrier=origin.barrier,
+        taken=origin.taken,
         **fields,
     )
 
@@ -56,7 +59,10 @@ class ReceivedBody(msgspec.Struct, frozen=True):
 
 
 class PutObject(msgspec.Struct, frozen=True):
-    """Write an object whole. `input` is what is kept and replayed: no bucket, key, body or checksum values."""
+    """Write an object whole. `input` is what is kept and replayed: no bucket, key, body or checksum values.
+
+    Of a file that was taken before nothing is written: then no record is of the kind PutObject.
+    """
 
     bucket: str
     key: str
@@ -65,6 +71,10 @@ class PutObject(msgspec.Struct, frozen=True):
     origin: Origin
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
+        if self.origin.taken is not None:
+            known = known_again(state, self.origin.taken, self.body.etag)
+            if known is not None:
+                return known
         bucket = state.existing_bucket(self.bucket, self.origin.since_ms)
         row = state.questions.object(self.bucket, self.key)
         if_match, if_none_match = self.input.get("IfMatch"), self.input.get("IfNoneMatch")

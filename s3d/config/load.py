@@ -16,6 +16,7 @@ import msgspec
 
 from s3d.config.addresses import check_domain, check_endpoint, is_loopback, parse_listen
 from s3d.config.catalogue import Setting, catalogue, list_settings, sections
+from s3d.config.drops import overlap
 from s3d.config.lists import LISTS, take_lists
 from s3d.config.secrets import decode_secret
 from s3d.config.settings import Settings
@@ -225,11 +226,23 @@ def _check(settings: Settings) -> None:
     if settings.address == settings.admin.address and settings.address.port != 0:
         raise ConfigurationError("listen and admin.listen are the same address", hint="give them different ports")
     _check_not_itself(settings)
+    _check_drops(settings)
     if not settings.remote.configured and any(rule.durability == "replicated" for rule in settings.rules):
         raise ConfigurationError(
             'a rule says durability = "replicated", but no remote is configured',
             hint="set remote.endpoint, or leave durability out of the rule",
         )
+
+
+def _check_drops(settings: Settings) -> None:
+    """The daemon's own files must not become objects, and a folder inside its directory is not one of a device."""
+    for folder in settings.drops:
+        for place in (folder.directory, folder.move_to):
+            if place is not None and overlap(place, settings.data_dir):
+                raise ConfigurationError(
+                    f"drop {folder.name}: {place} and the data directory {settings.data_dir} are not apart",
+                    hint="give the drop folder a directory of its own",
+                )
 
 
 def _check_not_itself(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from msgspec import Meta
 from s3d.auth.keys import SecretKey
 from s3d.auth.payload import UnsignedPayloads
 from s3d.config.addresses import AWS_ENDPOINTS, Listen, parse_listen
+from s3d.config.drops import DropFolder
 from s3d.config.webhooks import Webhook
 from s3d.policy.bucket_map import MappedBucket
 from s3d.policy.rules import Rule
@@ -417,6 +418,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     windows: tuple[Window, ...] = ()
     buckets: tuple[MappedBucket, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+    drops: tuple[DropFolder, ...] = ()
 
     @property
     def address(self) -> Listen:

@@ -8,7 +8,7 @@ import msgspec
 from s3d.auth.caller import Caller
 from s3d.commands.objects import ReceivedBody
 from s3d.remote.seam import RemoteStream
-from s3d.values import Extents, Order
+from s3d.values import Extents, Order, TakenFile
 
 Durability = Literal["journaled", "replicated"]
 
@@ -59,7 +59,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """One request of an authenticated caller; `input` has botocore's names, without the body.
 
     `asked` is what it says of its acknowledgement, `presence` its client, where there is one that can go away,
-    `order` the place that it wants in an order group.
+    `order` the place that it wants in an order group, `taken` the file that the object is made from.
     """
 
     operation: str
@@ -73,6 +73,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     asked: Asked | None = None
     presence: Presence | None = None
     order: Order | None = None
+    taken: TakenFile | None = None
 
 
 class Bytes(msgspec.Struct, frozen=True, gc=False):

@@ -65,7 +65,7 @@ class ObjectWrites:
         self._look_for = look_for
 
     async def put_object(self, call: Call) -> Reply:
-        """Body durable, then the record, then the answer."""
+        """Body durable, then the record, then the answer. No sequence: it is of a file that was taken before."""
         kept = kept_input(call.input)
         room = self._intake.take(call.bucket, call.key, kept, call.body.announced_bytes)
         try:
@@ -84,6 +84,9 @@ class ObjectWrites:
             if not may_be_kept(error):
                 call.body.discard()
             raise
+        if call.taken is not None and not (appended.records and appended.records[0].kind == "PutObject"):
+            call.body.discard()
+            return Reply({})
         sequence = appended.records[0].sequence
         if body.data is not None:
             self._bodies.put(sequence, body.data)
@@ -140,6 +143,8 @@ class ObjectWrites:
 def origin_of(call: Call) -> Origin:
     """Who made a mutation, for its record."""
     caller, order = call.caller, call.order
+    if call.taken is not None:
+        return Origin(caller.access_key, caller.source, call.request_id, call.since_ms, taken=call.taken)
     if order is None:
         return Origin(caller.access_key, caller.source, call.request_id, call.since_ms)
     return Origin(caller.access_key, caller.source, call.request_id, call.since_ms, order.group, order.barrier)

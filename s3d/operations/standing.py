@@ -22,6 +22,7 @@ from s3d.operations.limits import check_key
 from s3d.operations.receipts import Known, Receipts
 from s3d.operations.records import conflict_report, record_report
 from s3d.operations.submitting import Submitter
+from s3d.telemetry.drops import DropReport
 from s3d.telemetry.metrics import Load, Metrics, Moment
 from s3d.telemetry.report import (
     CapacityReport,
@@ -92,6 +93,7 @@ class Standing:
         crowded: Callable[[], str],
         capacity: Callable[[int], CapacityReport],
         load: Callable[[], Load] = Load,
+        drops: Callable[[], tuple[DropReport, ...]] = tuple,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -111,6 +113,7 @@ class Standing:
         self.crowded = crowded
         self._capacity = capacity
         self._load = load
+        self._drops = drops
         self._started = clock.now()
         self._receipts = Receipts(journal)
         self._announcements = Announcements(journal)
@@ -162,6 +165,7 @@ class Standing:
             files=self._files(),
             base=format_sequence(self.epoch, base.position) if (base := self._journal.base()) is not None else "",
             capacity=self._capacity(cache_bytes),
+            drops=self._drops(),
         )
 
     async def pending(self, prefix: str, after: int, limit: int) -> Sequence[PendingRow]:

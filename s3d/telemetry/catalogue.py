@@ -212,6 +212,29 @@ CACHE_BYTES = Metric("s3d_cache_bytes", "gauge", "bytes", "Cached bodies on disk
 JOURNAL_FILES = Metric("s3d_journal_files", "gauge", "files", "Files of the journal; `s3d status` says why of each.")
 JOURNAL_BYTES = Metric("s3d_journal_bytes", "gauge", "bytes", "Their size on disk.")
 
+DROP_TAKEN = Metric(
+    "s3d_drop_taken_total", "counter", "files", "Files of drop folders that became objects, by folder.", ("folder",)
+)
+DROP_TAKEN_BYTES = Metric("s3d_drop_taken_bytes_total", "counter", "bytes", "Their bytes.", ("folder",))
+DROP_WAITING = Metric(
+    "s3d_drop_waiting_files",
+    "gauge",
+    "files",
+    "Files of a drop folder that are not complete yet, or are being taken; 10,000 at most, the rest is not looked at "
+    "before.",
+    ("folder",),
+)
+DROP_OLDEST = Metric(
+    "s3d_drop_oldest_seconds", "gauge", "seconds", "For how long the oldest of them has been seen.", ("folder",)
+)
+DROP_FAILED = Metric(
+    "s3d_drop_failed_files",
+    "gauge",
+    "files",
+    "Files that cannot be taken, or not be removed, as `s3d drop status` says; 1,000 at most.",
+    ("folder",),
+)
+
 METRICS = (
     BUILD,
     REQUESTS,
@@ -256,4 +279,9 @@ METRICS = (
     CACHE_BYTES,
     JOURNAL_FILES,
     JOURNAL_BYTES,
+    DROP_TAKEN,
+    DROP_TAKEN_BYTES,
+    DROP_WAITING,
+    DROP_OLDEST,
+    DROP_FAILED,
 )

@@ -7,7 +7,7 @@ whoever knows it.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 
 import msgspec
@@ -26,6 +26,7 @@ from prometheus_client.registry import Collector
 from s3d import __version__
 from s3d.telemetry import catalogue
 from s3d.telemetry.catalogue import Metric
+from s3d.telemetry.drops import DropReport
 from s3d.telemetry.lag import Lag
 
 _REASONS = ("connections", "memory", "large-bodies", "long-requests", "writer")
@@ -99,6 +100,12 @@ class Metrics:
         self.watch_sender = _gauge(catalogue.SENDER_RESIDENT, self.registry).set_function
         self._moments = _Moments()
         self.registry.register(self._moments)
+        self._drops = _Drops()
+        self.registry.register(self._drops)
+
+    def watch_drops(self, reports: Callable[[], tuple[DropReport, ...]]) -> None:
+        """Ask this about drop folders from now on."""
+        self._drops.reports = reports
 
     def refused(self, reason: str) -> None:
         """Something was told to come again, because there was too much of `reason`."""
@@ -200,6 +207,33 @@ class _Bodies(Collector):
             family = CounterMetricFamily(metric.name, metric.meaning, labels=metric.labels)
             for label, count in list(counts.items()):
                 family.add_metric((label,), count)
+            yield family
+
+
+class _Drops(Collector):
+    """Drop folders, as their reports say."""
+
+    reports: Callable[[], tuple[DropReport, ...]] = staticmethod(tuple)
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        return iter(())
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        reports = self.reports()
+        if not reports:
+            return
+        values: tuple[tuple[Metric, Callable[[DropReport], float]], ...] = (
+            (catalogue.DROP_TAKEN, lambda one: one.taken),
+            (catalogue.DROP_TAKEN_BYTES, lambda one: one.taken_bytes),
+            (catalogue.DROP_WAITING, lambda one: one.waiting),
+            (catalogue.DROP_OLDEST, lambda one: one.oldest_seconds),
+            (catalogue.DROP_FAILED, lambda one: one.failed),
+        )
+        for metric, value in values:
+            make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            family = make(metric.name, metric.meaning, labels=metric.labels)
+            for one in reports:
+                family.add_metric((one.name,), value(one))
             yield family
 
 

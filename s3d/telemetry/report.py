@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from s3d.errors import S3dError
+from s3d.telemetry.drops import DropReport
 
 _SEQUENCE = re.compile(r"(?:([1-9][0-9]{0,9})-)?([0-9]{1,18})\Z", re.ASCII)
 
@@ -180,6 +181,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileReport, ...] = ()
     base: str = ""
     capacity: CapacityReport | None = None
+    drops: tuple[DropReport, ...] = ()
 
 
 class PendingRecord(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from s3d.events import (
     CONFIRMED,
     CONFLICTED,
     DISCARDED,
+    FILES_NOTED,
     GIVE_WAY,
     LET_GO,
     OUTCOMES,
@@ -32,6 +33,7 @@ from s3d.events import (
     decode_confirmed,
     decode_conflicted,
     decode_discarded,
+    decode_files_noted,
     decode_let_go,
     decode_mutation,
     decode_parked,
@@ -40,7 +42,7 @@ from s3d.events import (
     decode_resumed,
     decode_shared,
 )
-from s3d.values import GONE, BlobBytes, Replication, split_stream, split_upload_stream
+from s3d.values import GONE, BlobBytes, Replication, TakenFile, split_stream, split_upload_stream
 from s3d.view.listed import forget_listed_bucket, forget_listed_key
 from s3d.view.upload_projection import (
     abort_all,
@@ -103,6 +105,8 @@ def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = 
     connection.execute(_PENDING, (record.sequence, record.kind, bucket, key, size, record.written_at, row_bytes))
     if mutation.group:
         connection.execute(_IN_GROUP, (mutation.group, mutation.barrier, record.sequence))
+    if mutation.taken is not None:
+        _remember(connection, mutation.taken, mutation.etag)
     apply = _MUTATIONS.get(record.kind)
     if apply is not None:
         apply(connection, record, bucket, key, mutation)
@@ -376,6 +380,22 @@ def _unpaused(connection: apsw.Connection, _record: Record) -> None:
     connection.execute("DELETE FROM paused")
 
 
+def _files_noted(connection: apsw.Connection, record: Record) -> None:
+    noted = decode_files_noted(record.payload)
+    for file, etag in noted.same:
+        _remember(connection, file, etag)
+    connection.executemany(
+        "DELETE FROM taken_file WHERE folder = ? AND path = ?", [(file.folder, file.path) for file in noted.gone]
+    )
+
+
+def _remember(connection: apsw.Connection, file: TakenFile, etag: str) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO taken_file VALUES (?, ?, ?, ?, ?, ?)",
+        (file.folder, file.path, file.inode, file.size, file.modified_ns, etag),
+    )
+
+
 def _carried(connection: apsw.Connection, record: Record) -> None:
     records = decode_carried(record.payload).records
     connection.executemany(
@@ -420,4 +440,5 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], None]] = {
     LET_GO: _let_go,
     PAUSED: _paused,
     UNPAUSED: _unpaused,
+    FILES_NOTED: _files_noted,
 }

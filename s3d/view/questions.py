@@ -11,6 +11,7 @@ import apsw
 
 from journal import Record
 from s3d.events import decode_record
+from s3d.values import TakenFile
 from s3d.view.damage import Asked
 from s3d.view.rows import (
     BucketRow,
@@ -24,6 +25,7 @@ from s3d.view.rows import (
     PendingRow,
     PendingTotals,
     RemoteObjectRow,
+    TakenRow,
     UploadRow,
 )
 
@@ -47,6 +49,7 @@ _GAPS = (
     " WHERE o.replication = 1 AND f.seen_ms > o.confirmed_ms AND (f.present <> o.present OR o.present AND"
     " CASE WHEN o.remote_etag <> '' AND f.etag <> '' THEN f.etag <> o.remote_etag ELSE f.size <> o.size END)"
 )
+_TAKEN = "SELECT folder, path, inode, size, modified_ns, etag FROM taken_file"
 _PENDING = (
     "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message, order_group, order_barrier FROM pending"
 )
@@ -348,6 +351,18 @@ class Questions:
         parameters = (bucket, after) if through is None else (bucket, after, through)
         rows = self._ask.all(f"{_GAPS} AND f.bucket = ? AND f.key > ?{bound} ORDER BY f.key", parameters)
         return [Gap(*row) for row in rows]
+
+    # drop folders
+
+    def taken_file(self, folder: str, path: str) -> TakenRow | None:
+        """The file that was taken from this path; None: none was, or it is known to be gone."""
+        row = self._ask.one(f"{_TAKEN} WHERE folder = ? AND path = ?", (folder, path))
+        return TakenRow(TakenFile(*row[:5]), row[5]) if row is not None else None
+
+    def taken_files(self, folder: str, after: str, limit: int) -> list[TakenRow]:
+        """What was taken from a folder and is not known to be gone, by path behind `after`."""
+        rows = self._ask.all(f"{_TAKEN} WHERE folder = ? AND path > ? ORDER BY path LIMIT ?", (folder, after, limit))
+        return [TakenRow(TakenFile(*row[:5]), row[5]) for row in rows]
 
     # blobs
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from s3d.events import Conflicted
-from s3d.values import Extent, Extents, Order, Replication, RowBytes
+from s3d.values import Extent, Extents, Order, Replication, RowBytes, TakenFile
 from s3d.view.damage import RowDamaged
 
 T = TypeVar("T")
@@ -208,6 +208,13 @@ class PendingRow(msgspec.Struct, frozen=True, gc=False):
         if not self.order_group:
             return None
         return Order(self.order_group, None if self.order_barrier is None else bool(self.order_barrier))
+
+
+class TakenRow(msgspec.Struct, frozen=True, gc=False):
+    """A file that was taken from a drop folder, and the ETag of what it had in it."""
+
+    file: TakenFile
+    etag: str
 
 
 class PausedRow(msgspec.Struct, frozen=True, gc=False):

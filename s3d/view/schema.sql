@@ -196,3 +196,15 @@ CREATE TABLE sent (
   month TEXT    PRIMARY KEY,
   bytes INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Files that were taken from drop folders and may still be there, by which they are known again. Gone when they are.
+--   etag  of the content that was taken
+CREATE TABLE taken_file (
+  folder      TEXT    NOT NULL,
+  path        TEXT    NOT NULL,
+  inode       INTEGER NOT NULL,
+  size        INTEGER NOT NULL,
+  modified_ns INTEGER NOT NULL,
+  etag        TEXT    NOT NULL,
+  PRIMARY KEY (folder, path)
+) STRICT, WITHOUT ROWID;

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -42,6 +42,17 @@ _STEPS: Mapping[int, str] = {
     CREATE TABLE sent (
       month TEXT    PRIMARY KEY,
       bytes INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
+    8: """
+    CREATE TABLE taken_file (
+      folder      TEXT    NOT NULL,
+      path        TEXT    NOT NULL,
+      inode       INTEGER NOT NULL,
+      size        INTEGER NOT NULL,
+      modified_ns INTEGER NOT NULL,
+      etag        TEXT    NOT NULL,
+      PRIMARY KEY (folder, path)
     ) STRICT, WITHOUT ROWID;
     """,
 }

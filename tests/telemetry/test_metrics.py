@@ -9,6 +9,7 @@ from journal import Entry, Head, MemoryBackend
 from journal.record import link
 from s3d.telemetry.catalogue import METRICS
 from s3d.telemetry.document import table
+from s3d.telemetry.drops import DropReport
 from s3d.telemetry.metrics import Metrics, Moment
 from s3d.telemetry.timed import timed
 
@@ -27,6 +28,19 @@ MOMENT = Moment(
     full_seconds=5.0,
     drained_seconds=6.0,
     silence_seconds=7.0,
+)
+
+DROP = DropReport(
+    name="camera",
+    directory="/srv/camera",
+    bucket="camera",
+    prefix="",
+    after="keep",
+    waiting=4,
+    oldest_seconds=1.5,
+    taken=9,
+    taken_bytes=81,
+    failed=2,
 )
 
 
@@ -52,6 +66,7 @@ def busy():
     metrics.read("local")
     metrics.remote_request("PutObject", "ok", 0.1)
     metrics.replicated(2, 30)
+    metrics.watch_drops(lambda: (DROP,))
     return metrics
 
 
@@ -142,3 +157,11 @@ def test_a_commit_that_failed_is_not_measured():
     with pytest.raises(OSError, match="no"):
         timed(Broken(), lambda: 0.0, lambda *measured: seen.append(measured)).append([], {}, {})
     assert seen == []
+
+
+def test_drop_folders_are_told_apart_by_name(busy):
+    """What each has taken, what waits there, and what cannot be taken."""
+    shown, folder = samples(busy), (("folder", "camera"),)
+    names = ("taken_total", "taken_bytes_total", "waiting_files", "oldest_seconds", "failed_files")
+    assert [shown[f"s3d_drop_{name}", folder] for name in names] == [9, 81, 4, 1.5, 2]
+    assert not any("drop" in name for name, _ in samples(Metrics()))

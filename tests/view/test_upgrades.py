@@ -17,7 +17,8 @@ MADE_SINCE = {
     """,
     5: "DROP TABLE paused",
     6: "DROP TABLE conflict;",
-    7: "DROP TABLE sent",
+    7: "DROP TABLE sent;",
+    8: "DROP TABLE taken_file;",
 }
 
 

@@ -1,0 +1,1 @@
+"""Drop folders: files that devices write become objects, through the same one way in as every request."""
