@@ -49,6 +49,7 @@ from s3d.operations.submitting import Submitter
 from s3d.policy.bucket_map import BucketMap
 from s3d.policy.rules import Rules
 from s3d.queries.asking import Asking
+from s3d.queries.caching import Cache
 from s3d.replicator.held import read_holding
 from s3d.telemetry.metrics import Load, Metrics
 from s3d.upkeep.decide import Limits
@@ -136,6 +137,7 @@ class Daemon:
         )
         self._metrics.watch_waiting(lambda: self._contract.waiting)
         self._build_replication(questions)
+        self._cache = self._build_cache(questions)
         self._writes = Queue(http.writes_waiting_max, self._metrics.refused)
         submitter = Submitter(journal.submit, self._asking, self._writes)
         self._intake = self._build_intake(submitter)
@@ -149,9 +151,9 @@ class Daemon:
             bodies,
             self._checks,
             self._asking,
+            self._cache,
             submitter,
             self._intake,
-            self._recycling,
             self._rules,
             self._clock,
             self._contract,
@@ -224,6 +226,8 @@ class Daemon:
         left = await self._standing.summary()
         if shutdown.ephemeral and left is not None:
             name_leftovers(await find_leftovers(self._standing), left.count, self._standing.epoch, self._clock)
+        if self._cache is not None:
+            await self._cache.close()
         if self._replication is not None:
             await self._replication.stop()
         if self._webhooks is not None:
@@ -280,6 +284,25 @@ class Daemon:
             limits,
             is_low=self._recycling.is_low,
         )
+
+    def _build_cache(self, questions: Questions) -> Cache | None:
+        if self._replication is None:
+            return None
+        journal, checks, settings = self._ground.journal, self._checks, self._settings.cache
+        cache = Cache(
+            self._ground.pool,
+            questions,
+            self._replication.upstream,
+            journal.submit,
+            self._clock,
+            lambda extents: not checks.has_damage(extents),
+            checks.are_sound,
+            capacity_bytes=settings.capacity_bytes,
+            read_ahead_bytes=settings.read_ahead_bytes,
+            has_room=self._recycling.has_room,
+        )
+        self._recycling.watch(cache)
+        return cache
 
     def _build_intake(self, submitter: Submitter) -> Intake:
         view, rules = self._ground.view, self._rules if self._rules.refusals else None

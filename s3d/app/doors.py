@@ -50,7 +50,6 @@ from s3d.queries.merging import Memory
 from s3d.queries.objects import ObjectReader
 from s3d.queries.tags import Tags
 from s3d.telemetry.metrics import Metrics
-from s3d.upkeep.recycling import Recycling
 from s3d.values import Extents
 from s3d.view.questions import Questions
 
@@ -64,9 +63,9 @@ def build_operations(
     bodies: BodyCache,
     checks: BlobChecks,
     asking: Asking | None,
+    cache: Cache | None,
     submitter: Submitter,
     intake: Intake,
-    recycling: Recycling,
     rules: Rules,
     clock: Clock,
     contract: Contract,
@@ -85,15 +84,13 @@ def build_operations(
         fresh_ms, partial = rules.fresh_ms(bucket, prefix), rules.may_list_partially(bucket, prefix)
         return Memory(settings.cache.listed_keys_max, fresh_ms, partial)
 
-    reader = ObjectReader(questions, asking, clock, are_here, checks.are_sound, rules.fresh_ms)
-    cache = Cache(pool, questions, journal.submit, clock, settings.cache.capacity_bytes, recycling.has_room)
-    recycling.watch(cache)
+    reader = ObjectReader(questions, asking, clock, are_here, checks.are_sound, rules.fresh_ms, cache)
     uploads, tags = Uploads(submitter, intake, questions), Tags(asking)
     return Operations(
         handlers(
             BucketOperations(submitter, questions, asking, settings.region),
             ObjectWrites(submitter, intake, bodies, partial(existing_bucket, questions, asking)),
-            ObjectReads(reader, cache.keep if asking is not None else None),
+            ObjectReads(reader),
             Copies(intake, Capturing(reader, pool, rows, digest_of), uploads, tags),
             Listings(questions, asking, memory_of),
             uploads,

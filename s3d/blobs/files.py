@@ -139,6 +139,14 @@ class BlobFiles:
         finally:
             file.close()
 
+    def read_raw(self, blob: str, offset: int, size_bytes: int) -> bytes:
+        """Read part of a blob that may still be written; the caller knows how far that has come. Raises OSError."""
+        file = self.open(blob)
+        try:
+            return file.pread(size_bytes, offset)
+        finally:
+            file.close()
+
     def read_whole(self, blob: str) -> bytes:
         """Read all of a blob. Raises BlobDamaged, or OSError."""
         file, size = self.open(blob), self._body_bytes(blob)

@@ -205,6 +205,15 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     capacity_bytes: Annotated[
         int, Meta(description="Disk space for cached bodies; the least recently used go first.", ge=0)
     ] = 10 * GIB
+    read_ahead_bytes: Annotated[
+        int,
+        Meta(
+            description="Who reads an object of the remote in ranges, one behind the other, has so much fetched ahead, "
+            "within the capacity. 0: nothing.",
+            ge=0,
+            le=64 * MIB,
+        ),
+    ] = 8 * MIB
     listed_keys_max: Annotated[
         int,
         Meta(

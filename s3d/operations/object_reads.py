@@ -1,6 +1,6 @@
 """GetObject and HeadObject."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from s3d import preconditions, ranges
@@ -9,9 +9,7 @@ from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.calls import Bytes, Call, Reply
 from s3d.queries.objects import Found, ObjectReader
-from s3d.remote.seam import RemoteStream
 from s3d.values import slice_extents
-from s3d.view.facts import ObjectFact
 
 _OUTPUT = (
     "CacheControl",
@@ -35,15 +33,13 @@ _OVERRIDES = {
 PARTS_MAX = 10_000
 _DEFAULT_CONTENT_TYPE = "binary/octet-stream"  # what S3 gives an object that came without one
 _REPLICATION = ("PENDING", "COMPLETED", "FAILED")
-Keep = Callable[[ObjectFact, RemoteStream], RemoteStream]
 
 
 class ObjectReads:
-    """Answers from here when the bytes are here, else from the remote. `keep` caches what streams through."""
+    """Answers from here when the bytes are here, else from the remote."""
 
-    def __init__(self, reader: ObjectReader, keep: Keep | None) -> None:
+    def __init__(self, reader: ObjectReader) -> None:
         self._reader = reader
-        self._keep = keep
 
     async def get_object(self, call: Call) -> Reply:
         """The object, or the part of it that the range names."""
@@ -62,7 +58,8 @@ class ObjectReads:
                 await found.stream.close()
             raise
         if found.stream is not None:
-            return self._streamed(call, found, output, span)
+            size = found.size if span is None else span[1]
+            return _reply(found, output, Bytes(size, stream=found.stream), span)
         assert found.extents is not None, "open() gives bytes or a stream"
         start, length = span or (0, found.size)
         extents = found.extents if span is None else slice_extents(found.extents, start, length)
@@ -120,15 +117,6 @@ class ObjectReads:
         if given.get("ChecksumMode") == "ENABLED" and span is None:
             output.update(checksums_of(found))
         return output, span
-
-    def _streamed(self, call: Call, found: Found, output: dict[str, Any], span: tuple[int, int] | None) -> Reply:
-        assert found.stream is not None
-        stream = found.stream
-        if span is None and self._keep is not None:
-            fact = ObjectFact(call.bucket, call.key, present=True, seen_ms=0, size=found.size, etag=found.etag)
-            stream = self._keep(fact, stream)
-        size = found.size if span is None else span[1]
-        return _reply(found, output, Bytes(size, stream=stream), span)
 
 
 def _part_of(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Where an object is, and what can be said of it: here, at the remote, absent, or unknown."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,9 +12,11 @@ from s3d.clock import Clock, milliseconds
 from s3d.errors import S3Error, no_such_key, remote_unreachable
 from s3d.queries.asking import Asking, as_s3_error
 from s3d.queries.buckets import existing_bucket
+from s3d.queries.caching import Cache
+from s3d.queries.filling import Version
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import RemoteStream
-from s3d.values import BlobBytes, Extents, Replication, slice_extents
+from s3d.values import Extents, Replication, slice_extents
 from s3d.view.questions import Questions
 from s3d.view.rows import BucketRow, ObjectRow, RemoteObjectRow
 
@@ -52,7 +55,8 @@ class ObjectReader:
 
     `are_here` tells whether bytes are still on this disk: rows lose theirs some time after the remote has them.
     `are_sound` reads them, and tells whether they are what was written; what is not is not here from then on.
-    `fresh_ms` tells for how long what is known of an object in a bucket that others write to is good enough.
+    `fresh_ms` tells for how long what is known of an object in a bucket that others write to is good enough. What
+    comes from the remote goes through the `cache`; there is one where there is a remote.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class ObjectReader:
         are_here: Callable[[Extents], bool],
         are_sound: Callable[[Extents], Awaitable[bool]],
         fresh_ms: Callable[[str, str], float] = lambda _bucket, _key: 0,
+        cache: Cache | None = None,
     ) -> None:
         self._questions = questions
         self._asking = asking
@@ -70,6 +75,7 @@ class ObjectReader:
         self._are_here = are_here
         self._are_sound = are_sound
         self._fresh_ms = fresh_ms
+        self._cache = cache
 
     async def head(self, bucket: str, key: str) -> Found:
         """The object without a promise where its bytes are. Raises NoSuchKey, NoSuchBucket or a 503."""
@@ -115,10 +121,15 @@ class ObjectReader:
             assert row is not None, "what is not there was refused"
             return found if found.extents is not None else await self._fetch_own(bucket, key, row, found, part)
         fresh = self._fresh(bucket, key, row)
-        if fresh is not None or self._has_bytes(bucket, key, row):
+        if fresh is not None or self._has_bytes(bucket, key, row, part):
             found = fresh or await self._ask(bucket, key, row)
-            if found.extents is not None and not ("PartNumber" in part and found.has_unknown_parts):
+            if "PartNumber" in part and found.has_unknown_parts:
+                return await self._fetch(bucket, key, part)
+            if found.extents is not None:
                 return found
+            match = row.remote_etag if row is not None and found.sequence else found.etag
+            if (shared := await self._shared(bucket, key, found, match, part)) is not None:
+                return shared
         return await self._fetch(bucket, key, part)
 
     def _settled(self, bucket: str, key: str, row: ObjectRow) -> Found | None:
@@ -142,11 +153,43 @@ class ObjectReader:
     def _is_known_here(self, bucket: BucketRow, row: ObjectRow | None) -> bool:
         return bucket.sole or self._asking is None or (row is not None and not row.confirmed)
 
-    def _has_bytes(self, bucket: str, key: str, row: ObjectRow | None) -> bool:
+    def _has_bytes(self, bucket: str, key: str, row: ObjectRow | None, part: Mapping[str, Any]) -> bool:
+        """Whether some of what is asked for may be here, or arriving: then only the remote is asked which it is now."""
         if row is not None and row.present:
             return True
+        if self._cache is None:
+            return False
+        if self._cache.is_expected(bucket, key):
+            return True
         fact = self._questions.remote_object(bucket, key)
-        return fact is not None and self._questions.cached(bucket, key, fact.etag) is not None
+        if fact is None or not fact.present:
+            return False
+        version = Version(bucket, key, fact.etag, fact.size, fact.etag)
+        start, length = _span_or_none(part, fact.size) or (0, fact.size)
+        return self._cache.has_some(version, start, start + length)
+
+    async def _shared(self, bucket: str, key: str, found: Found, match: str, part: Mapping[str, Any]) -> Found | None:
+        """What was found, with bytes that are here, arriving for others, or fetched; None: not this way.
+
+        Raises a 503 while what is missing cannot be fetched.
+        """
+        if self._cache is None or self._asking is None or not match:
+            return None
+        try:
+            start, length = _span_of(part, found) or (0, found.size)
+        except S3Error:
+            return None  # refused by whoever makes the answer
+        version, end = Version(bucket, key, found.etag, found.size, match), start + length
+        await self._cache.opened(bucket, key)
+        if not self._asking.upstream.is_up and not self._cache.has_all(version, start, end):
+            raise remote_unreachable(f"The content of the object {key}")
+        try:
+            stream = await self._cache.reading(version, start, end)
+        except RemoteFailure as failure:
+            if failure.kind in {FailureKind.CONDITION, FailureKind.ABSENT}:
+                return None  # changed since: whatever there is now is fetched
+            raise as_s3_error(failure, f"The content of the object {key}") from failure
+        return msgspec.structs.replace(found, stream=stream) if stream is not None else None
 
     async def _ask(self, bucket: str, key: str, row: ObjectRow | None) -> Found:
         """The remote decides; while it cannot be reached, what was last known is given with its age."""
@@ -238,18 +281,34 @@ class ObjectReader:
         assert self._asking is not None
         parameters = {"Bucket": bucket, "Key": key, **part}
         question = self._asking.question(bucket)
-        try:
-            stream = await self._asking.upstream.open("GetObject", parameters)
-        except RemoteFailure as failure:
-            if failure.kind is FailureKind.UNREACHABLE:
-                raise remote_unreachable(f"The content of the object {key}") from failure
-            fact = self._asking.absence(failure, key, question)
-            await self._asking.learn(fact)
-            raise no_such_key(key) from failure
-        fact = self._asking.object_fact(key, stream.output, question)
+        with self._opening(bucket, key):
+            try:
+                stream = await self._asking.upstream.open("GetObject", parameters)
+            except RemoteFailure as failure:
+                if failure.kind is FailureKind.UNREACHABLE:
+                    raise remote_unreachable(f"The content of the object {key}") from failure
+                fact = self._asking.absence(failure, key, question)
+                await self._asking.learn(fact)
+                raise no_such_key(key) from failure
+            said = stream.output
+            fact = self._asking.object_fact(key, said, question)
+            stream = await self._kept(
+                Version(bucket, key, fact.etag, fact.size, fact.etag),
+                ranges.of_content(said.get("ContentRange")),
+                stream,
+            )
         await self._asking.learn(fact)
         attributes = self._attributes(bucket, key, fact.attributes)
-        return Found(fact.size, fact.etag, fact.modified_ms, attributes, stream=stream, said=stream.output)
+        return Found(fact.size, fact.etag, fact.modified_ms, attributes, stream=stream, said=said)
+
+    def _opening(self, bucket: str, key: str) -> contextlib.AbstractContextManager[object]:
+        return self._cache.open(bucket, key) if self._cache is not None else contextlib.nullcontext()
+
+    async def _kept(self, version: Version, span: tuple[int, int] | None, stream: RemoteStream) -> RemoteStream:
+        if self._cache is None:
+            return stream
+        start, length = span or (0, version.size)
+        return await self._cache.take(version, start, start + length, stream)
 
     def _attributes(self, bucket: str, key: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """What the remote said, under the tags that were given here and have not arrived there."""
@@ -262,11 +321,16 @@ class ObjectReader:
         """What was confirmed and has left this disk, exactly as the remote took it."""
         if self._asking is None:
             raise remote_unreachable(f"The content of the object {key}")
+        if (shared := await self._shared(bucket, key, found, row.remote_etag, part)) is not None:
+            return shared
         parameters = {"Bucket": bucket, "Key": key, **_range_of(part, found)}
         if row.remote_etag:
             parameters["IfMatch"] = f'"{row.remote_etag}"'
+        version = Version(bucket, key, found.etag, found.size, row.remote_etag)
         try:
-            stream = await self._asking.upstream.open("GetObject", parameters)
+            with self._opening(bucket, key):
+                stream = await self._asking.upstream.open("GetObject", parameters)
+                stream = await self._kept(version, _span_of(part, found), stream)
         except RemoteFailure as failure:
             if failure.kind not in {FailureKind.CONDITION, FailureKind.ABSENT}:
                 raise as_s3_error(failure, f"The content of the object {key}") from failure
@@ -277,9 +341,7 @@ class ObjectReader:
         return msgspec.structs.replace(found, stream=stream)
 
     def _cached(self, bucket: str, key: str, etag: str, size: int) -> Extents | None:
-        blob = self._questions.cached(bucket, key, etag)
-        extents = (BlobBytes(blob, 0, size),) if blob is not None else None
-        return extents if extents is not None and self._are_here(extents) else None
+        return self._cache.extents(Version(bucket, key, etag, size, etag)) if self._cache is not None else None
 
 
 def _asked_for(part: Mapping[str, Any], found: Found, extents: Extents) -> Extents:
@@ -289,6 +351,13 @@ def _asked_for(part: Mapping[str, Any], found: Found, extents: Extents) -> Exten
     except S3Error:
         return ()
     return extents if span is None else slice_extents(extents, *span)
+
+
+def _span_or_none(part: Mapping[str, Any], size: int) -> tuple[int, int] | None:
+    try:
+        return ranges.resolve(part.get("Range"), size)
+    except S3Error:
+        return None
 
 
 def _range_of(part: Mapping[str, Any], found: Found) -> dict[str, str]:

@@ -47,28 +47,37 @@ class ObjectFact(msgspec.Struct, frozen=True):
 
 
 class CachedFact(msgspec.Struct, frozen=True):
-    """The bytes of a remote object with this ETag are in a blob here."""
+    """Bytes of a remote object with this ETag, `length` of them from `start`, are all that a blob here holds."""
 
     bucket: str
     key: str
     etag: str
-    blob: str
     size: int
+    start: int
+    length: int
+    blob: str
     used_ms: int
 
 
+class UsedFact(msgspec.Struct, frozen=True):
+    """When cached objects were last asked for: (bucket, key, milliseconds)."""
+
+    uses: tuple[tuple[str, str, int], ...]
+
+
 class EvictedFact(msgspec.Struct, frozen=True):
-    """A cached blob is to be let go."""
+    """What is cached of an object with this ETag is to be let go."""
 
     bucket: str
     key: str
-    blob: str
+    etag: str
 
 
-Fact = BucketFact | BucketListFact | ObjectFact | ListedFact | CachedFact | EvictedFact
+Fact = BucketFact | BucketListFact | ObjectFact | ListedFact | CachedFact | UsedFact | EvictedFact
 _LEARN_BUCKET = """
 INSERT INTO remote_bucket VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT DO UPDATE SET present = ?2, created_ms = ?3, seen_ms = ?4 WHERE seen_ms <= ?4"""
+_USE = "UPDATE cached SET used_ms = max(used_ms, ?3) WHERE bucket = ?1 AND key = ?2"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -85,14 +94,30 @@ def learn(connection: apsw.Connection, fact: Fact) -> None:
             if _is_of_today(connection, fact.bucket, fact.incarnation):
                 learn_listed(connection, fact)
         case CachedFact():
-            connection.execute(
-                "INSERT OR REPLACE INTO cached VALUES (?, ?, ?, ?, ?, ?)",
-                (fact.bucket, fact.key, fact.etag, fact.blob, fact.size, fact.used_ms),
-            )
+            _learn_cached(connection, fact)
+        case UsedFact():
+            connection.executemany(_USE, fact.uses)
         case EvictedFact():
             connection.execute(
-                "DELETE FROM cached WHERE bucket = ? AND key = ? AND blob = ?", (fact.bucket, fact.key, fact.blob)
+                "DELETE FROM cached WHERE bucket = ? AND key = ? AND etag = ?", (fact.bucket, fact.key, fact.etag)
             )
+
+
+def _learn_cached(connection: apsw.Connection, fact: CachedFact) -> None:
+    """A piece of another version drops what was there; one that overlaps what is there is not needed."""
+    name = fact.bucket, fact.key
+    connection.execute(
+        "DELETE FROM cached WHERE bucket = ? AND key = ? AND (etag <> ? OR size <> ?)", (*name, fact.etag, fact.size)
+    )
+    connection.execute(
+        "INSERT INTO cached VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET used_ms = max(used_ms, ?5)",
+        (*name, fact.etag, fact.size, fact.used_ms),
+    )
+    connection.execute(
+        "INSERT INTO cached_piece SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM cached_piece"
+        " WHERE bucket = ?1 AND key = ?2 AND start < ?3 + ?4 AND start + length > ?3)",
+        (*name, fact.start, fact.length, fact.blob),
+    )
 
 
 def _learn_bucket(connection: apsw.Connection, name: str, *, present: bool, created_ms: int, seen_ms: int) -> None:

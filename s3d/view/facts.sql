@@ -70,15 +70,41 @@ CREATE TRIGGER listed_range_gone AFTER DELETE ON listed_range BEGIN
   UPDATE listed_total SET rows = rows - old.keys - 1;
 END;
 
--- Whole remote objects whose bytes are here, in one blob each.
+-- Remote objects of which bytes are here, all of one ETag. Deleting a row deletes its pieces.
+--   used_ms  when they were last asked for, as far as that was written down
 CREATE TABLE cached (
   bucket  TEXT    NOT NULL,
   key     TEXT    NOT NULL,
   etag    TEXT    NOT NULL,
-  blob    TEXT    NOT NULL,
   size    INTEGER NOT NULL,
   used_ms INTEGER NOT NULL,
   PRIMARY KEY (bucket, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cached_by_use ON cached (used_ms);
-CREATE INDEX cached_by_blob ON cached (blob);
+
+-- Their bytes: a list with holes. Each piece is a blob; no two overlap.
+CREATE TABLE cached_piece (
+  bucket TEXT    NOT NULL,
+  key    TEXT    NOT NULL,
+  start  INTEGER NOT NULL,
+  length INTEGER NOT NULL,
+  blob   TEXT    NOT NULL,
+  PRIMARY KEY (bucket, key, start)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cached_piece_by_blob ON cached_piece (blob);
+
+-- How many bytes that is.
+CREATE TABLE cached_total (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  bytes    INTEGER NOT NULL
+) STRICT;
+INSERT INTO cached_total VALUES (1, 0);
+CREATE TRIGGER cached_gone AFTER DELETE ON cached BEGIN
+  DELETE FROM cached_piece WHERE bucket = old.bucket AND key = old.key;
+END;
+CREATE TRIGGER cached_piece_made AFTER INSERT ON cached_piece BEGIN
+  UPDATE cached_total SET bytes = bytes + new.length;
+END;
+CREATE TRIGGER cached_piece_gone AFTER DELETE ON cached_piece BEGIN
+  UPDATE cached_total SET bytes = bytes - old.length;
+END;

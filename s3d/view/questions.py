@@ -15,6 +15,7 @@ from s3d.values import TakenFile
 from s3d.view.damage import Asked
 from s3d.view.rows import (
     BucketRow,
+    CachedPiece,
     ConflictRow,
     Gap,
     ListedObject,
@@ -121,10 +122,14 @@ class Questions:
         row = self._ask.one(_REMOTE_OBJECT, (bucket, key))
         return RemoteObjectRow(*row) if row is not None else None
 
-    def cached(self, bucket: str, key: str, etag: str) -> str | None:
-        """The blob that holds this remote object's bytes, when they are here."""
-        row = self._ask.one("SELECT blob FROM cached WHERE bucket = ? AND key = ? AND etag = ?", (bucket, key, etag))
-        return row[0] if row else None
+    def cached_pieces(self, bucket: str, key: str, etag: str) -> list[CachedPiece]:
+        """The bytes of this remote object that are here, in order."""
+        rows = self._ask.all(
+            "SELECT start, length, blob FROM cached_piece JOIN cached USING (bucket, key)"
+            " WHERE bucket = ? AND key = ? AND etag = ? ORDER BY start",
+            (bucket, key, etag),
+        )
+        return [CachedPiece(*row) for row in rows]
 
     def objects_from(
         self, bucket: str, start: str, *, inclusive: bool, before: str | None, limit: int
@@ -369,7 +374,7 @@ class Questions:
     def blob_in_use(self, blob: str) -> bool:
         """Whether a record or the cache still needs this blob."""
         row = self._ask.one(
-            "SELECT 1 FROM blob_use WHERE blob = ?1 UNION ALL SELECT 1 FROM cached WHERE blob = ?1"
+            "SELECT 1 FROM blob_use WHERE blob = ?1 UNION ALL SELECT 1 FROM cached_piece WHERE blob = ?1"
             " UNION ALL SELECT 1 FROM relocated WHERE blob = ?1 LIMIT 1",
             (blob,),
         )
@@ -397,15 +402,17 @@ class Questions:
         return decode_record(bytes(row[0])) if row is not None else None
 
     def least_recently_used(self, limit: int) -> Sequence[tuple[str, str, str, int]]:
-        """Cached objects, the longest unused first: bucket, key, blob, size."""
-        return [
-            (str(row[0]), str(row[1]), str(row[2]), int(row[3]))
-            for row in self._ask.all("SELECT bucket, key, blob, size FROM cached ORDER BY used_ms LIMIT ?", (limit,))
-        ]
+        """Cached objects, the longest unused first: bucket, key, ETag, and how many bytes of them are here."""
+        rows = self._ask.all(
+            "SELECT bucket, key, etag, (SELECT coalesce(sum(length), 0) FROM cached_piece AS piece"
+            " WHERE piece.bucket = cached.bucket AND piece.key = cached.key) FROM cached ORDER BY used_ms LIMIT ?",
+            (limit,),
+        )
+        return [(str(row[0]), str(row[1]), str(row[2]), int(row[3])) for row in rows]
 
     def cached_bytes(self) -> int:
         """What the cache holds."""
-        row = self._ask.one("SELECT coalesce(sum(size), 0) FROM cached")
+        row = self._ask.one("SELECT bytes FROM cached_total")
         return int(row[0]) if row else 0
 
     @property

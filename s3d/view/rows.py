@@ -179,6 +179,19 @@ class ListedObject(msgspec.Struct, frozen=True, gc=False):
     storage_class: str = "STANDARD"
 
 
+class CachedPiece(msgspec.Struct, frozen=True, gc=False):
+    """`length` bytes of a remote object, from `start`: all that a blob holds."""
+
+    start: int
+    length: int
+    blob: str
+
+    @property
+    def end(self) -> int:
+        """Where it ends, exclusive."""
+        return self.start + self.length
+
+
 class ListedRange(msgspec.Struct, frozen=True, gc=False):
     """A stretch of keys, from `first` to below `end` (None: to the last one), that the remote has listed completely."""
 

@@ -22,7 +22,7 @@ from s3d.view.projection import SETS_TAGS, fold, has_nothing_beside
 from s3d.view.questions import Questions
 from s3d.view.upgrades import SCHEMA_VERSION, can_be_upgraded, upgrade
 
-FACTS_VERSION = 2  # of facts.sql; raise it alone: what the remote said may be forgotten
+FACTS_VERSION = 3  # of facts.sql; raise it alone: what the remote said may be forgotten
 FACT_TABLES = (  # of this and of earlier versions
     "facts_version",
     "remote_bucket",
@@ -32,6 +32,8 @@ FACT_TABLES = (  # of this and of earlier versions
     "listed",
     "listed_total",
     "cached",
+    "cached_piece",
+    "cached_total",
 )
 _FILES = ("", "-wal", "-shm")
 _log = logging.getLogger(__name__)

@@ -34,6 +34,8 @@ class FaultProxy:
         self.lost_answers = 0
         self.cuts = 0
         self.requests = 0
+        self.answered_bytes = 0
+        self.cut_answer_bytes: int | None = None
         self.restore()
 
     def refuse(self) -> None:
@@ -48,13 +50,17 @@ class FaultProxy:
         """The next connection that carries so many bytes towards the remote is reset there, once."""
         self.cut_after_bytes = size_bytes
 
+    def cut_answer_after(self, size_bytes: int) -> None:
+        """The next connection on which so many bytes come back is reset there, once."""
+        self.cut_answer_bytes = size_bytes
+
     def lose_answers(self, method: str, times: int) -> None:
         """So many requests with this method reach the remote, whose answers do not come back: a reset instead."""
         self.lose[method.encode()] = times
 
     def restore(self) -> None:
         """All is well again, at the same address. What was swallowed stays swallowed: its connections are reset."""
-        self.silent, self.cut_after_bytes, self.lose = False, None, {}
+        self.silent, self.cut_after_bytes, self.cut_answer_bytes, self.lose = False, None, None, {}
         self._do(self._reset_silenced)
         self._do(self._listen)
 
@@ -150,7 +156,16 @@ class _Connection:
                 await _pass(writer, piece)
 
     async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answered = 0
         while piece := await _piece(reader):
+            answered += len(piece)
+            self._proxy.answered_bytes += len(piece)
+            limit = self._proxy.cut_answer_bytes
+            if limit is not None and answered >= limit:
+                self._proxy.cut_answer_bytes = None
+                self._proxy.cuts += 1
+                self.reset()
+                return
             if self._proxy.silent:
                 self.swallowed = True
                 continue

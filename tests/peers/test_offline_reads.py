@@ -1,16 +1,19 @@
 """Reads without the link, in a bucket that others write to: what was seen is shown with its age, the rest is a 503."""
 
+import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, ResponseStreamingError
 from live import wait_until
 
 from peers.edge import Edge, Remote
 from peers.fault_proxy import FaultProxy
 
 pytestmark = pytest.mark.timeout(180)
+MIB = 1024 * 1024
 RULES = """
 [[rule]]
 match = "partial"
@@ -125,3 +128,61 @@ def test_buckets_are_listed_with_their_age(site: Edge, link: FaultProxy, strange
     assert [one["Name"] for one in answers[0]["Buckets"]] == names
     assert all(int(one["ResponseMetadata"]["HTTPHeaders"]["x-s3d-age-seconds"]) >= 0 for one in answers)
     assert "remote was not asked" in site.says("ls", "--endpoint", site.endpoint)
+
+
+def test_many_that_miss_one_object_fetch_it_once(site: Edge, link: FaultProxy, stranger: Any, online: None) -> None:
+    """Counted where it costs: bytes over the link. Then it is read without the link, with its age."""
+    body = random.Random(3).randbytes(3 * MIB)
+    stranger.create_bucket(Bucket="big")
+    stranger.put_object(Bucket="big", Key="object", Body=body)
+    site.client.head_bucket(Bucket="big")
+    before = link.answered_bytes
+    with ThreadPoolExecutor(8) as readers:
+        found = list(readers.map(lambda _: site.client.get_object(Bucket="big", Key="object")["Body"].read(), range(8)))
+    assert all(one == body for one in found)
+    assert link.answered_bytes - before < 2 * len(body)
+    wait_until(lambda: site.status()["cache_bytes"] >= len(body))
+    link.refuse()
+    again = site.client.get_object(Bucket="big", Key="object", Range="bytes=1000000-1999999")
+    assert again["Body"].read() == body[1_000_000:2_000_000]
+    assert int(again["ResponseMetadata"]["HTTPHeaders"]["x-s3d-age-seconds"]) >= 0
+
+
+def test_the_link_is_cut_in_the_middle_of_a_body(site: Edge, link: FaultProxy, stranger: Any, online: None) -> None:
+    """The answer breaks off, nothing of it is taken for the object; afterwards it is fetched whole."""
+    body = random.Random(4).randbytes(4 * MIB)
+    stranger.create_bucket(Bucket="torn")
+    stranger.put_object(Bucket="torn", Key="object", Body=body)
+    cached = site.status()["cache_bytes"]
+    link.cut_answer_after(2 * MIB)
+    with pytest.raises((ClientError, HTTPClientError, ResponseStreamingError, IncompleteReadError)):
+        site.client.get_object(Bucket="torn", Key="object")["Body"].read()
+    assert site.status()["cache_bytes"] == cached
+    link.restore()
+    wait_until(lambda: site.status()["remote"]["state"] == "up")
+    assert site.client.get_object(Bucket="torn", Key="object")["Body"].read() == body
+
+
+def test_ranges_make_a_list_with_holes(site: Edge, link: FaultProxy, stranger: Any, online: None) -> None:
+    """What was read is here without the link; a hole is a 503, and is filled when the link is back."""
+    body = random.Random(5).randbytes(2 * MIB)
+    stranger.create_bucket(Bucket="holes")
+    stranger.put_object(Bucket="holes", Key="object", Body=body)
+
+    def part(start: int, end: int) -> bytes:
+        found = site.client.get_object(Bucket="holes", Key="object", Range=f"bytes={start}-{end - 1}")
+        return bytes(found["Body"].read())
+
+    cached = site.status()["cache_bytes"]
+    assert part(0, MIB // 2) == body[: MIB // 2]
+    assert part(MIB, 2 * MIB) == body[MIB:]
+    wait_until(lambda: site.status()["cache_bytes"] == cached + 3 * MIB // 2)
+    link.refuse()
+    assert part(1000, MIB // 2) == body[1000 : MIB // 2]
+    assert part(MIB + 1, 2 * MIB) == body[MIB + 1 :]
+    assert refusal(part, 0, MIB) == (503, "RemoteUnreachable")
+    link.restore()
+    wait_until(lambda: site.status()["remote"]["state"] == "up")
+    before = link.answered_bytes
+    assert part(0, 2 * MIB) == body
+    assert link.answered_bytes - before < MIB, "only the hole came over the link"

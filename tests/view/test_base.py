@@ -73,7 +73,7 @@ def test_what_the_remote_said_is_unknown_afterwards(edge, tmp_path):
     edge.run(
         ObjectFact("far", "k", present=True, seen_ms=1),
         BucketFact("far", present=True, seen_ms=1),
-        CachedFact("far", "k", "etag", "a" * 32, 1, 1),
+        CachedFact("far", "k", "etag", 1, 0, 1, "a" * 32, 1),
     )
     edge.view.restore(*snapshot(edge, tmp_path))
     assert edge.ask.remote_object("far", "k") is None

@@ -11,7 +11,7 @@ from journal import DiskFull
 from s3d.commands.tagging import SetTags
 from s3d.values import RowBytes, slice_extents
 from s3d.view.damage import RowDamaged
-from s3d.view.facts import BucketFact, CachedFact, EvictedFact, ObjectFact
+from s3d.view.facts import BucketFact, CachedFact, EvictedFact, ObjectFact, UsedFact
 from s3d.view.questions import Questions
 from s3d.view.view import View
 
@@ -190,13 +190,24 @@ def test_tags_given_in_the_middle_of_a_batch_go_with_the_write_behind_them(edge)
 
 
 def test_cached_blobs_are_in_use_until_they_are_evicted(edge):
-    """Eviction names the blob: one that was cached anew meanwhile stays."""
-    edge.run(CachedFact("far", "k", "etag", "a" * 32, 10, 1))
+    """Eviction names the version: one that was cached anew meanwhile stays. Pieces of two versions never meet."""
+    edge.run(
+        CachedFact("far", "k", "etag", 30, 0, 10, "a" * 32, 1),
+        CachedFact("far", "k", "etag", 30, 20, 10, "c" * 32, 1),
+        CachedFact("far", "k", "etag", 30, 5, 10, "d" * 32, 1),
+    )
     assert edge.ask.blob_in_use("a" * 32)
-    assert edge.ask.cached("far", "k", "other etag") is None
-    edge.run(CachedFact("far", "k", "etag2", "b" * 32, 20, 2), EvictedFact("far", "k", "a" * 32))
-    assert edge.ask.cached("far", "k", "etag2") == "b" * 32
+    assert not edge.ask.blob_in_use("d" * 32), "it overlaps the first piece"
+    assert edge.ask.cached_pieces("far", "k", "other etag") == []
+    assert [(one.start, one.end) for one in edge.ask.cached_pieces("far", "k", "etag")] == [(0, 10), (20, 30)]
+    assert edge.ask.cached_bytes() == 20
+    edge.run(CachedFact("far", "k", "etag2", 20, 0, 20, "b" * 32, 2), EvictedFact("far", "k", "etag"))
+    assert [one.blob for one in edge.ask.cached_pieces("far", "k", "etag2")] == ["b" * 32]
     assert (edge.ask.blob_in_use("a" * 32), edge.ask.cached_bytes()) == (False, 20)
+    edge.run(UsedFact((("far", "k", 9), ("far", "not cached", 9))), CachedFact("far", "l", "e", 1, 0, 1, "e" * 32, 5))
+    assert [one[1:] for one in edge.ask.least_recently_used(9)] == [("l", "e", 1), ("k", "etag2", 20)]
+    edge.run(EvictedFact("far", "k", "etag2"), EvictedFact("far", "l", "e"))
+    assert (edge.ask.blob_in_use("b" * 32), edge.ask.cached_bytes()) == (False, 0)
 
 
 def test_slices_of_extents():
