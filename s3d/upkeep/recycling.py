@@ -27,6 +27,7 @@ WALK_SECONDS = 5.0
 WALK_PAUSE_FACTOR = 20  # a twentieth of the time at most goes into it
 TROUBLE_SECONDS = 30.0
 LET_GO_AT_ONCE = 256
+SEARCH_AGAIN_SECONDS = 10.0
 _log = structlog.get_logger("s3d.capacity")
 T = TypeVar("T")
 
@@ -71,6 +72,8 @@ class Recycling:
         self._beside_bytes = 0  # of the data directory without the journal's files, when it was walked through
         self._walk_at = float("-inf")
         self._only_files_left = False
+        self._candidates: list[tuple[str, str, int, int]] = []
+        self._search_at = float("-inf")  # for more of them, when there were none
 
     def watch(self, cache: Cache) -> None:
         """What is let go of first."""
@@ -102,9 +105,7 @@ class Recycling:
         if wanted.cached_bytes and self._cache is not None:
             gone += await self._cache.let_go(wanted.cached_bytes)
         if wanted.body_bytes:
-            bodies = await self._let_go_of_bodies(wanted.body_bytes)
-            self._only_files_left = not bodies
-            gone += bodies
+            gone += await self._let_go_of_bodies(wanted.body_bytes)
         if gone:
             _log.info("let go of what the remote has", bytes=gone, free=usage.free)
         self._beside_bytes = max(0, self._beside_bytes - gone)
@@ -130,9 +131,17 @@ class Recycling:
         self._executor.shutdown(wait=True)
 
     async def _let_go_of_bodies(self, wanted_bytes: int) -> int:
-        """Objects that the remote has lose their files; about how many bytes that were."""
-        found = await self._on_thread(lambda: self._asked().let_go_first(LET_GO_AT_ONCE))
-        chosen = found[: units_for([size for _, _, _, size in found], wanted_bytes)]
+        """Objects that the remote has lose their files; about how many bytes that were.
+
+        Finding them reads the whole table: some more than are needed now are remembered, the decision looks again.
+        """
+        if not self._candidates and self._clock.monotonic() >= self._search_at:
+            self._candidates = await self._on_thread(lambda: self._asked().let_go_first(LET_GO_AT_ONCE))
+            self._only_files_left = not self._candidates
+            if self._only_files_left:
+                self._search_at = self._clock.monotonic() + SEARCH_AGAIN_SECONDS
+        number = units_for([size for _, _, _, size in self._candidates], wanted_bytes)
+        chosen, self._candidates = self._candidates[:number], self._candidates[number:]
         if not chosen:
             return 0
         command = LetGoObjects(tuple((bucket, key, sequence) for bucket, key, sequence, _ in chosen))

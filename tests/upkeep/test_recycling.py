@@ -100,6 +100,18 @@ async def test_the_longest_confirmed_goes_first_and_what_is_pending_never(site: 
     await site.check()
 
 
+async def test_nothing_to_let_go_of_is_not_searched_for_all_the_time(site: Narrow) -> None:
+    """The search reads every object: again after a while, and then what was confirmed meanwhile goes."""
+    sequence = await site.put("k0")
+    site.disk.others = 20 * (SIZE + 100)
+    assert await site.recycling.step() == 0
+    await site.run(confirm(sequence))
+    assert await site.recycling.step() == 0
+    site.clock.steady += 10
+    assert await site.recycling.step() == SIZE
+    await site.check()
+
+
 async def test_what_somebody_reads_goes_when_they_are_done_and_a_copy_keeps_its_bytes(site: Narrow) -> None:
     """A pinned file is left to the collector; a pending copy of a confirmed object needs the file itself."""
     first, second = await site.put("k0"), await site.put("k1")
