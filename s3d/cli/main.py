@@ -32,6 +32,7 @@ COMMANDS = {
     "ls": ("s3d.cli.objects:ls", "List buckets, or what is in one."),
     "get": ("s3d.cli.objects:get", "Fetch an object."),
     "put": ("s3d.cli.objects:put", "Store a file as an object."),
+    "cache": ("s3d.cli.cache:cache", "Have what is at the remote here."),
     "drop": ("s3d.cli.drop:drop", "Folders whose files become objects."),
     "journal": ("s3d.cli.journal:journal", "Verify, export or adopt a journal on disk."),
 }

@@ -57,7 +57,7 @@ def ls(store: Store, place: str, recursive: bool, as_json: bool) -> None:  # noq
             return
         if not bucket:
             raise click.UsageError(f"{place!r} has no bucket in front of its slash")
-        rows, notes = _keys(store, bucket, prefix, "" if recursive else "/")
+        rows, notes = keys(store, bucket, prefix, "" if recursive else "/")
         if as_json:
             show_json([{"key": k} if m == "" else {"key": k, "size": s, "modified": m} for s, m, k in rows])
         else:
@@ -82,7 +82,7 @@ def get(store: Store, place: str, file: str) -> None:
         file = os.path.join(file, name)
     with store, store.stream("GET", bucket, key) as response:
         size = int(response.headers.get("Content-Length", "0"))
-        with _target(file) as target, _progress(key, size, quiet=file == "-") as advance:
+        with _target(file) as target, progress(key, size, quiet=file == "-") as advance:
             read = partial(store.read, response)
             _receive(read, size, response.headers.get("ETag", ""), target, advance)
 
@@ -100,7 +100,7 @@ def put(store: Store, file: str, place: str) -> None:
         key += os.path.basename(os.path.abspath(file))
     with store, _source(file) as source:
         size = os.fstat(source.fileno()).st_size if file != "-" else None
-        with _progress(key, size, quiet=False) as advance:
+        with progress(key, size, quiet=False) as advance:
             _send(store, bucket, key, source, size, advance)
 
 
@@ -134,7 +134,7 @@ def _tell(notes: _Notes) -> None:
         click.echo("Partial: the remote cannot be reached, and there may be more.", err=True)
 
 
-def _keys(store: Store, bucket: str, prefix: str, delimiter: str) -> tuple[list[tuple[int, str, str]], _Notes]:
+def keys(store: Store, bucket: str, prefix: str, delimiter: str) -> tuple[list[tuple[int, str, str]], _Notes]:
     """Size, time and key, page by page; of a rolled-up prefix the time is empty."""
     rows: list[tuple[int, str, str]] = []
     notes = _Notes()
@@ -255,7 +255,7 @@ def _umask() -> int:
 
 
 @contextlib.contextmanager
-def _progress(name: str, size: int | None, *, quiet: bool) -> Iterator[Advance]:
+def progress(name: str, size: int | None, *, quiet: bool) -> Iterator[Advance]:
     """Bytes, rate and time left on a terminal, nothing elsewhere or where the terminal shows the object itself."""
     if not sys.stderr.isatty() or (quiet and sys.stdout.isatty()):
         yield lambda _: None

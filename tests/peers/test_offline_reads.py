@@ -1,5 +1,6 @@
 """Reads without the link, in a bucket that others write to: what was seen is shown with its age, the rest is a 503."""
 
+import json
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -186,3 +187,22 @@ def test_ranges_make_a_list_with_holes(site: Edge, link: FaultProxy, stranger: A
     before = link.answered_bytes
     assert part(0, 2 * MIB) == body
     assert link.answered_bytes - before < MIB, "only the hole came over the link"
+
+
+def test_a_warmed_bucket_is_there_without_the_link(site: Edge, link: FaultProxy, stranger: Any, online: None) -> None:
+    """Listing and bytes; what could not be had is named, and another run gets it without reading the rest again."""
+    stranger.create_bucket(Bucket="warm")
+    bodies = {f"a/{number}": random.Random(number).randbytes(100_000) for number in range(5)}
+    for key, body in bodies.items():
+        stranger.put_object(Bucket="warm", Key=key, Body=body)
+    stranger.put_object(Bucket="warm", Key="beside", Body=b"not asked for")
+    warm = ("cache", "warm", "warm/a/", "--json", "--endpoint", site.endpoint)
+    found = json.loads(site.says(*warm))
+    assert found == {"objects": 5, "bytes": 500_000, "listed_now": True, "failed": []}
+    before = link.answered_bytes
+    assert json.loads(site.says(*warm))["bytes"] == 500_000
+    assert link.answered_bytes - before < 100_000
+    link.refuse()
+    assert listing(site.client, "warm", Prefix="a/")[0] == sorted(bodies)
+    assert all(site.client.get_object(Bucket="warm", Key=key)["Body"].read() == body for key, body in bodies.items())
+    assert refusal(site.client.get_object, Bucket="warm", Key="beside") == (503, "RemoteUnreachable")
