@@ -100,6 +100,33 @@ async def test_the_longest_confirmed_goes_first_and_what_is_pending_never(site: 
     await site.check()
 
 
+async def test_cached_reads_go_before_bodies(site: Narrow) -> None:
+    """As much of the cache as is missing; bodies only for what the cache does not have."""
+
+    class Cache:
+        cached_bytes, asked = 15_000, 0
+
+        async def let_go(self, size_bytes: int) -> int:
+            self.asked += size_bytes
+            self.cached_bytes -= size_bytes
+            site.disk.others -= size_bytes
+            return size_bytes
+
+    cache = Cache()
+    site.recycling.watch(cache)
+    sequences = [await site.put(f"k{n}") for n in range(2)]
+    await site.run(confirm(*sequences))
+    site.disk.others = site.disk.size - 2 * (SIZE + 100)
+    written = site.disk.free_bytes("")
+    site.disk.others += 5_000 + written
+    assert await site.recycling.step() == 5_000
+    assert (cache.asked, site.here()) == (5_000, ["k0", "k1"])
+    site.disk.others += 12_000 + site.disk.free_bytes("")
+    assert await site.recycling.step() == 10_000 + SIZE
+    assert (cache.asked, site.here()) == (15_000, ["k1"])
+    await site.check()
+
+
 async def test_nothing_to_let_go_of_is_not_searched_for_all_the_time(site: Narrow) -> None:
     """The search reads every object: again after a while, and then what was confirmed meanwhile goes."""
     sequence = await site.put("k0")
