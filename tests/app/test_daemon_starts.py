@@ -16,7 +16,7 @@ from s3d.errors import DataDirectoryError, S3dError
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     anywhere = "http://127.0.0.1:0"
-    return load({"data_dir": str(tmp_path / "data"), "listen": anywhere, "admin": anywhere}, {}, None)
+    return load({"data_dir": str(tmp_path / "data"), "listen": anywhere, "admin.listen": anywhere}, {}, None)
 
 
 async def test_it_stops_and_starts_again(settings):
