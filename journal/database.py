@@ -183,9 +183,9 @@ def catalogue_of(connection: apsw.Connection, version: int) -> Catalogue:
     return first_catalogue(read_identity(connection))
 
 
-def first_catalogue(identity: Identity) -> Catalogue:
-    """The catalogue of a journal's first file."""
-    return Catalogue(1, Head(0, genesis(identity.instance)))
+def first_catalogue(identity: Identity, origin: Head | None = None) -> Catalogue:
+    """The catalogue of a journal's first file; `origin` is what its first record follows, if not the genesis."""
+    return Catalogue(1, origin or Head(0, genesis(identity.instance)))
 
 
 def read_identity(connection: apsw.Connection) -> Identity:

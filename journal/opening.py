@@ -85,8 +85,11 @@ def open_or_create(
     synchronous: str,
     ballast: Ballast,
     make_instance: Callable[[], str],
+    continues: tuple[Identity, Head] | None = None,
 ) -> Opened:
     """Open the journal in `directory`, or make a new one where there has never been one.
+
+    A new one has a new identity and begins with record 1, or is the continuation of another after its head.
 
     Raises JournalForeign, JournalDamaged or JournalShortened, having changed nothing; JournalLocked when another
     program holds the database; DiskFull or JournalError when the disk does not let it open.
@@ -109,8 +112,8 @@ def open_or_create(
         connection = connect_writer(path, vfs, exclusive=exclusive)
         set_pragmas(connection, synchronous, exclusive=exclusive, new=looked is None)
         if looked is None:
-            identity = Identity(make_instance(), epoch=1)
-            create_schema(connection, identity, first_catalogue(identity), {})
+            identity, origin = continues or (Identity(make_instance(), epoch=1), None)
+            create_schema(connection, identity, first_catalogue(identity, origin), {})
         elif looked.schema < SCHEMA_VERSION:
             migrate(connection)
         opened = _begin(disk, directory, connection, looked.head if looked is not None else None)

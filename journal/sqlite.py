@@ -58,7 +58,8 @@ class SqliteBackend:
     """See `Backend` for the promise of each method.
 
     `vfs` and `exclusive` exist for the power-cut sweep: a VFS without shared memory needs exclusive locking, and then
-    the writer's connection is the only one.
+    the writer's connection is the only one. `continues`: a new journal is the continuation of that one after its head,
+    for somebody who goes on with copies of its records.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class SqliteBackend:
         monotonic: Callable[[], float] = time.monotonic,
         rest: Callable[[], None] = rest,
         make_instance: Callable[[], str] = random_instance,
+        continues: tuple[Identity, Head] | None = None,
     ) -> None:
         self._directory = directory
         self._disk: Disk = disk or RealDisk()
@@ -90,6 +92,7 @@ class SqliteBackend:
         self._checkpoint_idle_bytes = checkpoint_idle_bytes
         self._monotonic = monotonic
         self._make_instance = make_instance
+        self._continues = continues
         self._rest = rest
         self._lock: DiskFile | None = None
         self._opened: Opened | None = None
@@ -115,6 +118,7 @@ class SqliteBackend:
                 synchronous=self._synchronous,
                 ballast=self._ballast,
                 make_instance=self._make_instance,
+                continues=self._continues,
             )
         except OSError as error:
             self._unlock()

@@ -77,10 +77,14 @@ class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Confirmed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
-    """Many records arrived; the record's own time says when that was known."""
+    """Many records arrived; the record's own time says when that was known.
+
+    `bundle` is the bundle that they went in, when receipts for it said so and not the remote itself.
+    """
 
     version: int = 1
     confirmations: tuple[Confirmation, ...] = ()
+    bundle: str = ""
 
 
 class Parked(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):

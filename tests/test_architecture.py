@@ -23,6 +23,7 @@ FLOORS = (
     {"operations", "replicator", "upkeep", "gaps"},  # what can be asked for; journal -> remote; the journal's files
     {"commands", "queries"},  # mutations; reads
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
+    {"bundle"},  # a carried disk: what is in its files, and who can read and write them
     {
         "auth",
         "capacity",
@@ -46,6 +47,7 @@ OWNERS = {
     "apsw": {"journal", "view"},
     "awscrt": {"checksums"},
     "click": {"cli"},
+    "cryptography": {"bundle"},  # an extra: keys, signatures and the encryption of what is carried
     "lark": {"policy"},
     "rich": {"cli"},
     "prometheus_client": {"telemetry"},

@@ -31,14 +31,17 @@ from s3d.app.room import bounds_of, build_recycling, capacity_report, crowded, p
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.collect import collect
 from s3d.blobs.rows import RowBodies
+from s3d.bundle.keys import parse_public
 from s3d.clock import SystemClock
 from s3d.config.settings import Settings
 from s3d.drop.surface import DropFolders
 from s3d.http import descriptors
 from s3d.http.admission import Admission
+from s3d.http.bundles import Bundles
 from s3d.http.gap_routes import gap_routes
 from s3d.http.webhooks import Webhooks
 from s3d.operations.bodies import BodyCache
+from s3d.operations.bundling import Bundling
 from s3d.operations.durability import Contract
 from s3d.operations.exporting import Exporting
 from s3d.operations.foreseeing import Foreseeing
@@ -196,7 +199,8 @@ class Daemon:
             self._rules,
             self._clock,
         )
-        more = gap_routes(self._audit) if self._audit is not None else ()
+        self._bundling = self._build_bundling(questions)
+        more = [*Bundles(self._bundling).routes(), *(gap_routes(self._audit) if self._audit is not None else ())]
         self._admin = AdminDoor(self._settings, self._standing, self._clock, more)
         await self._admin.open()
         await self._begin(questions)
@@ -236,6 +240,7 @@ class Daemon:
         self._standing.close()
         if self._audit is not None:
             self._audit.close()
+        self._bundling.close()
         await self._upkeep.close()
         self._recycling.close()
         await self._ground.close(sync=not self._failed)
@@ -364,6 +369,18 @@ class Daemon:
             ),
             load=self._load,
             drops=self._drops.reports if self._drops is not None else tuple,
+        )
+
+    def _build_bundling(self, questions: Questions) -> Bundling:
+        ground, replication = self._ground, self._replication
+        return Bundling(
+            ground.journal,
+            ground.view.reader,
+            Exporting(ground.journal, questions, self._rows, ground.pool),
+            self._settings.buckets,
+            frozenset(parse_public(one) for one in self._settings.bundle.trust),
+            replication.taken_out if replication is not None else None,
+            replication.learned if replication is not None else None,
         )
 
     # running

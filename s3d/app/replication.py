@@ -16,6 +16,8 @@ from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock, milliseconds
 from s3d.config.settings import RemoteSettings
+from s3d.events import Confirmation
+from s3d.operations.bundling import Parking
 from s3d.policy.bucket_map import BucketMap
 from s3d.policy.rules import Rules
 from s3d.policy.windows import Window, Windows
@@ -27,6 +29,7 @@ from s3d.remote.process import ProcessRemote
 from s3d.remote.seam import Content, Flow, Remote, RemoteStream
 from s3d.remote.settings import RemoteSettings as ClientSettings
 from s3d.remote.upstream import Upstream
+from s3d.replicator.decide import Done, Park
 from s3d.replicator.link import Link, LinkStatus
 from s3d.replicator.replicator import Replicator, ReplicatorSettings
 from s3d.replicator.schedule import Plan
@@ -141,6 +144,15 @@ class Replication:
     def resume(self) -> None:
         """Go on."""
         self._replicator.resume()
+
+    async def taken_out(self, through: int) -> None:
+        """Copies of records up to this one are on their way by other means."""
+        await self._replicator.taken_out(through)
+
+    def learned(self, confirmations: Sequence[Confirmation], parkings: Sequence[Parking]) -> None:
+        """What has become of such records, durably."""
+        outcomes: dict[int, Done | Park] = {one.sequence: Done(one) for one in confirmations}
+        self._replicator.learned(outcomes | {one.sequence: Park(one.code, one.message) for one in parkings})
 
     def resumed(self, sequences: Sequence[int]) -> None:
         """Parked records may try again."""

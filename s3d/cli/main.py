@@ -33,6 +33,7 @@ COMMANDS = {
     "get": ("s3d.cli.objects:get", "Fetch an object."),
     "put": ("s3d.cli.objects:put", "Store a file as an object."),
     "cache": ("s3d.cli.cache:cache", "Have what is at the remote here."),
+    "bundle": ("s3d.cli.bundle:bundle", "Carry pending records to headquarters on a disk, and receipts back."),
     "drop": ("s3d.cli.drop:drop", "Folders whose files become objects."),
     "journal": ("s3d.cli.journal:journal", "Verify, export or adopt a journal on disk."),
 }

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from s3d.bundle.errors import BundleError
+from s3d.bundle.keys import parse_public
 from s3d.config.addresses import check_domain, check_endpoint, is_loopback, parse_listen
 from s3d.config.catalogue import Setting, catalogue, list_settings, sections
 from s3d.config.drops import overlap
@@ -154,6 +156,16 @@ def _check_address(setting: Setting, value: Any) -> None:
     if setting.path == "http.base_domains":
         for name in value:
             check_domain(name)
+    if setting.path == "bundle.trust":
+        for key in value:
+            _check_key(key)
+
+
+def _check_key(text: str) -> None:
+    try:
+        parse_public(text)
+    except BundleError as error:
+        raise ConfigurationError(error.message, hint=error.hint) from None
 
 
 def _advice(setting: Setting) -> str:

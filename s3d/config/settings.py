@@ -378,6 +378,18 @@ class AdminSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return parse_listen(self.listen)
 
 
+class BundleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Carried disks: see `s3d bundle`."""
+
+    trust: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Public keys, as `s3d bundle keygen` shows them, of those whose receipts are taken: a record "
+            "that they say has arrived is not sent any more, and its bytes are let go of."
+        ),
+    ] = ()
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is said on standard error."""
 
@@ -422,6 +434,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     http: HttpSettings = HttpSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     admin: AdminSettings = AdminSettings()
+    bundle: BundleSettings = BundleSettings()
     log: LogSettings = LogSettings()
     rules: tuple[Rule, ...] = ()
     windows: tuple[Window, ...] = ()

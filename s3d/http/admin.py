@@ -15,6 +15,7 @@
     POST /replication/pause   {"reason": "..."}: begin nothing more at the remote, also after a restart
     POST /replication/resume  {"reason": "..."}: go on
     POST /parked/rekey    {"seq": "1-42", "key": "KEY"}: send it under another key
+    /bundle/…             for `s3d bundle` (http/bundles.py)
 
 It listens on loopback and trusts whoever can reach that, so it has to keep out what reaches loopback uninvited: web
 pages. A name that resolves to 127.0.0.1 (DNS rebinding) fails the check of `Host`; a page that posts across origins
@@ -33,6 +34,7 @@ from journal import JournalError, Record
 from s3d.clock import Clock
 from s3d.config.addresses import is_loopback
 from s3d.errors import S3dError
+from s3d.http.answers import json_answer
 from s3d.http.dead_letters import DeadLetters
 from s3d.http.streams import Streams
 from s3d.operations.announcing import Page
@@ -219,7 +221,7 @@ class _Admin:
         return web.Response(body=await self._source.metrics(), headers={"Content-Type": CONTENT_TYPE})
 
     async def status(self, request: web.Request) -> web.Response:
-        return _json(await self._source.status())
+        return json_answer(await self._source.status())
 
     async def pending(self, request: web.Request) -> web.Response:
         _only(request, "prefix", "after", "limit")
@@ -241,7 +243,7 @@ class _Admin:
             raise S3dError(f"the request is not understood: {error}", hint='send {"seqs": ["1-42"]}') from None
         sequences = None if wanted is None else tuple(sequence_in(self._source.epoch, one) for one in wanted)
         resumed = await self._source.resume(sequences)
-        return _json(Resumed(tuple(format_sequence(self._source.epoch, one) for one in resumed)))
+        return json_answer(Resumed(tuple(format_sequence(self._source.epoch, one) for one in resumed)))
 
     async def drop(self, request: web.Request) -> web.Response:
         _only(request)
@@ -250,17 +252,17 @@ class _Admin:
         except msgspec.MsgspecError as error:
             raise S3dError(f"the request is not understood: {error}", hint='send {"seqs": ["1-42"]}') from None
         dropped = await self._source.discard(tuple(sequence_in(self._source.epoch, one) for one in named))
-        return _json(Dropped(tuple(format_sequence(self._source.epoch, one) for one in dropped)))
+        return json_answer(Dropped(tuple(format_sequence(self._source.epoch, one) for one in dropped)))
 
     async def pause(self, request: web.Request) -> web.Response:
-        return _json(await self._source.pause(await _reason(request)))
+        return json_answer(await self._source.pause(await _reason(request)))
 
     async def go_on(self, request: web.Request) -> web.Response:
-        return _json(await self._source.go_on(await _reason(request)))
+        return json_answer(await self._source.go_on(await _reason(request)))
 
     async def rekey(self, request: web.Request) -> web.Response:
         _only(request)
-        return _json(await self._dead_letters.rekey(request))
+        return json_answer(await self._dead_letters.rekey(request))
 
     async def body(self, request: web.Request) -> web.StreamResponse:
         _only(request)
@@ -272,17 +274,17 @@ class _Admin:
         found = await self._source.record(sequence)
         if found is None:
             raise S3dError(f"there is no record {request.match_info['seq']}", hint="or its file was dropped long ago")
-        return _json(found)
+        return json_answer(found)
 
     async def receipt(self, request: web.Request) -> web.Response:
         _only(request)
-        return _json(await self._source.receipt(sequence_in(self._source.epoch, request.match_info["seq"])))
+        return json_answer(await self._source.receipt(sequence_in(self._source.epoch, request.match_info["seq"])))
 
     async def conflicts(self, request: web.Request) -> web.Response:
         _only(request, "after", "limit")
         limit = _limit(request)
         found = await self._source.conflicts(self._after(request), limit + 1)
-        return _json(ConflictPage(tuple(found[:limit]), found[limit - 1].found if len(found) > limit else ""))
+        return json_answer(ConflictPage(tuple(found[:limit]), found[limit - 1].found if len(found) > limit else ""))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         _only(request, "after", "kinds")
@@ -297,7 +299,7 @@ class _Admin:
             report = await self._standing(target)
             left = deadline - self._clock.monotonic()
             if report.state != "pending" or left <= 0 or self._closing.is_set():
-                return _json(report)
+                return json_answer(report)
             await self._clock.sleep(min(RECHECK_SECONDS, left))
             await self._change(seen, max(0.0, deadline - self._clock.monotonic()))
 
@@ -371,7 +373,7 @@ class _Admin:
         self, rows: Sequence[PendingRow], limit: int, holding: Holding, paused: PauseReport | None
     ) -> web.Response:
         records = tuple(self._record(row, holding) for row in rows[:limit])
-        return _json(PendingPage(records, records[-1].seq if len(rows) > limit else "", paused))
+        return json_answer(PendingPage(records, records[-1].seq if len(rows) > limit else "", paused))
 
     def _record(self, row: PendingRow, holding: Holding | None = None) -> PendingRecord:
         held_by = holding.behind.get(row.sequence) if holding is not None else None
@@ -449,7 +451,7 @@ def _is_local(host: str) -> bool:
 def _probe(reason: str) -> web.Response:
     if reason:
         return _problem(503, reason)
-    return _json({"ok": True})
+    return json_answer({"ok": True})
 
 
 def _only(request: web.Request, *names: str) -> None:
@@ -483,9 +485,4 @@ def _timeout(request: web.Request) -> float:
 
 
 def _problem(status: int, error: str, hint: str = "") -> web.Response:
-    return _json(Problem(error, hint), status=status)
-
-
-def _json(value: object, status: int = 200) -> web.Response:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return web.Response(body=msgspec.json.encode(value) + b"\n", status=status, headers=headers)
+    return json_answer(Problem(error, hint), status=status)

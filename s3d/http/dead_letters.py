@@ -57,16 +57,21 @@ class DeadLetters:
     async def body(self, request: web.Request) -> web.StreamResponse:
         """GET /records/SEQ/body: all bytes, or an answer that breaks off."""
         body = await self._source.body(sequence_in(self._source.epoch, request.match_info["seq"]))
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(body.size)}
-        response = web.StreamResponse(headers=headers | {"Cache-Control": "no-store"})
-        await response.prepare(request)
-        try:
-            async for piece in body.pieces:
-                await response.write(piece)
-        except (JournalError, OSError, RuntimeError) as error:
-            _log.warning("a record could not be exported", record=request.match_info["seq"], error=str(error))
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionResetError("the bytes of a record could not be sent") from error
-        await response.write_eof()
-        return response
+        return await send_body(request, body)
+
+
+async def send_body(request: web.Request, body: RecordBody) -> web.StreamResponse:
+    """The bytes of the record that the path names: all of them, or an answer that breaks off."""
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(body.size)}
+    response = web.StreamResponse(headers=headers | {"Cache-Control": "no-store"})
+    await response.prepare(request)
+    try:
+        async for piece in body.pieces:
+            await response.write(piece)
+    except (JournalError, OSError, RuntimeError) as error:
+        _log.warning("a record could not be exported", record=request.match_info["seq"], error=str(error))
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the bytes of a record could not be sent") from error
+    await response.write_eof()
+    return response

@@ -13,8 +13,8 @@ from typing import Any
 
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.lean import wanted
-from s3d.remote.outgoing import OutgoingBody
-from s3d.remote.seam import Content, Flow, RemoteStream
+from s3d.remote.outgoing import OutgoingBody, open_plainly
+from s3d.remote.seam import Content, Flow, OpenFile, RemoteStream
 from s3d.remote.settings import RemoteSettings
 
 READ_THREADS = 4
@@ -22,10 +22,11 @@ CHUNK_BYTES = 256 * 1024
 
 
 class AiobotocoreRemote:
-    """Implements `Remote`."""
+    """Implements `Remote`. `open_file` opens the files that bodies are in."""
 
-    def __init__(self, settings: RemoteSettings) -> None:
+    def __init__(self, settings: RemoteSettings, open_file: OpenFile = open_plainly) -> None:
         self._settings = settings
+        self._open_file = open_file
         self._executor = ThreadPoolExecutor(READ_THREADS, "remote-body")
         self._exit = contextlib.AsyncExitStack()
         self._starting = asyncio.Lock()
@@ -89,6 +90,7 @@ class AiobotocoreRemote:
                         lambda: deadline.reschedule(loop.time() + patience),
                         flow,
                         lambda: deadline.reschedule(None),
+                        open_file=self._open_file,
                     )
                     failing.append(body)
                     arguments |= _body_arguments(content, body)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.remote.seam import Content, FileSlice, Flow
+from s3d.remote.seam import Content, FileSlice, Flow, OpenFile, ReadableFile
 
 READ_BYTES = 1024 * 1024
 PORTION_BYTES = 64 * 1024  # at 64 kbit/s a portion takes 8 s: well under any sensible stall timeout
@@ -19,7 +19,7 @@ PORTION_BYTES = 64 * 1024  # at 64 kbit/s a portion takes 8 s: well under any se
 class OutgoingBody:
     """What is given to aiobotocore as `Body`. `failure` is set when the bytes could not be read here.
 
-    `progress` is called after each portion, `held` before one waits for the flow.
+    `progress` is called after each portion, `held` before one waits for the flow; `open_file` opens what a piece names.
     """
 
     def __init__(
@@ -29,6 +29,8 @@ class OutgoingBody:
         progress: Callable[[], None],
         flow: Flow | None = None,
         held: Callable[[], None] = lambda: None,
+        *,
+        open_file: OpenFile,
     ) -> None:
         self.content = content
         self.failure: RemoteFailure | None = None
@@ -39,6 +41,7 @@ class OutgoingBody:
         self._held = held
         self._portion_bytes = min(PORTION_BYTES, flow.portion_bytes) if flow and self._holding else PORTION_BYTES
         self._sent = 0
+        self._open_file = open_file
 
     @property
     def in_memory(self) -> bool:
@@ -85,19 +88,19 @@ class OutgoingBody:
     async def _file_chunks(self, piece: FileSlice) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         try:
-            descriptor = await loop.run_in_executor(self._executor, os.open, piece.path, os.O_RDONLY | os.O_CLOEXEC)
+            file = await loop.run_in_executor(self._executor, self._open_file, piece.path)
             try:
                 offset, left = piece.offset, piece.length
                 while left:
                     size = min(left, READ_BYTES)
-                    chunk = await loop.run_in_executor(self._executor, os.pread, descriptor, size, offset)
+                    chunk = await loop.run_in_executor(self._executor, file.pread, size, offset)
                     if not chunk:
                         raise OSError(f"{piece.path} ends at {offset}, {left} bytes early")
                     yield chunk
                     offset += len(chunk)
                     left -= len(chunk)
             finally:
-                os.close(descriptor)
+                file.close()
         except OSError as error:
             # Not the remote's fault: another attempt reads the same disk. A person is needed (failure case I4).
             self.failure = RemoteFailure(FailureKind.PERMANENT, code="LocalBodyUnreadable", message=str(error))
@@ -107,3 +110,19 @@ class OutgoingBody:
 def _portions(data: bytes, size: int) -> list[memoryview]:
     view = memoryview(data)
     return [view[start : start + size] for start in range(0, len(view), size)]
+
+
+class _PlainFile:
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def pread(self, size: int, offset: int) -> bytes:
+        return os.pread(self._descriptor, size, offset)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def open_plainly(path: str) -> ReadableFile:
+    """A file of the operating system's."""
+    return _PlainFile(path)

@@ -4,7 +4,7 @@ Operations and inputs have botocore's names, so that a journaled input can be se
 or of files, never open handles: the sender may be another process.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -19,6 +19,20 @@ class FileSlice(msgspec.Struct, frozen=True):
 
 
 Piece = bytes | FileSlice
+
+
+class ReadableFile(Protocol):
+    """What a piece is read from; called on threads. Raises OSError."""
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Up to `size` bytes from `offset`; none at the end."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+OpenFile = Callable[[str], ReadableFile]
+"""Opens what a `FileSlice` names as its path. Raises OSError."""
 
 
 class Content(msgspec.Struct, frozen=True):

@@ -129,6 +129,17 @@ def _is_same(mutation: Mutation, theirs: Theirs) -> bool:
     )
 
 
+def is_later(token: str, token_prefix: str, sequence: int) -> bool:
+    """Whether an object's token names a record of this journal that came after the one with this number."""
+    number = _number(token, token_prefix)
+    return number is not None and number > sequence
+
+
 def _is_earlier(token: str, token_prefix: str, sequence: int) -> bool:
+    number = _number(token, token_prefix)
+    return number is not None and number < sequence
+
+
+def _number(token: str, token_prefix: str) -> int | None:
     number = token.removeprefix(f"{token_prefix}-")
-    return number != token and number.isascii() and number.isdecimal() and int(number) < sequence
+    return int(number) if number != token and number.isascii() and number.isdecimal() else None

@@ -91,7 +91,9 @@ class Delivery:
         backoff_seconds_max: float,
         attempt_failed: Callable[[FailureKind], None],
         settle: Settle,
+        known: Callable[[int], Done | Park | None],
     ) -> None:
+        self._known = known
         self._settle = settle
         self.job = job
         self.attempts = 0
@@ -134,7 +136,14 @@ class Delivery:
             return LaidAside()
         return step
 
+    def look_first(self) -> None:
+        """Somebody else may have sent it."""
+        self._look = self._repeated = True
+
     async def _find_or_send(self) -> Step | GaveWay | Held:
+        known = self._known(self.job.sequence)
+        if known is not None:  # it went another way meanwhile
+            return known
         if self._look:
             found = await self._transfer.find(self.job)
             self._link.report_success()

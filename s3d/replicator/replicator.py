@@ -7,7 +7,7 @@ was cut off by a stop or a crash is still pending, and is looked for at the remo
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
@@ -50,7 +50,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReplicatorSettings:
-    """Bounds: requests at once, records in memory, the longest pause between attempts."""
+    """Bounds: requests at once, records in memory, the longest pause between attempts.
+
+    `later_is_enough`: see Transfer.
+    """
 
     lanes_max: int = 32
     window_records_max: int = 5000
@@ -58,6 +61,7 @@ class ReplicatorSettings:
     identity_token: bool = True
     conditional: bool = True
     site: str = ""
+    later_is_enough: bool = False
     region: str = "us-east-1"
     plan: Plan = UNRESTRICTED
 
@@ -143,6 +147,7 @@ class Replicator:
             token_prefix=f"{journal.identity.instance}-{journal.identity.epoch}" if settings.identity_token else "",
             region=settings.region,
             conditional=settings.conditional,
+            later_is_enough=settings.later_is_enough,
         )
         self._conflicts = Conflicts(
             journal, clock, settings.site or journal.identity.instance[:8], self._transfer.withdraw, observer
@@ -157,6 +162,7 @@ class Replicator:
             self._unpaused.set()
         self._attempting = 0
         self._deliveries: dict[int, Delivery] = {}
+        self._elsewhere: dict[int, Done | Park] = {}  # of what is in the window: receipts told it, durably
         self._tasks: set[asyncio.Task[None]] = set()
         self._rewind_is_due = False
 
@@ -198,8 +204,37 @@ class Replicator:
         """
         if sequences:
             _log.info("%d parked records are tried again", len(sequences))
+        for sequence in sequences:
+            self._elsewhere.pop(sequence, None)
         self._window.rewind()
         self._wake.set()
+
+    async def taken_out(self, through: int) -> None:
+        """Copies of records up to this one are on their way by other means: look for each before it is sent."""
+        await self._attempted.cover(through)
+        self._attempted.look_again_through(through)
+        for sequence, delivery in self._deliveries.items():
+            if sequence <= through:
+                delivery.look_first()
+
+    def learned(self, outcomes: Mapping[int, Done | Park]) -> None:
+        """What became of records that others have sent, durably. What of them is loaded here ends with its next
+        attempt, which sends nothing; what waited for the others may go on.
+        """
+        for sequence, outcome in outcomes.items():
+            if sequence in self._lanes:
+                self._elsewhere[sequence] = outcome
+            elif isinstance(outcome, Done):
+                self._known.remember(outcome.confirmation)
+        if self._settled is not None:
+            self._settled(outcomes)
+        self._window.rewind()
+        self._wake.set()
+
+    @property
+    def is_at_an_end(self) -> bool:
+        """Whether nothing can be done any more: everything is confirmed, or behind something that is parked."""
+        return self._window.is_done and not (self._deliveries or self._outcomes.unwritten or self._rewind_is_due)
 
     async def drain(self, seconds: float, *, patient: bool = False) -> bool:
         """Wait until nothing more can be sent, at most so long; whether everything is confirmed.
@@ -337,6 +372,7 @@ class Replicator:
             backoff_seconds_max=self._settings.backoff_seconds_max,
             attempt_failed=self._on_attempt_failed,
             settle=self._conflicts.settle,
+            known=self._elsewhere.get,
         )
         self._deliveries[sequence] = delivery
         outcome = await delivery.run()
@@ -374,6 +410,7 @@ class Replicator:
     def _on_confirmed(self, confirmations: Sequence[Confirmation]) -> None:
         size_bytes = 0
         for confirmation in confirmations:
+            self._elsewhere.pop(confirmation.sequence, None)
             delivery = self._deliveries.pop(confirmation.sequence)
             size_bytes += delivery.job.mutation.size
             self._known.remember(confirmation)
@@ -391,6 +428,7 @@ class Replicator:
         self._outcomes.park(sequence, Park(UNREADABLE_CODE, reason))
 
     def _on_parked(self, sequence: int) -> None:
+        self._elsewhere.pop(sequence, None)
         self._deliveries.pop(sequence, None)  # none was begun for one that could not be read
         self._window.block(sequence)
         if self._observer is not None:
@@ -400,6 +438,7 @@ class Replicator:
         self._wake.set()
 
     def _on_gave_way(self, sequence: int) -> None:
+        self._elsewhere.pop(sequence, None)
         del self._deliveries[sequence]
         self._window.finish(sequence)
         if self._settled is not None:

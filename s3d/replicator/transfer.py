@@ -9,6 +9,7 @@ from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Attempts
 from s3d.replicator.bodies import Bodies
 from s3d.replicator.conflicting import Guarding, is_guarded
+from s3d.replicator.conflicts import is_later
 from s3d.replicator.requests import (
     TOKEN_KEY,
     Job,
@@ -32,7 +33,8 @@ class Transfer:
     """Speaks to the remote for one record at a time; knows nothing of retries.
 
     `remote_etag(sequence, bucket, key)` is what the remote answered to an earlier record of that key, where that is
-    still known. `token_prefix` (instance and epoch) is empty when objects carry no identity token.
+    still known. `token_prefix` (instance and epoch) is empty when objects carry no identity token. `later_is_enough`:
+    where a later record of the same journal is there already, by its token, an earlier one is not sent any more.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Transfer:
         token_prefix: str,
         region: str,
         conditional: bool,
+        later_is_enough: bool = False,
     ) -> None:
+        self._later_is_enough = later_is_enough
         self._call = remote.call
         self._bodies = bodies
         self._remote_etag = remote_etag
@@ -96,9 +100,13 @@ class Transfer:
             return None
         if self._is_ours(job, head):
             return _confirmation(job, head)
-        if head.get("VersionId", "null") != "null":
-            return await self._find_version(job, target)
-        return None
+        found = await self._find_version(job, target) if head.get("VersionId", "null") != "null" else None
+        return Confirmation(job.sequence) if found is None and self._is_overtaken(job, head) else found
+
+    def _is_overtaken(self, job: Job, head: Mapping[str, Any]) -> bool:
+        """Whether a later record of ours is there: everything before it on this key has been there, by order."""
+        token = head.get("Metadata", {}).get(TOKEN_KEY, "")
+        return self._later_is_enough and is_later(token, self._token_prefix, job.sequence)
 
     async def _find_version(self, job: Job, target: dict[str, Any]) -> Confirmation | None:
         """Decision 23: in a versioned bucket ours may lie under a version that came later."""
@@ -136,13 +144,14 @@ class Transfer:
 
     async def _find_deletion(self, job: Job) -> Confirmation | None:
         try:
-            await self._call("HeadObject", {"Bucket": job.bucket, "Key": job.key})
+            head = await self._call("HeadObject", {"Bucket": job.bucket, "Key": job.key})
         except RemoteFailure as failure:
             if failure.kind is FailureKind.ABSENT:
                 return Confirmation(job.sequence)
             if failure.kind is not FailureKind.PERMANENT:
                 raise
-        return None
+            return None
+        return Confirmation(job.sequence) if self._is_overtaken(job, head) else None
 
     # sending
 
