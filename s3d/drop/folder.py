@@ -87,6 +87,7 @@ class Folder:
         self._ledger = Ledger(settings.name)
         self._run, self._numbers = secrets.token_hex(4).upper(), itertools.count(1)
         self._waiting: dict[str, Waiting] = {}
+        self._fresh: list[str] = []
         self._busy: dict[str, float] = {}
         self._heard_of: set[str] = set()
         self._gone: list[TakenFile] = []
@@ -235,15 +236,15 @@ class Folder:
             if original_of(path) not in self._busy:
                 await self._on_thread(self._files.restore, path)
                 self._scan_whole()
+        taken = self._taken_of(page.files)
         for path, signature in page.files:
-            if path in self._busy or path in self._waiting:
-                continue
-            if self._is_taken(path, signature) and self._settings.after == "keep":
+            is_taken = self._file(path, signature) in taken
+            if path in self._busy or path in self._waiting or (is_taken and self._settings.after == "keep"):
                 continue
             while len(self._waiting) >= WAITING_MAX:
                 self._room.clear()
                 await self._room.wait()
-            self._admit(path, is_whole=self._is_taken(path, signature))
+            self._admit(path, is_whole=is_taken)
 
     def _admit(self, path: str, *, is_whole: bool) -> None:
         """Wait for this file to be complete."""
@@ -251,8 +252,9 @@ class Folder:
             self._scan_whole()
             return
         now = self._clock.monotonic()
-        before = self._waiting.get(path)
+        before = self._waiting.pop(path, None)
         self._waiting[path] = Waiting(before.seen if before is not None else now, now, is_whole)
+        self._fresh.append(path)
         self._due.set()
 
     async def _look_after_failures(self) -> None:
@@ -266,13 +268,25 @@ class Folder:
     async def _settle_for_ever(self) -> None:
         while True:
             self._due.clear()
-            now = self._clock.monotonic()
-            settle = self._settings.settle_seconds
-            due = [path for path, one in self._waiting.items() if one.due(settle) <= now]
+            due, moment = self._next_due(self._clock.monotonic())
             for at in range(0, len(due), LOOKED_AT_ONCE):
                 await self._settle(due[at : at + LOOKED_AT_ONCE])
             if not due:
-                await self._sleep_until(min((one.due(settle) for one in self._waiting.values()), default=None))
+                await self._sleep_until(moment)
+
+    def _next_due(self, now: float) -> tuple[list[str], float | None]:
+        """What to look at now, and else when; None: nothing is waited for.
+
+        Those that were looked at stand in the order in which they are due: whatever changes goes to the end.
+        """
+        due, self._fresh = self._fresh, []
+        for path, one in self._waiting.items():
+            if one.signature is None:
+                continue  # among the fresh
+            if one.due(self._settings.settle_seconds) > now:
+                return due, one.due(self._settings.settle_seconds)
+            due.append(path)
+        return due, None
 
     async def _sleep_until(self, moment: float | None) -> None:
         try:
@@ -283,22 +297,30 @@ class Folder:
 
     async def _settle(self, paths: list[str]) -> None:
         looks = await self._on_thread(self._files.look_all, paths)
+        complete: list[tuple[str, Signature]] = []
         for path, look in zip(paths, looks, strict=True):
             waiting = self._waiting.get(path)
             if waiting is None:
                 continue
-            if isinstance(look, Look):
-                judged = judge(waiting, look, self._clock.monotonic(), self._settings.settle_seconds)
-                if isinstance(judged, Take):
-                    await self._begin(path, judged.signature)
-                else:
-                    self._waiting[path] = judged
+            if not isinstance(look, Look):
+                self._leave(path)
+                self._cannot_be_looked_at(path, look)
                 continue
-            self._leave(path)
-            if look is None:
-                self._ledger.settled(path)
-            else:
-                self._ledger.failed(path, look.reason)
+            judged = judge(waiting, look, self._clock.monotonic(), self._settings.settle_seconds)
+            if isinstance(judged, Take):
+                complete.append((path, judged.signature))
+            elif judged is not waiting:
+                del self._waiting[path]
+                self._waiting[path] = judged
+        taken = self._taken_of(complete) if complete else ()
+        for path, signature in complete:
+            await self._begin(path, signature, is_taken=self._file(path, signature) in taken)
+
+    def _cannot_be_looked_at(self, path: str, look: Odd | None) -> None:
+        if look is None:
+            self._ledger.settled(path)
+        else:
+            self._ledger.failed(path, look.reason)
 
     def _leave(self, path: str) -> float:
         """Wait for it no longer; when it was first seen."""
@@ -309,7 +331,7 @@ class Folder:
 
     # taking
 
-    async def _begin(self, path: str, signature: Signature) -> None:
+    async def _begin(self, path: str, signature: Signature, *, is_taken: bool) -> None:
         """Take it, as soon as there is a slot and nothing tells the folder to wait."""
         is_large = signature.size > self._inline_bytes_max
         while (left := self._held_until - self._clock.monotonic()) > 0:
@@ -320,12 +342,12 @@ class Folder:
             self._slots.give(is_large=is_large)
             return
         self._busy[path] = self._leave(path)
-        self._spawn(self._take(path, signature, is_large=is_large))
+        self._spawn(self._take(path, signature, is_large=is_large, is_taken=is_taken))
 
-    async def _take(self, path: str, signature: Signature, *, is_large: bool) -> None:
+    async def _take(self, path: str, signature: Signature, *, is_large: bool, is_taken: bool) -> None:
         again: bool | None = None
         try:
-            again = await self._taken(path, signature)
+            again = await self._taken(path, signature, is_taken=is_taken)
         except S3Error as error:
             again = self._refused(path, error)
         except FileUnreadable as error:
@@ -344,9 +366,12 @@ class Folder:
                 self._heard_of.discard(path)
                 self._admit(path, is_whole=False)
 
-    async def _taken(self, path: str, signature: Signature) -> bool:
-        """Put the object if it was not yet, then end the file; whether to wait for it once more."""
-        if not self._is_taken(path, signature):
+    async def _taken(self, path: str, signature: Signature, *, is_taken: bool) -> bool:
+        """Put the object if it was not yet, then end the file; whether to wait for it once more.
+
+        `is_taken` spares the reading. That it is put once is decided on the writer's thread.
+        """
+        if not is_taken:
             try:
                 await self._put(path, signature)
             except FileChanged:
@@ -418,9 +443,10 @@ class Folder:
     def _file(self, path: str, signature: Signature) -> TakenFile:
         return TakenFile(self._settings.name, path, signature.inode, signature.size, signature.modified_ns)
 
-    def _is_taken(self, path: str, signature: Signature) -> bool:
-        row = self._questions.taken_file(self._settings.name, path)
-        return row is not None and row.file == self._file(path, signature)
+    def _taken_of(self, files: list[tuple[str, Signature]]) -> frozenset[TakenFile]:
+        """What was taken from these paths."""
+        rows = self._questions.taken_among(self._settings.name, [path for path, _ in files])
+        return frozenset(row.file for row in rows)
 
     async def _forget(self) -> None:
         """What is gone need not be known again, once it is certain that a power cut does not bring it back."""

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from journal import Record
-from s3d.events import decode_record
+from s3d.events import decode_record, encode
 from s3d.values import TakenFile
 from s3d.view.damage import Asked
 from s3d.view.rows import (
@@ -51,6 +51,7 @@ _GAPS = (
     " CASE WHEN o.remote_etag <> '' AND f.etag <> '' THEN f.etag <> o.remote_etag ELSE f.size <> o.size END)"
 )
 _TAKEN = "SELECT folder, path, inode, size, modified_ns, etag FROM taken_file"
+_TAKEN_AMONG = f"{_TAKEN} WHERE folder = ? AND path IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own words
 _PENDING = (
     "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message, order_group, order_barrier FROM pending"
 )
@@ -363,6 +364,12 @@ class Questions:
         """The file that was taken from this path; None: none was, or it is known to be gone."""
         row = self._ask.one(f"{_TAKEN} WHERE folder = ? AND path = ?", (folder, path))
         return TakenRow(TakenFile(*row[:5]), row[5]) if row is not None else None
+
+    def taken_among(self, folder: str, paths: Sequence[str]) -> list[TakenRow]:
+        """`taken_file` for many paths, in one statement."""
+        bindings = (folder, encode(paths).decode())
+        rows = self._ask.all(_TAKEN_AMONG, bindings)
+        return [TakenRow(TakenFile(*row[:5]), row[5]) for row in rows]
 
     def taken_files(self, folder: str, after: str, limit: int) -> list[TakenRow]:
         """What was taken from a folder and is not known to be gone, by path behind `after`."""
