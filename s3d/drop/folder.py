@@ -92,7 +92,7 @@ class Folder:
         self._heard_of: set[str] = set()
         self._gone: list[TakenFile] = []
         self._subtrees: list[str] = []
-        self._whole_wanted = True
+        self._whole_wanted, self._whole_due = True, 0.0
         self._scan_wanted, self._room, self._due = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._held_seconds, self._held_until = 0.0, 0.0
         self._watch: Watch | None = None
@@ -186,8 +186,9 @@ class Folder:
 
     async def _pause(self, seconds: float) -> None:
         await self._clock.sleep(SCAN_PAUSE_SECONDS)  # a storm of directories is one scan, not one for each
+        left = max(0.0, self._whole_due - self._clock.monotonic())
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(min(seconds, left)):
                 await self._scan_wanted.wait()
         except TimeoutError:
             self._whole_wanted = True
@@ -202,6 +203,7 @@ class Folder:
                     await self._find_below(start)
             return
         self._whole_wanted = False
+        self._whole_due = self._clock.monotonic() + self._settings.rescan_seconds  # new directories do not put it off
         met = await self._find_below("")
         if not self._held_seconds:
             self._ledger.troubled("")
@@ -451,9 +453,13 @@ class Folder:
     async def _forget(self) -> None:
         """What is gone need not be known again, once it is certain that a power cut does not bring it back."""
         gone, self._gone = self._gone, []
-        if gone:
+        if not gone:
+            return
+        try:
             await self._on_thread(self._files.sync, [file.path for file in gone])
             await self._forget_files(ForgetFiles(gone))
+        except (OSError, JournalError) as error:  # nothing is lost: the next sweep finds them
+            _log.debug("what is gone is not forgotten yet", folder=self._settings.name, error=str(error))
 
     async def _sweep(self, met: int) -> None:
         """Forget what others have removed. A folder without any file may be one whose disk is not mounted now."""

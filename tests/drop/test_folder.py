@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from drop_site import INLINE_BYTES, Failpoint, Killed, Site, killable
 
+from journal import DiskFull
 from journal.disk import RealDisk
 from s3d.blobs.files import BlobFiles
 from s3d.errors import S3Error, slow_down
@@ -359,3 +360,34 @@ def _left(site):
 
 def _is_through(site, number):
     return len(site.records) == number and not _left(site)
+
+
+async def test_what_cannot_be_forgotten_now_is_forgotten_later(site_of, monkeypatch):
+    """A journal that cannot write has nothing to do with the file: nothing is wrong with it."""
+    monkeypatch.setattr("s3d.drop.folder.FORGOTTEN_AT_ONCE", 1)
+    site = await site_of(after="delete")
+    real = site.folder._forget_files
+
+    async def full(_):
+        raise DiskFull("no space")
+
+    site.folder._forget_files = full
+    site.write("a")
+    await site.until(lambda: site.keys == ["a"] and not _left(site))
+    await site.until(lambda: not site.report.waiting)
+    assert (site.report.failed, site.remembered) == (0, ["a"])
+    site.folder._forget_files = real
+    (site.directory / ".hidden").write_bytes(b"")
+    await site.folder._sweep(1)
+    assert site.remembered == []
+
+
+async def test_new_directories_do_not_put_off_the_look_at_everything(site_of):
+    """However many come: what the kernel did not tell of is found in time."""
+    site = await site_of(rescan_seconds=0.3)
+    await site.watching()
+    before = site.begun
+    for number in range(40):
+        (site.directory / f"{number}").mkdir()
+        await asyncio.sleep(0.02)
+    assert site.begun > before
