@@ -128,7 +128,7 @@ def export(
                 ("bytes", size_text(exported.bytes), ""),
                 (
                     "next",
-                    "`s3d bundle apply` at headquarters; nothing is let go of here until the receipts are back",
+                    "`s3d bundle apply` at headquarters; nothing is let go of before its receipts are back",
                     "",
                 ),
             ]
