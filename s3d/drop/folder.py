@@ -42,7 +42,7 @@ FORGOTTEN_AT_ONCE = 500
 SUBTREES_MAX = 1000
 SCAN_PAUSE_SECONDS = 0.2
 TROUBLE_SECONDS = 5.0  # how soon a folder that is not there is looked for again
-HELD_SECONDS, HELD_SECONDS_MAX = 1.0, 30.0
+HELD_SECONDS, HELD_SECONDS_MAX, HELD_CHECK_SECONDS = 1.0, 30.0, 0.05
 _PASSING = frozenset({"InternalError", "NoSuchBucket", "RemoteUnreachable", "ServiceUnavailable", "SlowDown"})
 _JOURNALED = Asked("journaled", None)  # a rule that wants the remote first is about answers, and nobody waits for one
 _log = structlog.get_logger("s3d.drop")
@@ -336,8 +336,8 @@ class Folder:
     async def _begin(self, path: str, signature: Signature, *, is_taken: bool) -> None:
         """Take it, as soon as there is a slot and nothing tells the folder to wait."""
         is_large = signature.size > self._inline_bytes_max
-        while (left := self._held_until - self._clock.monotonic()) > 0:
-            await self._clock.sleep(left)
+        while self._held_seconds and (self._busy or self._held_until > self._clock.monotonic()):
+            await self._clock.sleep(HELD_CHECK_SECONDS)  # then one file tries for all
         await self._slots.take(is_large=is_large)
         waiting = self._waiting.get(path)
         if waiting is None:

@@ -185,10 +185,22 @@ async def test_back_pressure_waits_and_goes_on(site_of):
         raise slow_down("Too much waits for the remote; nothing was kept.")
 
     site.refuse = full
-    site.write("a")
-    await site.until(lambda: "Too much waits" in site.report.trouble)
+    for number in range(30):
+        site.write(f"{number}")
+    await site.until(lambda: "Too much waits" in site.report.trouble and not site.folder._busy)
+    most = 0
+
+    def look_on(call):
+        nonlocal most
+        most = max(most, len(site.folder._busy))
+        full(call)
+
+    site.refuse = look_on
+    await site.until(lambda: most > 0)
+    await asyncio.sleep(0.3)
+    assert most == 1, "one tries for all"
     site.refuse = lambda _: None
-    await site.until(lambda: site.keys == ["a"])
+    await site.until(lambda: len(site.keys) == 30)
     assert site.report.trouble == ""
 
 
