@@ -1,46 +1,37 @@
-"""One daemon without sockets and threads: the journal, the view, the replicator, and everything that can be asked."""
+"""A whole daemon, put together by itself: only its sockets, its clock and the disk of its journal are others."""
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from journal import Journal, JournalClosed, MemoryBackend
-from journal.disk import RealDisk
-from s3d.app import replication as assembly
-from s3d.app.doors import build_operations
-from s3d.app.replication import Replication
+from journal import JournalClosed, MemoryBackend
+from s3d.app.daemon import Daemon
 from s3d.auth.caller import ANONYMOUS
-from s3d.blobs.checks import BlobChecks
-from s3d.blobs.files import BlobFiles
-from s3d.blobs.pool import BlobPool
-from s3d.blobs.rows import RowBodies
-from s3d.capacity.pending import Cap
-from s3d.commands.machine import StateMachine
 from s3d.commands.objects import ReceivedBody
 from s3d.commands.outcomes import ResumeRecords
 from s3d.config.settings import RemoteSettings, Settings
 from s3d.errors import S3Error
-from s3d.operations.bodies import BodyCache
 from s3d.operations.calls import Call, Reply
-from s3d.operations.durability import Contract
-from s3d.operations.intake import Intake
-from s3d.operations.submitting import Submitter
-from s3d.policy.rules import Rule, Rules
-from s3d.queries.asking import Asking
-from s3d.telemetry.metrics import Metrics
-from s3d.view.questions import Questions
-from s3d.view.view import View
+from s3d.operations.perform import Operations
+from s3d.policy.rules import Rule
 
 from .service import SimulatedRemote
 from .virtual import InlineWriter, VirtualClock
 
 RULES = (Rule(match="shared", shared=True),)
-_RULES = Rules(RULES)
+NOW_AND_THEN = 86_400.0  # what looks every second whether there is anything to do would be most of a month
+RARELY: Mapping[str, float] = {
+    "s3d.app.daemon.COLLECT_SECONDS": NOW_AND_THEN,
+    "s3d.upkeep.recycling.LOOK_SECONDS": NOW_AND_THEN,
+    "s3d.upkeep.upkeep.IDLE_SECONDS": NOW_AND_THEN,
+    "s3d.operations.foreseeing.SAMPLE_SECONDS": NOW_AND_THEN,
+}
 
 
 @dataclass
@@ -65,15 +56,27 @@ class Body:
         pass
 
 
-class Untended:
-    """Nobody recycles what is cached."""
+class Door:
+    """In place of a listener: it keeps the operations that would be behind it."""
 
-    def watch(self, cache: Any) -> None:
-        """See `Recycling`."""
+    url, port = "", 0
 
-    def has_room(self, size_bytes: int) -> bool:
-        """See `Recycling`."""
-        return True
+    def __init__(self, settings: Settings, operations: Operations, *_: Any) -> None:
+        self.operations = operations
+        self.listener = self
+
+    requests = connections = 0
+
+    async def open(self) -> None:
+        """Nobody comes in this way."""
+
+    async def close(self, *_: Any) -> None:
+        """See `open`."""
+
+
+async def for_ever(*_: Any, **__: Any) -> None:
+    """What the interpreter's garbage does is not simulated."""
+    await asyncio.sleep(1e12)
 
 
 class Edge:
@@ -88,73 +91,41 @@ class Edge:
         self._settings = Settings(
             data_dir=str(directory), remote=RemoteSettings(endpoint="http://remote", sender="inside"), rules=RULES
         )
-        self.crashes: list[BaseException] = []
+        self.crashes: list[str] = []
         self.starts = 0
 
     async def start(self, *, keep_view: bool = True) -> None:
         """Begin, on the view that the last run left or on none."""
         self.starts += 1
-        path = self._directory / "view.db"
+        (self._directory / "journal").mkdir(exist_ok=True)
+        (self._directory / "journal" / "lock").touch()  # as the journal on a disk has it: whether the place is the same
         if not keep_view:
             for one in self._directory.glob("view.db*"):
                 one.unlink()
-        rules, token = _RULES, f"run-{self.starts}"
-        self._view = View(str(path), token=token, trusted=f"run-{self.starts - 1}", is_shared=rules.is_shared)
-        with patch("journal.journal.WriterThread", InlineWriter):
-            self.journal = await Journal.open(
-                self._backend,
-                StateMachine(self._view, has_remote=True),
-                now_ms=lambda: int(self._clock.now() * 1000),
-            )
-        self.reader = self._view.reader()
-        self.questions = Questions(self.reader, self.journal.distrust_state, rules.is_shared)
-        files = BlobFiles(RealDisk(), str(self._directory / "blobs"))
-        files.prepare()
-        self._pool = pool = BlobPool(files, 1)
-        bodies, checks = BodyCache(1 << 20), BlobChecks(pool, lambda *_: None)
-        rows = RowBodies(self.journal.body, self.questions.relocated, pool, bodies)
-        contract = Contract(self.questions, None, self._clock, 1, has_remote=True)
-        with (
-            patch.object(assembly, "AiobotocoreRemote", lambda _: self._remote),
-            patch.object(assembly, "Random", lambda: self._random),
-        ):
-            self.replication = Replication(
-                self._settings.remote,
-                self.journal,
-                self.questions,
-                pool,
-                rows,
-                checks,
-                self._clock,
-                Metrics(),
-                self.crashes.append,
-                contract.settled,
-                None,
-                rules,
-                (),
-            )
-        asking = Asking(self.replication.upstream, self.questions, self.journal.submit, self._clock)
-        submitter = Submitter(self.journal.submit, asking)
-        intake = Intake(submitter, Cap(1 << 30, None), lambda: self._view.backlog)
-        self._operations = build_operations(
-            self._settings,
-            self.journal,
-            self.questions,
-            pool,
-            rows,
-            bodies,
-            checks,
-            asking,
-            submitter,
-            intake,
-            Untended(),  # type: ignore[arg-type]  # the volume has room for ever
-            rules,
-            self._clock,
-            contract,
-            None,
-        )
-        self._rows = rows
-        await self.replication.start()
+        with self._seams():
+            self._daemon = daemon = Daemon(self._settings)
+            await daemon.start(lambda: self.crashes.append("the daemon gave up"))
+        self._operations: Operations = daemon._door.operations  # type: ignore[attr-defined]  # a Door of ours
+        self._questions = daemon._asking._questions  # type: ignore[union-attr]
+
+    @contextlib.contextmanager
+    def _seams(self) -> Iterator[None]:
+        replaced: Mapping[str, Any] = {
+            "journal.journal.WriterThread": InlineWriter,
+            "s3d.app.ground.SqliteBackend": lambda *_, **__: self._backend,
+            "s3d.app.daemon.SystemClock": lambda: self._clock,
+            "s3d.app.daemon.S3Door": Door,
+            "s3d.app.daemon.AdminDoor": Door,
+            "s3d.app.daemon.descriptors.reserve": lambda *_: 1000,
+            "s3d.app.daemon.garbage.put_aside": lambda: None,
+            "s3d.app.daemon.garbage.tend": for_ever,
+            "s3d.app.replication.AiobotocoreRemote": lambda _: self._remote,
+            "s3d.app.replication.Random": lambda: self._random,
+        }
+        with contextlib.ExitStack() as stack:
+            for name, value in replaced.items():
+                stack.enter_context(patch(name, value))
+            yield
 
     async def perform(self, operation: str, bucket: str = "", key: str = "", data: bytes = b"", **given: Any) -> Reply:
         """Raises S3Error."""
@@ -166,46 +137,65 @@ class Edge:
 
     async def read(self, bucket: str, key: str) -> bytes:
         """A whole object. Raises S3Error, or RemoteFailure when the remote breaks off."""
+        daemon = self._daemon
         reply = await self.perform("GetObject", bucket, key)
         content = reply.content
         assert content is not None
         if content.stream is None:
-            return b"".join([await self._bytes(extent) for extent in content.extents])
+            return b"".join([await _bytes(daemon, extent) for extent in content.extents])
         try:
             return b"".join([piece async for piece in content.stream.chunks()])
         finally:
             await content.stream.close()
 
-    async def _bytes(self, extent: Any) -> bytes:
-        if hasattr(extent, "blob"):
-            return self._pool.files.read(extent.blob, extent.offset, extent.length)
-        body = await self._rows.read(extent.sequence) or b""
-        return body[extent.offset : extent.offset + extent.length]
+    def buckets(self) -> set[str]:
+        """What is known to exist."""
+        return {row.name for row in self._questions.buckets()}
 
     async def retry_parked(self) -> None:
         """An operator lets everything try again."""
-        if self.questions.parked(1):
-            appended = await self.journal.submit(ResumeRecords(None, "operator"))
-            self.replication.resumed(appended.answer)
+        if self._questions.parked(1):
+            appended = await self._daemon._ground.journal.submit(ResumeRecords(None, "operator"))
+            assert self._daemon._replication is not None
+            self._daemon._replication.resumed(appended.answer)
 
     @property
     def pending(self) -> int:
         """Records that the remote has not confirmed."""
-        return len(self.questions.pending_after(0, 1_000_000))
+        return len(self._questions.pending_after(0, 1_000_000))
 
     def statuses(self) -> Mapping[int, str]:
         """What is parked, and why."""
-        return {row.sequence: f"{row.code} {row.message}" for row in self.questions.parked(1000)}
+        return {row.sequence: f"{row.code} {row.message}" for row in self._questions.parked(1000)}
 
     async def kill(self) -> None:
         """What was only in memory is gone; nothing is finished, nothing is written."""
-        replicator, link = self.replication._replicator, self.replication._link
+        daemon = self._daemon
+        assert daemon._replication is not None
+        replicator = daemon._replication._replicator
         replicator._outcomes._confirmations, replicator._outcomes._parks = [], []
         replicator._outcomes.confirm = replicator._outcomes.park = lambda *_: None  # type: ignore[method-assign]
-        self.journal._writer = None  # whatever is submitted from now on is refused
-        await link.stop()
-        for task in list(replicator._tasks):
+        daemon._ground.journal._writer = None  # whatever is submitted from now on is refused
+        await daemon._replication._link.stop()
+        tasks = [*daemon._tasks, *replicator._tasks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*replicator._tasks, return_exceptions=True)
-        self.reader.close()
-        self._view.close(sync=False)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        daemon._ground.view.close(sync=False)
+        daemon._ground._lock.close()
+
+
+async def _bytes(daemon: Daemon, extent: Any) -> bytes:
+    if hasattr(extent, "blob"):
+        return daemon._ground.pool.files.read(extent.blob, extent.offset, extent.length)
+    body = await daemon._rows.read(extent.sequence) or b""
+    return body[extent.offset : extent.offset + extent.length]
+
+
+@contextlib.contextmanager
+def patient() -> Iterator[None]:
+    """What looks for work by itself does so once a day."""
+    with contextlib.ExitStack() as stack:
+        for name, value in RARELY.items():
+            stack.enter_context(patch(name, value))
+        yield

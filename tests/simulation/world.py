@@ -20,7 +20,7 @@ from s3d.errors import S3Error
 from s3d.remote.failures import RemoteFailure
 from s3d.replicator import link
 
-from .edge import Edge
+from .edge import Edge, patient
 from .service import TROUBLES, SimulatedRemote, Weather
 from .virtual import VirtualClock, VirtualLoop
 
@@ -64,7 +64,7 @@ def simulate(seed: int, directory: Path) -> Run:
     asyncio.set_event_loop(loop)
     world = _World(loop, random, directory)
     try:
-        with patch.object(link.after_probe_failure, "__defaults__", (PROBE_SECONDS_MAX,)):
+        with patient(), patch.object(link.after_probe_failure, "__defaults__", (PROBE_SECONDS_MAX,)):
             loop.run_until_complete(world.live())
     except BaseException as error:
         error.add_note(f"seed {seed}, {loop.time():.1f} s; the last of it:\n" + "\n".join(world.run.trace[-25:]))
@@ -158,7 +158,7 @@ class _World:
         """Kills, restarts with and without the view, jumps of the clock, an operator."""
         random = self._random
         while True:
-            await asyncio.sleep(random.expovariate(1 / (15 * self._pace + 1)))
+            await asyncio.sleep(random.expovariate(1 / (15 * self._pace + 10)))
             match random.randrange(5):
                 case 0 | 1 | 2:
                     self._up.clear()
