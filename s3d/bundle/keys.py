@@ -108,6 +108,7 @@ def read_key(path: str) -> OwnKey:
 
 def write_key(path: str, key: OwnKey) -> None:
     """Into a new file that only its owner can read. Raises BundleError when there is one already."""
+    text = f"# A key for carried disks: keep it secret. Others are given\n# {key.public}\n{key}\n"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -115,7 +116,7 @@ def write_key(path: str, key: OwnKey) -> None:
     except OSError as error:
         raise BundleError(f"{path} cannot be written: {error.strerror}") from None
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(f"# A key for carried disks: keep it secret. Others are given\n# {key.public}\n{key}\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,15 @@ def test_a_key_is_kept_from_others_and_a_mistyped_one_is_noticed(tmp_path: Path)
         with pytest.raises(BundleError):
             parse_public(wrong)
     assert parse_public(f" {text}\n") == key.public
+
+
+def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no key is left that is none."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.kdf.hkdf", None)
+    with pytest.raises(BundleError) as refused:
+        write_key(str(tmp_path / "key"), new_key())
+    assert "s3d-edge[bundle]" in refused.value.hint
+    assert not list(tmp_path.iterdir())
 
 
 def _swapped(text: str) -> str:
