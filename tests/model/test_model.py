@@ -8,7 +8,7 @@ import pytest
 from model.running import run
 
 SEED = 20_261_123
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 @pytest.mark.slow
