@@ -130,12 +130,27 @@ class Resumed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version"
     caller: str = ""
 
 
+class Superseded(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """Records that are not sent, because a later one of their key is.
+
+    Not final before that one is confirmed: when it is given up, they are sent after all.
+    """
+
+    version: int = 1
+    sequences: tuple[int, ...] = ()
+    by: int = 0
+
+
 class Discarded(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
-    """A person gave up parked records: they never go to the remote."""
+    """A person gave up parked records: they never go to the remote.
+
+    `revived` are the last of the records that they had superseded: what their keys are again.
+    """
 
     version: int = 1
     sequences: tuple[int, ...] = ()
     caller: str = ""
+    revived: tuple[Record, ...] = ()
 
 
 class ReplicationPaused(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
@@ -193,7 +208,7 @@ class FilesNoted(msgspec.Struct, frozen=True, omit_defaults=True, rename={"versi
 
 
 CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
-CONFLICTED = "Conflicted"
+CONFLICTED, SUPERSEDED = "Conflicted", "Superseded"
 GIVE_WAY = frozenset({"remote", "keep-both"})  # of what can be decided about a conflict: ours is not sent there
 RELOCATED, CARRIED, SHARED, LET_GO = "Relocated", "Carried", "Shared", "LetGo"
 PAUSED, UNPAUSED, FILES_NOTED = "ReplicationPaused", "ReplicationResumed", "FilesNoted"
@@ -202,6 +217,7 @@ OUTCOMES = frozenset(
     {
         CONFLICTED,
         CONFIRMED,
+        SUPERSEDED,
         PARKED,
         RESUMED,
         DISCARDED,
@@ -222,6 +238,7 @@ _parked = msgspec.json.Decoder(Parked)
 _conflicted = msgspec.json.Decoder(Conflicted)
 _resumed = msgspec.json.Decoder(Resumed)
 _discarded = msgspec.json.Decoder(Discarded)
+_superseded = msgspec.json.Decoder(Superseded)
 _relocated = msgspec.json.Decoder(Relocated)
 _let_go = msgspec.json.Decoder(LetGo)
 _shared = msgspec.json.Decoder(Shared)
@@ -237,6 +254,7 @@ decode_parked = _parked.decode
 decode_conflicted = _conflicted.decode
 decode_resumed = _resumed.decode
 decode_discarded = _discarded.decode
+decode_superseded = _superseded.decode
 decode_relocated = _relocated.decode
 decode_let_go = _let_go.decode
 decode_shared = _shared.decode

@@ -30,7 +30,8 @@ from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.mapped import MappedRemote
 from s3d.remote.seam import ReadableFile, Remote
 from s3d.replicator.link import Link, LinkStatus
-from s3d.replicator.replicator import Replicator, ReplicatorSettings
+from s3d.replicator.replicator import Replicator
+from s3d.replicator.settings import ReplicatorSettings
 from s3d.view.questions import Questions
 from s3d.view.trust import ViewTrust, this_boot
 from s3d.view.view import View

@@ -18,6 +18,8 @@ def flow_report(snapshot: Snapshot) -> FlowReport:
         slowed=allowance.reason,
         records_per_second=round(snapshot.per_second, 1),
         bodies=tuple(body_report(one) for one in snapshot.bodies),
+        superseded=snapshot.superseded,
+        superseded_bytes=snapshot.superseded_bytes,
         **_permit(snapshot.permit),
     )
 

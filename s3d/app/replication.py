@@ -31,8 +31,9 @@ from s3d.remote.settings import RemoteSettings as ClientSettings
 from s3d.remote.upstream import Upstream
 from s3d.replicator.decide import Done, Park
 from s3d.replicator.link import Link, LinkStatus
-from s3d.replicator.replicator import Replicator, ReplicatorSettings
+from s3d.replicator.replicator import Replicator
 from s3d.replicator.schedule import Plan
+from s3d.replicator.settings import ReplicatorSettings
 from s3d.replicator.window import Priorities
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.report import FlowReport
@@ -108,6 +109,7 @@ class Replication:
             priorities=Priorities(rules.urgency, rules.lowest_priority, lambda: clock.now() * 1000)
             if rules.speak_of_urgency
             else None,
+            may_coalesce=rules.may_coalesce,
         )
 
     async def start(self) -> None:
@@ -271,6 +273,9 @@ class _Counting:
 
     def confirmed(self, records: int, size_bytes: int) -> None:
         self._metrics.replicated(records, size_bytes)
+
+    def superseded(self, records: int, size_bytes: int) -> None:
+        self._metrics.superseded(records, size_bytes)
 
     def attempt_failed(self, kind: FailureKind) -> None:
         pass  # every attempt is measured where it is made

@@ -77,4 +77,6 @@ def _state(one: "PendingRecord") -> str:
     if one.parked:
         held = f"; {count_text(one.holds, 'record')} behind it" if one.holds else ""
         return f"parked: {one.code} {one.message}".rstrip() + group + held
+    if one.superseded_by:
+        return f"not sent: {one.superseded_by} goes in its place"
     return (f"held behind {one.held_by}" if one.held_by else "pending") + group

@@ -18,14 +18,15 @@ _STATES = {
     "parked": "parked: it waits for a person",
     "dropped": "given up by a person: it was never sent",
     "gave-way": "it gave way to somebody else's write",
+    "superseded": "not sent: the remote has a later one of the same key, which went in its place",
     "settled": "the remote has it, or it was given up; the record that says which is not retained any more",
 }
 
 
 @click.command(
     short_help="Show what the remote said when it took a record.",
-    epilog="Exit codes: 0 the remote has it, 3 pending, 4 parked, 1 failed, given up, gave way or not retained, "
-    "2 mistyped.",
+    epilog="Exit codes: 0 the remote has it, or a later one of its key, 3 pending, 4 parked, 1 failed, given up, gave "
+    "way or not retained, 2 mistyped.",
 )
 @click.argument("sequence", type=SequenceNumber(), metavar="SEQ")
 @admin
@@ -39,12 +40,12 @@ def receipt(client: AdminClient, sequence: str, as_json: bool) -> int:  # noqa: 
         show_json(found)
     else:
         show_facts(_facts(found))
-    return {"confirmed": OK, "pending": PENDING, "parked": PARKED}.get(found.state, FAILED)
+    return {"confirmed": OK, "superseded": OK, "pending": PENDING, "parked": PARKED}.get(found.state, FAILED)
 
 
 def _facts(found: "Receipt") -> list[tuple[str, str, str]]:
     said = f" ({found.code} {found.message}".rstrip() + ")" if found.code or found.message else ""
-    colour = {"confirmed": "green", "parked": "red"}.get(found.state, "yellow")
+    colour = {"confirmed": "green", "superseded": "green", "parked": "red"}.get(found.state, "yellow")
     facts = [
         ("record", f"{found.seq}, {found.operation} of {found.bucket}{'/' if found.key else ''}{found.key}", ""),
         ("written", f"{found.at}{f', replaced by {found.replaced_by} since' if found.replaced_by else ''}", ""),

@@ -84,6 +84,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         _remote(found),
         *_sender(found),
         *_flow(found),
+        *_saved(found),
         *_paused(found),
         _pending(found),
         *refusing(found),
@@ -158,6 +159,15 @@ def _body(body: "BodyReport") -> str:
     rate = f"{size_text(body.bytes_per_second)}/s" if body.sent_bytes else "beginning"
     left = f", {age_text(body.seconds_left)} left" if body.seconds_left is not None else ""
     return f"{body.bucket}/{body.key}{part}: {size_text(body.sent_bytes)} of {size_text(body.bytes)}, {rate}{left}"
+
+
+def _saved(found: "Status") -> list[tuple[str, str, str]]:
+    """What did not have to be sent."""
+    flow = found.remote.flow if found.remote is not None else None
+    if flow is None or not flow.superseded:
+        return []
+    what = f"{count_text(flow.superseded, 'record')} ({size_text(flow.superseded_bytes)})"
+    return [("saved", f"{what} not sent, because a later one of the same key was", "")]
 
 
 def _paused(found: "Status") -> list[tuple[str, str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from journal import Decision, Entry
+from journal import Decision, Entry, Record
 from s3d.commands.knowledge import Knowledge
 from s3d.errors import S3Error
 from s3d.events import (
@@ -43,7 +43,7 @@ class ConfirmRecords(msgspec.Struct, frozen=True):
 
 
 class ParkRecord(msgspec.Struct, frozen=True):
-    """A record waits for a person from now on."""
+    """A record waits for a person from now on; not one in whose place a later one is sent: nobody has to act for it."""
 
     sequence: int
     code: str
@@ -51,7 +51,7 @@ class ParkRecord(msgspec.Struct, frozen=True):
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         row = state.questions.pending(self.sequence)
-        if row is None or row.parked:
+        if row is None or row.parked or row.superseded_by:
             return Decision()
         parked = Parked(sequence=self.sequence, code=self.code, message=self.message)
         return Decision((Entry(OUTCOME_STREAM, PARKED, encode(parked)),))
@@ -79,11 +79,12 @@ class DiscardRecords(msgspec.Struct, frozen=True):
 
     What others depend on (a bucket, an upload, its parts) is not given up this way: they would be left without it. A
     barrier that waits in the order group of one of them must not leave as if everything before it had arrived: it is
-    parked, so that a person decides about it too.
+    parked, so that a person decides about it too. What they had superseded is sent after all: `revived` (see given_up).
     """
 
     sequences: tuple[int, ...]
     caller: str
+    revived: tuple[Record, ...] = ()
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         sequences = tuple(sorted(set(self.sequences)))
@@ -95,10 +96,21 @@ class DiscardRecords(msgspec.Struct, frozen=True):
                 raise S3Error(
                     "NotDroppable", f"Record {sequence} is a {row.kind}, on which others depend: nothing was dropped."
                 )
-        discarded = Discarded(sequences=sequences, caller=self.caller)
-        entries = [Entry(OUTCOME_STREAM, DISCARDED, encode(discarded))]
-        entries += [Entry(OUTCOME_STREAM, PARKED, encode(parked)) for parked in broken_barriers(state, sequences)]
-        return Decision(entries, sequences)
+        return Decision(given_up(state, sequences, self.caller, self.revived), sequences)
+
+
+def given_up(state: Knowledge, sequences: tuple[int, ...], caller: str, revived: tuple[Record, ...]) -> list[Entry]:
+    """The outcomes of giving up parked records. `revived` has to hold the records that their keys are then again: a
+    decision cannot read the journal.
+    """
+    wanted = {state.questions.last_superseded_by(sequence) for sequence in sequences} - {None}
+    if wanted - {record.sequence for record in revived}:
+        raise S3Error("OperationAborted", "What was superseded has changed meanwhile: nothing was done. Try again.")
+    kept = tuple(record for record in revived if record.sequence in wanted)
+    discarded = Discarded(sequences=sequences, caller=caller, revived=kept)
+    entries = [Entry(OUTCOME_STREAM, DISCARDED, encode(discarded))]
+    entries += [Entry(OUTCOME_STREAM, PARKED, encode(parked)) for parked in broken_barriers(state, sequences)]
+    return entries
 
 
 def broken_barriers(state: Knowledge, given_up: Sequence[int]) -> list[Parked]:

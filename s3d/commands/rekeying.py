@@ -6,9 +6,9 @@ import msgspec
 
 from journal import Decision, Entry, Record
 from s3d.commands.knowledge import Knowledge
-from s3d.commands.outcomes import broken_barriers
+from s3d.commands.outcomes import given_up
 from s3d.errors import S3Error
-from s3d.events import DISCARDED, OUTCOME_STREAM, PARKED, Discarded, Mutation, decode_mutation, encode
+from s3d.events import Mutation, decode_mutation, encode
 from s3d.values import Extents, RowBytes, stream_of
 
 REKEYABLE = frozenset({"PutObject", "CopyObject"})
@@ -26,6 +26,7 @@ class RekeyRecord(msgspec.Struct, frozen=True):
     key: str
     caller: str
     since_ms: int
+    revived: tuple[Record, ...] = ()
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         old, sequence = decode_mutation(self.record.payload), self.record.sequence
@@ -50,10 +51,7 @@ class RekeyRecord(msgspec.Struct, frozen=True):
         digest, size = self.record.body_digest, self.record.body_size
         # The new record first: what it needs of the old one's bytes is then never without somebody who needs it.
         entries = [Entry(stream_of(row.bucket, self.key), "PutObject", encode(mutation), None, digest, size)]
-        discarded = Discarded(sequences=(sequence,), caller=self.caller)
-        entries.append(Entry(OUTCOME_STREAM, DISCARDED, encode(discarded)))
-        entries += [Entry(OUTCOME_STREAM, PARKED, encode(one)) for one in broken_barriers(state, (sequence,))]
-        return Decision(entries)
+        return Decision(entries + given_up(state, (sequence,), self.caller, self.revived))
 
     def _bytes(self, kind: str, old: Mutation) -> Extents:
         if kind not in REKEYABLE:

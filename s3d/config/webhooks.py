@@ -38,7 +38,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         ),
     ]
     events: Annotated[
-        tuple[Literal["confirmed", "parked", "conflicted", "resumed", "dropped"], ...],
+        tuple[Literal["confirmed", "superseded", "parked", "conflicted", "resumed", "dropped"], ...],
         Meta(description="What it is told of.", min_length=1),
     ] = ("confirmed", "parked", "conflicted")
     timeout_seconds: Annotated[

@@ -341,7 +341,7 @@ class _Admin:
         if totals.count == 0:
             return WaitReport("confirmed", 0, 0, through)
         if target.sequence is not None:
-            row = await self._source.pending_record(target.sequence)
+            row = await self._sent_for(target.sequence)
             blocking = await self._blocking(row) if row else []
         else:
             blocking = await self._parked_under(target) if totals.parked else []
@@ -350,6 +350,13 @@ class _Admin:
         state = held if self._source.replicates else "no-remote"
         named = tuple(self._record(row) for row in blocking[:PARKED_NAMED_MAX])
         return WaitReport(state, totals.count, totals.size, through, named, paused)
+
+    async def _sent_for(self, sequence: int) -> PendingRow | None:
+        """The record, or the one that is sent in its place."""
+        row = await self._source.pending_record(sequence)
+        while row is not None and row.superseded_by:
+            row = await self._source.pending_record(row.superseded_by)
+        return row
 
     async def _blocking(self, row: PendingRow) -> list[PendingRow]:
         """The parked records that `row` cannot get past: earlier ones of its key or of its bucket as a whole."""
@@ -391,6 +398,7 @@ class _Admin:
             row.order.barrier if row.order is not None else None,
             format_sequence(self._source.epoch, held_by) if held_by is not None else "",
             holding.counts.get(row.sequence, 0) if holding is not None and row.parked else None,
+            format_sequence(self._source.epoch, row.superseded_by) if row.superseded_by else "",
         )
 
 

@@ -17,6 +17,7 @@ from s3d.events import (
     OUTCOMES,
     PARKED,
     RESUMED,
+    SUPERSEDED,
     Mutation,
     decode_confirmed,
     decode_conflicted,
@@ -24,6 +25,7 @@ from s3d.events import (
     decode_mutation,
     decode_parked,
     decode_resumed,
+    decode_superseded,
 )
 from s3d.telemetry.report import AnnouncedRecord, Announcement, Gap, format_sequence, iso_time
 from s3d.values import split_stream, split_upload_stream
@@ -85,6 +87,7 @@ class Outcome(msgspec.Struct, frozen=True):
     version_id: str = ""
     code: str = ""
     message: str = ""
+    superseded_by: int = 0
 
 
 def outcomes_in(record: Record) -> Iterable[Outcome]:
@@ -112,6 +115,7 @@ def _described(epoch: int, outcome: Outcome, made: Record | None) -> AnnouncedRe
         version_id=outcome.version_id,
         code=outcome.code,
         message=outcome.message,
+        superseded_by=format_sequence(epoch, outcome.superseded_by) if outcome.superseded_by else "",
     )
 
 
@@ -130,12 +134,25 @@ def _of_conflicted(record: Record) -> Sequence[Outcome]:
     return [Outcome(found.sequence, found.theirs.etag, found.theirs.version_id, found.decided, found.sibling)]
 
 
+def _of_superseded(record: Record) -> Sequence[Outcome]:
+    superseded = decode_superseded(record.payload)
+    return [Outcome(one, superseded_by=superseded.by) for one in superseded.sequences]
+
+
 _ABOUT: Mapping[str, Callable[[Record], Sequence[Outcome]]] = {
     CONFIRMED: _of_confirmed,
+    SUPERSEDED: _of_superseded,
     PARKED: _of_parked,
     CONFLICTED: _of_conflicted,
     RESUMED: lambda record: [Outcome(one) for one in decode_resumed(record.payload).sequences],
     DISCARDED: lambda record: [Outcome(one) for one in decode_discarded(record.payload).sequences],
 }
-_KINDS = {CONFIRMED: "confirmed", PARKED: "parked", CONFLICTED: "conflicted", RESUMED: "resumed", DISCARDED: "dropped"}
+_KINDS = {
+    CONFIRMED: "confirmed",
+    SUPERSEDED: "superseded",
+    PARKED: "parked",
+    CONFLICTED: "conflicted",
+    RESUMED: "resumed",
+    DISCARDED: "dropped",
+}
 ANNOUNCED = frozenset(_KINDS.values())

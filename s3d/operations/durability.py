@@ -165,7 +165,7 @@ class Contract:
 
     def _refuse_parked(self, row: PendingRow, last: int) -> None:
         """Raise when a person has to act first: on this record, or on one before it that it cannot get past."""
-        blocking = row if row.parked else self._blocking(row)
+        blocking = self._blocking(row)
         if blocking is None:
             return
         raise S3Error(
@@ -189,7 +189,12 @@ class Contract:
                 )
 
     def _blocking(self, row: PendingRow) -> PendingRow | None:
+        """A parked record: this one, the one that is sent in its place, or one before that."""
         try:
+            while row.superseded_by and (later := self._questions.pending(row.superseded_by)) is not None:
+                row = later
+            if row.parked:
+                return row
             return self._questions.parked_before(row.bucket, row.key, row.sequence) if row.bucket else None
         except ViewDamaged:
             return None

@@ -9,15 +9,15 @@ import asyncio
 
 from journal import Journal, Record
 from s3d.errors import S3dError
-from s3d.events import CONFIRMED, CONFLICTED, DISCARDED, OUTCOMES, Mutation, decode_mutation
+from s3d.events import CONFIRMED, CONFLICTED, DISCARDED, OUTCOMES, SUPERSEDED, Mutation, decode_mutation
 from s3d.operations.announcing import Outcome, names_of, outcomes_in
 from s3d.telemetry.report import Receipt, RemoteReceipt, format_sequence, iso_time
 from s3d.view.questions import Questions
 from s3d.view.rows import ObjectRow, PendingRow
 
 _PAGE_RECORDS = 2000
-_ENDS = frozenset({CONFIRMED, CONFLICTED, DISCARDED})
 _GOES_ON = frozenset({"local", "hold"})  # a conflict that was decided so: its record is sent, or waits
+_ENDS = frozenset({CONFIRMED, CONFLICTED, DISCARDED, SUPERSEDED})
 
 
 class Known:
@@ -67,6 +67,8 @@ class Receipts:
         if found is None:
             return self._receipt(record, mutation, known, "settled")
         outcome, said = found
+        if said.sequence != record.sequence:
+            return self._receipt(record, mutation, known, "superseded", replaced_by=said.sequence)
         if outcome.kind == DISCARDED:
             return self._receipt(record, mutation, known, "dropped")
         if outcome.kind == CONFLICTED:
@@ -76,16 +78,16 @@ class Receipts:
         return self._receipt(record, mutation, known, "confirmed", RemoteReceipt(said.etag, said.version_id, at, seq))
 
     async def _find(self, sequence: int) -> tuple[Record, Outcome] | None:
-        """The record that says how this one ended; None: it is not retained."""
-        after, head = sequence, self._journal.head.sequence
+        """The record that says how this one ended, or the one that was sent in its place; None: it is not retained."""
+        after, head, places = sequence, self._journal.head.sequence, _Places(sequence)
         while after < head:
             page = await asyncio.to_thread(self._journal.read, after, _PAGE_RECORDS)
             if not page:
                 break
             for record in page:
-                if record.kind in _ENDS and b"%d" % sequence in record.payload:
+                if record.kind in _ENDS and places.may_be_in(record.payload):
                     for said in outcomes_in(record):
-                        if said.sequence == sequence and said.code not in _GOES_ON:
+                        if places.is_end(record.kind, said):
                             return record, said
             after = page[-1].sequence
         return None
@@ -98,10 +100,12 @@ class Receipts:
         state: str,
         remote: RemoteReceipt | None = None,
         said: Outcome | None = None,
+        replaced_by: int = 0,
     ) -> Receipt:
         epoch, row, told = self._journal.identity.epoch, known.row, known.pending or said
         bucket, key = names_of(record, mutation)
-        replaced = row is not None and row.sequence > record.sequence
+        if not replaced_by and row is not None and row.sequence > record.sequence:
+            replaced_by = row.sequence
         return Receipt(
             seq=format_sequence(epoch, record.sequence),
             state=state,
@@ -114,7 +118,36 @@ class Receipts:
             sha256=record.body_digest.hex(),
             checksums=mutation.checksums,
             remote=remote,
-            replaced_by=format_sequence(epoch, row.sequence) if row is not None and replaced else "",
+            replaced_by=format_sequence(epoch, replaced_by) if replaced_by else "",
             code=told.code if told is not None else "",
             message=told.message if told is not None else "",
         )
+
+
+class _Places:
+    """Who was sent in whose place: of a record that was superseded, what becomes of the later one decides."""
+
+    def __init__(self, sequence: int) -> None:
+        self._chain = [sequence]
+
+    def may_be_in(self, payload: bytes) -> bool:
+        """Whether a payload may tell of one of them."""
+        return any(b"%d" % one in payload for one in self._chain)
+
+    def is_end(self, kind: str, said: Outcome) -> bool:
+        """Whether this is the end of the record. What it had superseded outlives one that is given up; one that is
+        superseded may arrive all the same, on a carried disk.
+        """
+        if said.sequence not in self._chain or said.code in _GOES_ON:
+            return False
+        if kind == CONFIRMED:
+            return True
+        if said.sequence != self._chain[-1]:
+            return False
+        if kind == SUPERSEDED:
+            self._chain.append(said.superseded_by)
+            return False
+        if kind == DISCARDED and len(self._chain) > 1:
+            self._chain.pop()
+            return False
+        return True

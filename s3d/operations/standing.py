@@ -191,7 +191,8 @@ class Standing:
         return resumed
 
     async def discard(self, sequences: tuple[int, ...]) -> tuple[int, ...]:
-        appended = await self._journal.submit(DiscardRecords(sequences, caller="admin"), essential=True)
+        command = DiscardRecords(sequences, "admin", await self._revived(sequences))
+        appended = await self._journal.submit(command, essential=True)
         discarded: tuple[int, ...] = appended.answer
         self._resumed(())  # what waited behind them may go on
         return discarded
@@ -222,11 +223,18 @@ class Standing:
         record = await self._exporting.record(sequence)
         if record is None:
             raise S3dError(f"there is no record {sequence}", hint="see `s3d parked list`")
-        command = RekeyRecord(record, key, "admin", milliseconds(self._clock.now()))
+        revived = await self._revived((sequence,))
+        command = RekeyRecord(record, key, "admin", milliseconds(self._clock.now()), revived)
         appended = await self._submitter.submit(command, essential=True)
         self._resumed(())  # what waited behind it may go on
         written: Record = appended.records[0]
         return written
+
+    async def _revived(self, sequences: tuple[int, ...]) -> tuple[Record, ...]:
+        """What the keys of these records are again when they are given up."""
+        asked = await self._ask(lambda questions: [questions.last_superseded_by(one) for one in sequences])
+        found = [await self._exporting.record(one) for one in asked if one is not None]
+        return tuple(one for one in found if one is not None)
 
     async def body(self, sequence: int) -> RecordBody:
         is_kept = await self._ask(lambda questions: questions.keeps_body(sequence))

@@ -118,6 +118,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         ),
     ] = None
 
+    coalesce: Annotated[
+        Literal[False] | None,
+        Meta(
+            description="`false`: every write of a key is sent. Without it, of several that wait the last is enough "
+            "where the remote is known to keep no versions. The journal has them all either way."
+        ),
+    ] = None
+
 
 class RuleError(S3dError):
     """A rule that cannot be; `field` is the setting that is wrong."""
@@ -163,6 +171,7 @@ class Rules:
         self._urgency = [
             (_by_name(matching, _first_of_urgency(rule)), rule) for matching, rule in read if _first_of_urgency(rule)
         ]
+        self._every_write = [_by_name(matching, "coalesce") for matching, rule in read if rule.coalesce is False]
 
     def is_shared(self, bucket: str) -> bool:
         """Whether others write to this bucket, whoever created it."""
@@ -181,6 +190,10 @@ class Rules:
             if matching.matches_name(bucket, key):
                 return fresh_ms
         return 0
+
+    def may_coalesce(self, bucket: str, key: str) -> bool:
+        """Whether the last of several writes of this key that wait is enough."""
+        return not any(matching.matches_name(bucket, key) for matching in self._every_write)
 
     @property
     def refusals(self) -> Sequence[tuple[str, float]]:

@@ -52,6 +52,11 @@ class Gate:
         self._slots.take_now()
         self._kept.add(sequence)
 
+    def give_back(self, sequence: int) -> None:
+        """A record whose slot was kept is not attempted."""
+        self._kept.discard(sequence)
+        self._slots.give()
+
     async def enter(self, sequence: int) -> None:
         """Wait for a slot, or use the one that was kept."""
         if sequence in self._kept:

@@ -36,7 +36,7 @@ def read_holding(journal: Journal, questions: Questions) -> Holding:
 
 
 def _pages(questions: Questions, after: int) -> Iterator[PendingRow]:
-    while rows := questions.pending_after(after, PAGE):
+    while rows := questions.unsent_after(after, PAGE):
         yield from rows
         after = rows[-1].sequence
 

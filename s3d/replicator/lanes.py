@@ -13,7 +13,7 @@ records begins again (`rewind`), which finds them in the journal's order.
 import heapq
 import math
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from s3d.policy.urgency import PRIORITIES, Priority
@@ -168,6 +168,25 @@ class Lanes:
     def rank(self, sequence: int) -> Rank:
         """That of a record in the window, as it is by now."""
         return self._items[sequence].rank
+
+    def raise_to(self, sequence: int, rank: Rank) -> None:
+        """A record in the window goes where one of this rank would go, unless its own is higher."""
+        if rank is not ORDINARY:
+            self._raise_one(sequence, rank)
+
+    def behind(self, sequence: int, limit: int, fits: Callable[[int], bool]) -> list[int]:
+        """Records that wait for nothing but this one, directly behind one another and it, as long as they fit.
+
+        Each claims the same: nothing between them relies on what an earlier one of them makes.
+        """
+        claims = self._items[sequence].claims
+        queue, found = self._queues[claims.writes[0]], list[int]()
+        for other in queue.waiting:
+            item = self._items[other]
+            if len(found) == limit or item.claims != claims or item.missing != 1 or not fits(other):
+                break
+            found.append(other)
+        return found
 
     def finish(self, sequence: int) -> None:
         """A record is done; whoever waited for it may go on."""

@@ -44,8 +44,8 @@ class Overtaking:
                 if row is not None and not self._scout.overtakes(urgency, row.at_ms, now_ms):
                     break  # those behind it were written later
                 next(line.take())
-                if row is None or row.parked or sequence <= cursor or sequence in self._lanes:
-                    continue  # done, waits for a person, or is where it belongs
+                if row is None or row.parked or row.superseded_by or sequence <= cursor or sequence in self._lanes:
+                    continue  # done, waits for a person, is not sent, or is where it belongs
                 plan = self._with_predecessors(row)
                 if plan is not None:
                     found.append(plan)

@@ -30,7 +30,10 @@ class Struggling:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One moment. `per_second` is the mean of the last minute; `struggling` the oldest hundred."""
+    """One moment. `per_second` is the mean of the last minute; `struggling` the oldest hundred.
+
+    `superseded` records (of so many bytes) were not sent since the start, because a later one of their key was.
+    """
 
     circuit: Circuit
     paused: bool
@@ -41,6 +44,8 @@ class Snapshot:
     window: int
     blocking: bool
     confirmed: int
+    superseded: int
+    superseded_bytes: int
     per_second: float
     struggling: tuple[Struggling, ...]
 
@@ -53,6 +58,8 @@ class Progress:
         self._started = clock.monotonic()
         self._recent: deque[tuple[float, int]] = deque()
         self.confirmed = 0
+        self.superseded = 0
+        self.superseded_bytes = 0
 
     def add(self, records: int) -> None:
         """Records were confirmed now."""

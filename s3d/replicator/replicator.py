@@ -9,20 +9,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from random import Random
-from typing import Protocol
 
 from journal import CommitAmbiguous, Journal, JournalClosed, JournalError
 from s3d.clock import Clock
-from s3d.events import Confirmation, Decided
+from s3d.events import Confirmation
 from s3d.policy.urgency import PRIORITIES, Priority
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Remote
 from s3d.replicator.attempted import Attempted
 from s3d.replicator.bodies import Bodies
+from s3d.replicator.coalescing import Coalescing
 from s3d.replicator.conflicting import Conflicts
-from s3d.replicator.decide import BACKOFF_SECONDS_MAX, Done, Park
+from s3d.replicator.decide import Done, Park
 from s3d.replicator.delivery import Delivery, GaveWay, Held, LaidAside
 from s3d.replicator.gate import Gate
 from s3d.replicator.known import KnownEtags
@@ -32,9 +31,11 @@ from s3d.replicator.outcomes import Outcomes
 from s3d.replicator.pacing import PacedRemote
 from s3d.replicator.progress import Progress, Snapshot, struggling
 from s3d.replicator.ready import ByPriority
-from s3d.replicator.schedule import UNRESTRICTED, Plan, Schedule
+from s3d.replicator.schedule import Schedule
+from s3d.replicator.settings import ReplicationObserver, ReplicatorSettings
 from s3d.replicator.shares import Shares
 from s3d.replicator.transfer import Transfer
+from s3d.replicator.versioning import Versioning
 from s3d.replicator.window import Priorities, Window
 from s3d.values import Extent
 from s3d.view.damage import ViewDamaged
@@ -48,46 +49,13 @@ UNREADABLE_CODE = "LocalRecordUnreadable"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicatorSettings:
-    """Bounds: requests at once, records in memory, the longest pause between attempts.
-
-    `later_is_enough`: see Transfer.
-    """
-
-    lanes_max: int = 32
-    window_records_max: int = 5000
-    backoff_seconds_max: float = BACKOFF_SECONDS_MAX
-    identity_token: bool = True
-    conditional: bool = True
-    site: str = ""
-    later_is_enough: bool = False
-    region: str = "us-east-1"
-    plan: Plan = UNRESTRICTED
-
-
-class ReplicationObserver(Protocol):
-    """Told what happens, for metrics."""
-
-    def confirmed(self, records: int, size_bytes: int) -> None:
-        """Records are confirmed, durably."""
-
-    def attempt_failed(self, kind: FailureKind) -> None:
-        """An attempt failed."""
-
-    def conflicted(self, decided: Decided) -> None:
-        """A guarded write met somebody else's, and that was decided, durably."""
-
-    def parked(self) -> None:
-        """A record waits for a person, durably."""
-
-
 class Replicator:
     """Runs on the event loop that it was started on. `questions` is a read-only view of its own.
 
     `crashed` is told of a bug that ended it: the process must not live on half. `are_sound` reads blobs before they are
-    sent for the first time, and tells whether they hold what was written. `settled` is told of records whose outcome is
-    durable, in batches. `priorities` is None where no rule says anything of them.
+    sent for the first time, and tells whether they hold what was written. `may_coalesce` says of a bucket and key
+    whether writes may be left out when a later one is sent. `settled` is told of records whose outcome is durable, in
+    batches. `priorities` is None where no rule says anything of them.
     """
 
     def __init__(
@@ -107,6 +75,7 @@ class Replicator:
         are_sound: Callable[[Sequence[Extent]], Awaitable[bool]] | None = None,
         settled: Callable[[Iterable[int]], None] | None = None,
         priorities: Priorities | None = None,
+        may_coalesce: Callable[[str, str], bool] = lambda _bucket, _key: False,
     ) -> None:
         self._journal = journal
         self._questions = questions
@@ -153,6 +122,17 @@ class Replicator:
             journal, clock, settings.site or journal.identity.instance[:8], self._transfer.withdraw, observer
         )
         self._attempted = Attempted(journal, clock)
+        self._refused: set[int] = set()  # attempted by this process, and back after a person's retry
+        self._versioning = Versioning(self._paced, clock)
+        self._coalescing = Coalescing(
+            journal,
+            clock,
+            self._lanes,
+            self._versioning,
+            allowed=may_coalesce,
+            job=self._window.job,
+            attempted=lambda one: one in self._refused or self._attempted.may_have_been_sent(one),
+        )
         self._outcomes = Outcomes(
             journal, clock, confirmed=self._on_confirmed, parked=self._on_parked, quiet=lambda: not self._gate.in_use
         )
@@ -265,6 +245,8 @@ class Replicator:
             window=len(self._lanes),
             blocking=self._lanes.blocking,
             confirmed=self._progress.confirmed,
+            superseded=self._progress.superseded,
+            superseded_bytes=self._progress.superseded_bytes,
             per_second=self._progress.per_second,
             struggling=struggling(self._deliveries.values(), self._clock.monotonic()),
         )
@@ -360,7 +342,23 @@ class Replicator:
         if self._priorities is not None:
             self._shares.begin(sequence, self._lanes.rank(sequence).priority)
 
+    async def _coalesce(self, sequence: int) -> bool:
+        """Whether a later record of the same key is sent in the place of this one, and of others."""
+        if not self._coalescing.is_possible(sequence):
+            return False
+        await self._unpaused.wait()
+        await self._link.wait_until_up()
+        superseded = await self._coalescing.supersede(sequence)
+        self._on_superseded(superseded)
+        if sequence not in superseded:
+            return False
+        self._shares.end(sequence)
+        self._gate.give_back(sequence)
+        return True
+
     async def _deliver(self, sequence: int) -> None:
+        if await self._coalesce(sequence):
+            return
         delivery = Delivery(
             self._window.job(sequence),
             self._transfer,
@@ -409,17 +407,35 @@ class Replicator:
 
     def _on_confirmed(self, confirmations: Sequence[Confirmation]) -> None:
         size_bytes = 0
+        superseded = list[int]()
         for confirmation in confirmations:
             self._elsewhere.pop(confirmation.sequence, None)
             delivery = self._deliveries.pop(confirmation.sequence)
             size_bytes += delivery.job.mutation.size
             self._known.remember(confirmation)
+            superseded += self._coalescing.settled(confirmation.sequence)
+            self._refused.discard(confirmation.sequence)
+            if not delivery.job.key:
+                self._versioning.forget(delivery.job.bucket)
             self._window.finish(confirmation.sequence)
         self._progress.add(len(confirmations))
         if self._observer is not None:
             self._observer.confirmed(len(confirmations), size_bytes)
         if self._settled is not None:
-            self._settled(one.sequence for one in confirmations)
+            self._settled([*(one.sequence for one in confirmations), *superseded])
+        self._wake.set()
+
+    def _on_superseded(self, sequences: Sequence[int]) -> None:
+        if not sequences:
+            return
+        size_bytes = sum(self._window.job(sequence).mutation.size for sequence in sequences)
+        for sequence in sequences:
+            self._elsewhere.pop(sequence, None)
+            self._window.finish(sequence)
+        self._progress.superseded += len(sequences)
+        self._progress.superseded_bytes += size_bytes
+        if self._observer is not None:
+            self._observer.superseded(len(sequences), size_bytes)
         self._wake.set()
 
     def _on_unreadable(self, sequence: int, reason: str) -> None:
@@ -430,11 +446,13 @@ class Replicator:
     def _on_parked(self, sequence: int) -> None:
         self._elsewhere.pop(sequence, None)
         self._deliveries.pop(sequence, None)  # none was begun for one that could not be read
+        self._refused.add(sequence)
+        superseded = self._coalescing.settled(sequence)
         self._window.block(sequence)
         if self._observer is not None:
             self._observer.parked()
         if self._settled is not None:
-            self._settled((sequence,))
+            self._settled((sequence, *superseded))
         self._wake.set()
 
     def _on_gave_way(self, sequence: int) -> None:

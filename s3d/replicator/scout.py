@@ -62,7 +62,7 @@ class Scout:
             self._forget_confirmed_copies()
             if not self.sees_all_copies:
                 return False
-        rows = self._questions.pending_after(self._position, PAGE)
+        rows = self._questions.unsent_after(self._position, PAGE)
         copies = [row.sequence for row in rows if row.kind == "CopyObject"]
         jobs, _ = await self._read(copies)
         for sequence, job in jobs.items():

@@ -74,7 +74,7 @@ class Window:
     @property
     def is_done(self) -> bool:
         """Whether nothing is left but what is blocked."""
-        return not len(self._lanes) and not self._questions.pending_after(self._cursor, 1)
+        return not len(self._lanes) and not self._questions.unsent_after(self._cursor, 1)
 
     def job(self, sequence: int) -> Job:
         """A record in the lanes."""
@@ -89,7 +89,7 @@ class Window:
         if self.is_full:
             return False
         scan = self._scan
-        rows = self._questions.pending_after(self._cursor, self._page)
+        rows = self._questions.unsent_after(self._cursor, self._page)
         new = [row for row in rows if row.sequence not in self._lanes]
         needed = [row.sequence for row in new if self._is_needed(row)]
         jobs, damaged = await self._read(needed)
@@ -106,7 +106,7 @@ class Window:
         return len(rows) == self._page
 
     def finish(self, sequence: int) -> None:
-        """A record is confirmed."""
+        """A record is confirmed, or a later one is sent in its place."""
         self._lanes.finish(sequence)
         del self._jobs[sequence]
         if self._scout is not None:

@@ -158,6 +158,15 @@ WEBHOOK_DELIVERIES = Metric(
     "Requests to webhooks, by their name and result: `ok`, or `failed` (it is tried again).",
     ("name", "result"),
 )
+SUPERSEDED = Metric(
+    "s3d_superseded_records_total",
+    "counter",
+    "records",
+    "Records that were not sent, because a later one of their key was.",
+)
+SUPERSEDED_BYTES = Metric(
+    "s3d_superseded_bytes_total", "counter", "bytes", "Body bytes of the records that were not sent."
+)
 SENDER_RESTARTS = Metric(
     "s3d_sender_restarts_total",
     "counter",
@@ -262,6 +271,8 @@ METRICS = (
     CONFLICTS,
     WAITING_FOR_REMOTE,
     WEBHOOK_DELIVERIES,
+    SUPERSEDED,
+    SUPERSEDED_BYTES,
     SENDER_RESTARTS,
     SENDER_RESIDENT,
     PENDING,

@@ -96,6 +96,8 @@ class Metrics:
         self._conflicts = _Counters(catalogue.CONFLICTS, self.registry)
         self.watch_waiting = _gauge(catalogue.WAITING_FOR_REMOTE, self.registry).set_function
         self._webhook_deliveries = _Counters(catalogue.WEBHOOK_DELIVERIES, self.registry)
+        self._superseded = _counter(catalogue.SUPERSEDED, self.registry)
+        self._superseded_bytes = _counter(catalogue.SUPERSEDED_BYTES, self.registry)
         self.sender_restarted = _counter(catalogue.SENDER_RESTARTS, self.registry).inc
         self.watch_sender = _gauge(catalogue.SENDER_RESIDENT, self.registry).set_function
         self._moments = _Moments()
@@ -137,6 +139,11 @@ class Metrics:
         """The remote confirmed records."""
         self._replicated.inc(records)
         self._replicated_bytes.inc(size_bytes)
+
+    def superseded(self, records: int, size_bytes: int) -> None:
+        """Records are not sent, because a later one of their key is."""
+        self._superseded.inc(records)
+        self._superseded_bytes.inc(size_bytes)
 
     def render(self, moment: Moment | None) -> bytes:
         """Everything in Prometheus' text format. None: how things stand cannot be told, so those gauges are absent."""

@@ -45,7 +45,8 @@ class FlowReport(msgspec.Struct, frozen=True, kw_only=True):
     mean of confirmations in the last minute. `held` says what an hour or a month's budget holds back, empty when
     nothing is, `held_until` when that ends or changes, `goes` which priorities go; `month_bytes` is what was confirmed
     of the budget `month_bytes_max` in this calendar month (UTC), None where there is none. `bodies` are the large ones
-    under way, the first to begin first.
+    under way, the first to begin first. `superseded` records, of so many bytes, were not sent since the daemon began,
+    because a later one of their key was.
     """
 
     requests: int
@@ -59,6 +60,8 @@ class FlowReport(msgspec.Struct, frozen=True, kw_only=True):
     month_bytes: int | None = None
     month_bytes_max: int | None = None
     bodies: tuple["BodyReport", ...] = ()
+    superseded: int = 0
+    superseded_bytes: int = 0
 
 
 class BodyReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +191,8 @@ class PendingRecord(msgspec.Struct, frozen=True):
     """A record that the remote has not confirmed; parked ones carry the remote's code and message.
 
     `group` is its order group, `barrier` what the client said of its place there. `held_by` is the parked record that
-    it waits for; of a parked one `holds` is how many wait for it (None: not known here).
+    it waits for; of a parked one `holds` is how many wait for it (None: not known here). `superseded_by` is the later
+    record of its key that is sent in its place.
     """
 
     seq: str
@@ -204,6 +208,7 @@ class PendingRecord(msgspec.Struct, frozen=True):
     barrier: bool | None = None
     held_by: str = ""
     holds: int | None = None
+    superseded_by: str = ""
 
 
 class PendingPage(msgspec.Struct, frozen=True):
@@ -294,8 +299,9 @@ class RemoteReceipt(msgspec.Struct, frozen=True):
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one mutation.
 
-     `state` is `confirmed`, `pending`, `parked`, `dropped` (given up by a person), `gave-way` (somebody else's
-    write stands: `code` and `message` say what was decided, and under which key ours went out, if it did) or
+    `state` is `confirmed`, `pending`, `parked`, `dropped` (given up by a person), `gave-way` (somebody else's
+    write stands: `code` and `message` say what was decided, and under which key ours went out, if it did), `superseded`
+    (not sent, because the remote has a later one of its key: `replaced_by`) or
     `settled` (it is not pending, and what became of it is not retained). `etag`, `sha256` and `checksums` are those
     of the body as it was verified here, `remote` is what the remote said. `replaced_by` is the current record of
     the key, where that is a later one.
@@ -359,6 +365,7 @@ class AnnouncedRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """A record that something became of. Operation and key are empty when its file was dropped already.
 
     Of a conflict, ETag and version are the other's, `code` is what was decided and `message` the sibling's key, if any.
+    `superseded_by` is the record that is sent in its place.
     """
 
     seq: str
@@ -370,10 +377,14 @@ class AnnouncedRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     version_id: str = ""
     code: str = ""
     message: str = ""
+    superseded_by: str = ""
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of records: `confirmed`, `parked`, `conflicted`, `resumed` or `dropped`; `seq` says so."""
+    """What became of records, as the record `seq` says.
+
+    `kind` is `confirmed`, `superseded`, `parked`, `conflicted`, `resumed` or `dropped`.
+    """
 
     seq: str
     kind: str

@@ -26,6 +26,7 @@ from s3d.events import (
     RELOCATED,
     RESUMED,
     SHARED,
+    SUPERSEDED,
     UNPAUSED,
     Confirmation,
     Mutation,
@@ -41,9 +42,11 @@ from s3d.events import (
     decode_relocated,
     decode_resumed,
     decode_shared,
+    decode_superseded,
 )
-from s3d.values import GONE, BlobBytes, Replication, TakenFile, split_stream, split_upload_stream
+from s3d.values import GONE, BlobBytes, Replication, TakenFile, split_stream, split_upload_stream, stream_of
 from s3d.view.listed import forget_listed_bucket, forget_listed_key
+from s3d.view.superseding import settle_superseded
 from s3d.view.upload_projection import (
     abort_all,
     abort_upload,
@@ -84,6 +87,7 @@ ON CONFLICT DO UPDATE SET sequence = ?3, present = 0, size = 0, etag = '', modif
 _BESIDE = "SELECT EXISTS (SELECT 1 FROM remote_object) OR EXISTS (SELECT 1 FROM changed_tags)"
 _PENDING = "INSERT INTO pending (sequence, kind, bucket, key, size, at_ms, row_bytes) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
+_REVIVE = "UPDATE pending SET superseded_by = 0 WHERE superseded_by > 0 AND superseded_by = ?"
 _IN_GROUP = "UPDATE pending SET order_group = ?, order_barrier = ? WHERE sequence = ?"
 
 
@@ -216,12 +220,14 @@ def _confirmed(connection: apsw.Connection, record: Record) -> None:
 def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int) -> int:
     """The bytes of body that went to the remote for it."""
     row = connection.execute(
-        "DELETE FROM pending WHERE sequence = ? RETURNING kind, bucket, key, size", (confirmation.sequence,)
+        "DELETE FROM pending WHERE sequence = ? RETURNING kind, bucket, key, size, supersedes", (confirmation.sequence,)
     ).fetchone()
     if row is None:
         return 0  # confirmed before: "upload again" has the effect of "upload once"
-    kind, bucket, key, size = row
+    kind, bucket, key, size, supersedes = row
     _confirm_kind(connection, confirmation, str(kind), str(bucket), str(key), at_ms)
+    if supersedes:
+        settle_superseded(connection, confirmation.sequence)
     return int(str(size)) if kind in _SENDING else 0
 
 
@@ -326,9 +332,23 @@ def _resumed(connection: apsw.Connection, record: Record) -> None:
         _set_replication(connection, sequence, Replication.PENDING)
 
 
+def _superseded(connection: apsw.Connection, record: Record) -> None:
+    superseded = decode_superseded(record.payload)
+    connection.executemany(
+        "UPDATE pending SET superseded_by = ? WHERE sequence = ?",
+        [(superseded.by, sequence) for sequence in superseded.sequences],
+    )
+    connection.execute("UPDATE pending SET supersedes = 1 WHERE sequence = ?", (superseded.by,))
+
+
 def _discarded(connection: apsw.Connection, record: Record) -> None:
-    """What was given up was never written: who wrote before it is the remote's to say, so absence is not known."""
-    for sequence in decode_discarded(record.payload).sequences:
+    """What was given up was never written: who wrote before it is the remote's to say, so absence is not known.
+
+    Unless that is a record of our own, which it had superseded.
+    """
+    discarded = decode_discarded(record.payload)
+    revived = {one.stream: one for one in discarded.revived}
+    for sequence in discarded.sequences:
         row = connection.execute(
             "DELETE FROM pending WHERE sequence = ? RETURNING kind, bucket, key", (sequence,)
         ).fetchone()
@@ -337,6 +357,9 @@ def _discarded(connection: apsw.Connection, record: Record) -> None:
         _, bucket, key = row
         connection.execute("UPDATE bucket SET sole = 0 WHERE name = ?", (bucket,))
         connection.execute("DELETE FROM object WHERE bucket = ? AND key = ? AND sequence = ?", (bucket, key, sequence))
+        if connection.changes() and (before := revived.get(stream_of(str(bucket), str(key)))) is not None:
+            _MUTATIONS[before.kind](connection, before, str(bucket), str(key), decode_mutation(before.payload))
+        connection.execute(_REVIVE, (sequence,))
         forget_listed_key(connection, bucket, key)  # it may be older than what was confirmed before this record
         connection.execute("DELETE FROM changed_tags WHERE sequence = ?", (sequence,))
         connection.execute("DELETE FROM carried WHERE sequence = ?", (sequence,))
@@ -436,6 +459,7 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], None]] = {
     CONFLICTED: _conflicted,
     RESUMED: _resumed,
     DISCARDED: _discarded,
+    SUPERSEDED: _superseded,
     SHARED: _shared,
     LET_GO: _let_go,
     PAUSED: _paused,

@@ -53,7 +53,8 @@ _GAPS = (
 _TAKEN = "SELECT folder, path, inode, size, modified_ns, etag FROM taken_file"
 _TAKEN_AMONG = f"{_TAKEN} WHERE folder = ? AND path IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own words
 _PENDING = (
-    "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message, order_group, order_barrier FROM pending"
+    "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message, order_group, order_barrier,"
+    " superseded_by, supersedes FROM pending"
 )
 
 _CONFLICT = "SELECT sequence, outcome, at_ms, kind, bucket, key, details FROM conflict"
@@ -238,16 +239,30 @@ class Questions:
         return [PendingRow(*row) for row in rows]
 
     def pending_before(self, bucket: str, key: str, sequence: int, limit: int) -> list[PendingRow]:
-        """Unconfirmed records of this key, and of its bucket as a whole, before a sequence; without a key: of all keys.
+        """Unsent records of this key, and of its bucket as a whole, before a sequence; without a key: of all keys.
 
         Fast where the view was opened with `by_key`.
         """
         of_key = " AND key IN (?4, '')" if key else ""
         rows = self._ask.all(
-            f"{_PENDING} WHERE bucket = ?1 AND sequence < ?2{of_key} LIMIT ?3",
+            f"{_PENDING} WHERE bucket = ?1 AND sequence < ?2 AND superseded_by = 0{of_key} LIMIT ?3",
             (bucket, sequence, limit, key) if key else (bucket, sequence, limit),
         )
         return [PendingRow(*row) for row in rows]
+
+    def unsent_after(self, sequence: int, limit: int) -> list[PendingRow]:
+        """Unconfirmed records after a sequence, in order, without those in whose place a later one is sent."""
+        rows = self._ask.all(
+            f"{_PENDING} WHERE sequence > ? AND superseded_by = 0 ORDER BY sequence LIMIT ?", (sequence, limit)
+        )
+        return [PendingRow(*row) for row in rows]
+
+    def last_superseded_by(self, sequence: int) -> int | None:
+        """The last of the records in whose place this one is sent: what its key would be without it."""
+        row = self._ask.one(
+            "SELECT max(sequence) FROM pending WHERE superseded_by > 0 AND superseded_by = ?", (sequence,)
+        )
+        return int(row[0]) if row is not None and row[0] is not None else None
 
     def pending_under(self, prefix: str, limit: int, after: int = 0) -> list[PendingRow]:
         """Unconfirmed records whose `bucket/key` begins with `prefix`, in order."""

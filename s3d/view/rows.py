@@ -214,6 +214,8 @@ class PendingRow(msgspec.Struct, frozen=True, gc=False):
     message: str
     order_group: str = ""
     order_barrier: int | None = None
+    superseded_by: int = 0
+    supersedes: int = 0
 
     @property
     def order(self) -> Order | None:

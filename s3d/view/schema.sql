@@ -112,6 +112,9 @@ CREATE TABLE changed_tags (
 --   row_bytes  how many of them lie in the record's own row of the journal
 --   parked     1: waits for a person; code and message say why
 --   order_group    the order group that it is in; empty: in none
+--   superseded_by  the later record of its key that is sent in its place; 0: none. It stays pending until that one is
+--                  confirmed
+--   supersedes     1: it is sent in the place of others
 --   order_barrier  1: leaves after everything before it there is confirmed; 0: beside others that are 0; NULL: neither
 CREATE TABLE pending (
   sequence INTEGER PRIMARY KEY,
@@ -125,8 +128,11 @@ CREATE TABLE pending (
   code     TEXT    NOT NULL DEFAULT '',
   message  TEXT    NOT NULL DEFAULT '',
   order_group   TEXT NOT NULL DEFAULT '',
-  order_barrier INTEGER
+  order_barrier INTEGER,
+  superseded_by INTEGER NOT NULL DEFAULT 0,
+  supersedes    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE INDEX pending_by_superseder ON pending (superseded_by, sequence) WHERE superseded_by > 0;
 CREATE INDEX parked_by_key ON pending (bucket, key) WHERE parked;
 CREATE INDEX pending_by_group ON pending (order_group, sequence) WHERE order_group <> '';
 

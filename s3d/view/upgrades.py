@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -54,6 +54,11 @@ _STEPS: Mapping[int, str] = {
       etag        TEXT    NOT NULL,
       PRIMARY KEY (folder, path)
     ) STRICT, WITHOUT ROWID;
+    """,
+    9: """
+    ALTER TABLE pending ADD COLUMN superseded_by INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE pending ADD COLUMN supersedes INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX pending_by_superseder ON pending (superseded_by, sequence) WHERE superseded_by > 0;
     """,
 }
 

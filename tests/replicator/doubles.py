@@ -23,7 +23,8 @@ from s3d.policy.rules import Rule, Rules
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Content, FileSlice, Flow, RemoteStream
 from s3d.replicator.link import Link
-from s3d.replicator.replicator import Replicator, ReplicatorSettings
+from s3d.replicator.replicator import Replicator
+from s3d.replicator.settings import ReplicatorSettings
 from s3d.replicator.window import Priorities
 from s3d.values import stream_of, upload_stream
 from s3d.view.questions import Questions
@@ -170,7 +171,7 @@ class FakeRemote:
 
     async def _alone(self, operation: str, parameters: Mapping[str, Any], content: Content | None) -> Any:
         name = f"{parameters.get('Bucket')}/{parameters.get('Key', '')}/{parameters.get('PartNumber', '')}"
-        changes = not operation.startswith(("Head", "List"))
+        changes = not operation.startswith(("Get", "Head", "List"))
         assert not (changes and self.busy[name]), f"two requests change {name} at the same time"
         self.busy[name] += changes
         try:
@@ -308,6 +309,10 @@ class FakeRemote:
         del self.buckets[parameters["Bucket"]]
         return {}
 
+    def _GetBucketVersioning(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        self._bucket(parameters)
+        return {"Status": "Enabled"} if self.versioned else {}
+
     def _other(self, parameters: dict[str, Any], content: Content | None) -> Any:
         return {}
 
@@ -345,6 +350,7 @@ class Site:
         backend: Backend | None = None,
         clock: JumpingClock | None = None,
         rules: Sequence[Rule] = (),
+        coalesce: bool = False,
         **settings: Any,
     ) -> None:
         self.rules = Rules(rules)
@@ -353,6 +359,8 @@ class Site:
         self.clock = clock or remote.clock
         self.backend = backend or MemoryBackend("instance")
         self.settings = ReplicatorSettings(**settings)
+        self.coalesce = coalesce
+        self.told: list[int] = []  # records that are settled, as those who wait are told
         self.crashes: list[BaseException] = []
         self.model: dict[str, dict[str, bytes]] = {}
         self.last: dict[str, int] = {}  # the latest record of each stream
@@ -384,6 +392,8 @@ class Site:
             priorities=Priorities(self.rules.urgency, self.rules.lowest_priority, lambda: self.clock.now() * 1000)
             if self.rules.speak_of_urgency
             else None,
+            may_coalesce=lambda _bucket, _key: self.coalesce,
+            settled=self.told.extend,
         )
         if replicate:
             self.start()

@@ -207,9 +207,8 @@ async def test_order_is_kept_under_any_priorities(tmp_path: Path, clock: Jumping
     rules = [Rule(match=f"{random.choice('bc')}/{name}*", priority=random.choice(PRIORITIES)) for name in NAMES]
     rules += [Rule(match="b/fresh*", order="newest"), Rule(match="c/late*", deadline_seconds=random.choice([1, 60]))]
     rules.append(Rule(match="*", priority=random.choice(PRIORITIES)))
-    site = Site(
-        tmp_path, remote, rules=rules, window_records_max=random.choice([6, 30]), lanes_max=random.choice([1, 8])
-    )
+    window, lanes = random.choice([6, 30]), random.choice([1, 8])
+    site = Site(tmp_path, remote, rules=rules, coalesce=seed % 4 > 0, window_records_max=window, lanes_max=lanes)
     await site.open()
     for _ in range(250):
         await _something(site, random)

@@ -13,7 +13,8 @@ async def test_the_remote_converges_whatever_happens(tmp_path: Path, clock: Jump
     """The global oracle: random operations, failures, outages, kills and stops; in the end the remote is the model."""
     random = Random(seed)
     remote = FakeRemote(clock, Random(seed), versioned=bool(seed % 2))
-    site = Site(tmp_path, remote, window_records_max=random.choice([4, 50, 5000]), lanes_max=random.choice([1, 4, 32]))
+    window, lanes = random.choice([4, 50, 5000]), random.choice([1, 4, 32])
+    site = Site(tmp_path, remote, coalesce=seed % 3 > 0, window_records_max=window, lanes_max=lanes)
     await site.open()
     for _ in range(120):
         await _something(site, random)

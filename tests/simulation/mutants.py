@@ -13,6 +13,7 @@ from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.replicator import delivery, window
 from s3d.replicator.decide import Done, Park, RetryAt
 from s3d.replicator.lanes import Claims
+from s3d.view import projection
 from s3d.view.questions import Questions
 
 _decide = delivery.Delivery._decide
@@ -102,6 +103,11 @@ def nobody_probes() -> AbstractContextManager[Any]:
     return patch.object(delivery.Link, "_probe", _for_ever)
 
 
+def what_was_superseded_is_never_settled() -> AbstractContextManager[Any]:
+    """The later write has arrived, and those in whose place it was sent wait for ever."""
+    return patch.object(projection, "settle_superseded", lambda *_: None)
+
+
 async def _for_ever(*_: Any) -> None:
     await asyncio.sleep(1e12)
 
@@ -118,5 +124,6 @@ MUTANTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
         unknown_is_absent,
         pending_writes_are_not_listed,
         nobody_probes,
+        what_was_superseded_is_never_settled,
     )
 }

@@ -117,7 +117,7 @@ class _World:
 
     def _tell(self, line: str) -> None:
         self.run.trace.append(f"{self._loop.time():.6f} {line}")
-        if len(self.run.trace) == CALLS_MAX:
+        if len(self.run.trace) >= CALLS_MAX:
             raise Broken("the site is a storm")
 
     async def _start(self, *, keep_view: bool = True) -> None:

@@ -19,6 +19,11 @@ MADE_SINCE = {
     6: "DROP TABLE conflict;",
     7: "DROP TABLE sent;",
     8: "DROP TABLE taken_file;",
+    9: """
+    DROP INDEX pending_by_superseder;
+    ALTER TABLE pending DROP COLUMN superseded_by;
+    ALTER TABLE pending DROP COLUMN supersedes;
+    """,
 }
 
 

@@ -1,0 +1,46 @@
+"""What a replicator is told at its start: its bounds, and who wants to know what it does."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from s3d.events import Decided
+from s3d.remote.failures import FailureKind
+from s3d.replicator.decide import BACKOFF_SECONDS_MAX
+from s3d.replicator.schedule import UNRESTRICTED, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicatorSettings:
+    """Bounds: requests at once, records in memory, the longest pause between attempts.
+
+    `later_is_enough`: see Transfer.
+    """
+
+    lanes_max: int = 32
+    window_records_max: int = 5000
+    backoff_seconds_max: float = BACKOFF_SECONDS_MAX
+    identity_token: bool = True
+    conditional: bool = True
+    site: str = ""
+    later_is_enough: bool = False
+    region: str = "us-east-1"
+    plan: Plan = UNRESTRICTED
+
+
+class ReplicationObserver(Protocol):
+    """Told what happens, for metrics."""
+
+    def confirmed(self, records: int, size_bytes: int) -> None:
+        """Records are confirmed, durably."""
+
+    def superseded(self, records: int, size_bytes: int) -> None:
+        """Records are not sent, because a later one of their key is."""
+
+    def attempt_failed(self, kind: FailureKind) -> None:
+        """An attempt failed."""
+
+    def conflicted(self, decided: Decided) -> None:
+        """A guarded write met somebody else's, and that was decided, durably."""
+
+    def parked(self) -> None:
+        """A record waits for a person, durably."""
