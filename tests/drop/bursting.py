@@ -52,11 +52,11 @@ def burst(home: Path, files: int, kills: int, seed: int) -> Outcome:
         resident = 0
         for _ in range(kills):
             goal = _taken(daemon) + files // (kills + 2)
-            wait_until(lambda goal=goal: _taken(daemon) >= goal, PATIENCE_SECONDS)
+            wait_until(lambda goal=goal: _taken(daemon) >= goal or _is_over(writing, inbox), PATIENCE_SECONDS)
             resident = max(resident, _resident_bytes(daemon))
             daemon.kill()
             daemon.start()
-        while writing.is_alive() or _left(inbox):
+        while not _is_over(writing, inbox):
             waits.append(_bystander(daemon))
             time.sleep(0.05)
             assert time.monotonic() - began < PATIENCE_SECONDS
@@ -115,8 +115,9 @@ def _taken(daemon: LiveDaemon) -> int:
     return int(daemon.ask("/status")["drops"][0]["taken"])
 
 
-def _left(inbox: Path) -> bool:
-    return any(names for _, _, names in os.walk(inbox))
+def _is_over(writing: threading.Thread, inbox: Path) -> bool:
+    """A daemon that was killed late finds less than another share of the files."""
+    return not writing.is_alive() and not any(names for _, _, names in os.walk(inbox))
 
 
 def _bystander(daemon: LiveDaemon) -> float:

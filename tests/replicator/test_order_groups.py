@@ -37,9 +37,11 @@ async def test_a_failing_record_holds_its_group_and_nobody_else(site: Site, remo
     await site.create_bucket()
     await site.settled()
     remote.faults += [Fault(transient, key="k1", times=3), Fault(lost, key="k3", times=1, after=True)]
+    remote.down = True  # until all of them wait
     for number in range(6):
         await put(site, f"k{number}")
     await put(site, "free", "")
+    remote.down = False
     await site.settled()
     assert [key for key in arrived(remote) if key != "free"] == [f"k{number}" for number in range(6)]
     assert arrived(remote).index("free") < arrived(remote).index("k1")

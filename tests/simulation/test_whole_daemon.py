@@ -11,7 +11,7 @@ import pytest
 from .mutants import MUTANTS
 from .world import simulate
 
-SEEDS = 72
+SEEDS = 48
 TOGETHER = 12
 SEEDS_OF_A_MUTANT = 60
 
