@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from .doubles import FakeRemote, JumpingClock, Site, jumping_clock
+from .doubles import FakeRemote, JumpingClock, jumping_clock
+from .replicating import Site
 
 
 @pytest.fixture

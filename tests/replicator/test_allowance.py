@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from s3d.remote.failures import FailureKind
 from s3d.replicator.allowance import Allowance, after_success, after_throttled, full_allowance
 
-from .doubles import FakeRemote, Fault, JumpingClock, Site, failed
+from .doubles import FakeRemote, Fault, JumpingClock, failed
+from .replicating import Site
 
 
 def _slow_down() -> Exception:

@@ -16,7 +16,8 @@ from s3d.policy.rules import Rule
 from s3d.replicator.decide import Done, Park
 from s3d.telemetry.report import Receipt
 
-from .doubles import FakeRemote, Fault, Site, denied, lost, transient
+from .doubles import FakeRemote, Fault, denied, lost, transient
+from .replicating import Site
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from s3d.replicator.conflicts import (
 from s3d.view import projection
 from s3d.view.view import View
 
-from .doubles import FakeRemote, Fault, Site, failed, lost
+from .doubles import FakeRemote, Fault, failed, lost
+from .replicating import Site
 
 FACTS = {"remote_bucket", "remote_bucket_list", "remote_object", "cached"}
 POLICIES = ("local", "remote", "keep-both", "hold")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from s3d.values import BlobBytes
 
-from .doubles import FakeRemote, Site
+from .doubles import FakeRemote
+from .replicating import Site
 
 
 async def test_a_site_arrives_at_a_real_server(tmp_path: Path, remote: FakeRemote) -> None:

@@ -8,7 +8,8 @@ import pytest
 from s3d.remote.failures import FailureKind
 from s3d.replicator.link import LinkStatus
 
-from .doubles import FakeRemote, Fault, JumpingClock, Site, denied, failed, lost, refused, transient
+from .doubles import FakeRemote, Fault, JumpingClock, denied, failed, lost, refused, transient
+from .replicating import Site
 
 # failures
 

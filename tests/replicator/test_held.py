@@ -11,7 +11,7 @@ from s3d.replicator.lanes import Lanes
 from s3d.replicator.window import claims_of_row
 from s3d.view.rows import PendingRow
 
-from .doubles import Site
+from .replicating import Site
 from .test_window import quiet  # noqa: F401 - a fixture
 
 GROUPS = st.sampled_from([("", None), ("", None), ("g", None), ("g", True), ("g", False)])

@@ -3,7 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from .doubles import FakeRemote, Fault, Site, lost, transient
+from .doubles import FakeRemote, Fault, lost, transient
+from .replicating import Site
 
 
 async def test_an_upload_whose_answer_was_lost_is_not_repeated(site: Site, remote: FakeRemote) -> None:

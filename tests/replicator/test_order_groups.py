@@ -8,7 +8,8 @@ import pytest
 
 from s3d.commands.outcomes import DiscardRecords
 
-from .doubles import FakeRemote, Fault, JumpingClock, Site, denied, lost, transient
+from .doubles import FakeRemote, Fault, JumpingClock, denied, lost, transient
+from .replicating import Site
 
 
 async def put(site: Site, key: str, group: str = "g", **place: Any) -> int:

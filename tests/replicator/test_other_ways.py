@@ -6,7 +6,8 @@ from s3d.commands.outcomes import ConfirmRecords, ParkRecord
 from s3d.events import Confirmation
 from s3d.replicator.decide import Done, Park
 
-from .doubles import FakeRemote, Fault, Site, denied, refused
+from .doubles import FakeRemote, Fault, denied, refused
+from .replicating import Site
 
 
 async def told(site: Site, *, arrived: tuple[int, ...] = (), parked: tuple[int, ...] = ()) -> None:

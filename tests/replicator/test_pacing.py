@@ -12,7 +12,8 @@ from s3d.replicator.pacing import Pace
 from s3d.replicator.schedule import Plan
 from s3d.values import BlobBytes
 
-from .doubles import FakeRemote, JumpingClock, Site
+from .doubles import FakeRemote, JumpingClock
+from .replicating import Site
 
 
 @given(

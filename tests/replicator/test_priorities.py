@@ -15,7 +15,8 @@ from s3d.replicator.ready import ByPriority, Rank
 from s3d.replicator.scout import Line
 from s3d.replicator.shares import Shares
 
-from .doubles import FakeRemote, Fault, JumpingClock, Site, denied, lost, transient
+from .doubles import FakeRemote, Fault, JumpingClock, denied, lost, transient
+from .replicating import Site
 
 RULES = (
     Rule(match="b/urgent*", priority="urgent"),

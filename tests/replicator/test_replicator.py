@@ -13,7 +13,8 @@ from s3d.commands.pausing import PauseReplication, ResumeReplication
 from s3d.remote.failures import FailureKind
 from s3d.values import BlobBytes
 
-from .doubles import FakeRemote, Fault, JumpingClock, Site, denied, lost, transient
+from .doubles import FakeRemote, Fault, JumpingClock, denied, lost, transient
+from .replicating import Site
 
 # in order
 

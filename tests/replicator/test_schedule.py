@@ -11,7 +11,8 @@ from s3d.policy.urgency import PRIORITIES
 from s3d.policy.windows import Window, Windows
 from s3d.replicator.schedule import NEVER, Plan, month_of, next_month, permit_of
 
-from .doubles import FakeRemote, JumpingClock, Site
+from .doubles import FakeRemote, JumpingClock
+from .replicating import Site
 
 UTC = ZoneInfo("UTC")  # the jumping clock begins on 2027-01-15 at 08:00
 NIGHT = Windows([Window(start="22:00", end="06:00")], UTC)

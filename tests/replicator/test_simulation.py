@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 
-from .doubles import FakeRemote, Fault, JumpingClock, Site, lost, transient
+from .doubles import FakeRemote, Fault, JumpingClock, lost, transient
+from .replicating import Site
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from .doubles import FakeRemote, Fault, Site, denied, lost
+from .doubles import FakeRemote, Fault, denied, lost
+from .replicating import Site
 
 
 async def an_upload(site: Site, key: str = "k", upload: str = "u1", parts: int = 4) -> list[int]:

@@ -12,7 +12,8 @@ from s3d.commands.outcomes import ParkRecord
 from s3d.replicator.lanes import Lanes
 from s3d.replicator.window import Window
 
-from .doubles import FakeRemote, Site
+from .doubles import FakeRemote
+from .replicating import Site
 
 
 @pytest.fixture
