@@ -12,6 +12,7 @@ waits there, and come back with one wake-up of the loop.
 import asyncio
 import contextlib
 import heapq
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,8 @@ class Journal:
         self._upkeep = asyncio.Lock()
         self._beside_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-beside")
         self._head = committer.head
+        self._recent: dict[int, Record] = {}
+        self._recent_max = 0
         self.failure: CommitAmbiguous | None = None
 
     @classmethod
@@ -143,6 +146,8 @@ class Journal:
 
     def _resolve(self, outcomes: list[Outcome], head: Head) -> None:
         self._head = head
+        if self._recent_max:
+            self._remember(outcomes)
         for future, outcome in outcomes:
             if future.done():
                 continue  # the request was cancelled; the record stands
@@ -192,6 +197,28 @@ class Journal:
     def pick(self, sequences: Sequence[int]) -> list[Record]:
         """The records with these sequence numbers; missing ones are left out. Allowed on any thread."""
         return self._backend.pick(sequences)
+
+    def keep_recent(self, records_max: int) -> None:
+        """From now on keep so many of the last records that are appended: who follows needs no disk for them."""
+        self._recent_max = records_max
+        self._forget_old()
+
+    def recent(self, sequence: int) -> Record | None:
+        """A record that was appended lately, if it is still in memory."""
+        return self._recent.get(sequence)
+
+    def _remember(self, outcomes: list[Outcome]) -> None:
+        recent = self._recent
+        for _, outcome in outcomes:
+            if isinstance(outcome, Appended):
+                for record in outcome.records:
+                    recent[record.sequence] = record
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        too_many = max(0, len(self._recent) - self._recent_max)
+        for oldest in list(itertools.islice(self._recent, too_many)):
+            del self._recent[oldest]
 
     def body(self, sequence: int) -> bytes | None:
         """A record's inline body, or None. Blocks on the disk; allowed on any thread."""

@@ -18,6 +18,10 @@ class Backlog(NamedTuple):
     records: int = 0
     size_bytes: int = 0
 
+    def plus(self, other: "Backlog") -> "Backlog":
+        """Both together."""
+        return Backlog(self.records + other.records, self.size_bytes + other.size_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class Cap:
@@ -50,6 +54,12 @@ def judge(cap: Cap, backlog: Backlog, adding_bytes: int, before: Verdict) -> Ver
 
     A body that does not fit where smaller ones would is refused alone: only a backlog that is near its limit closes it.
     """
+    if (
+        before is OPEN  # nearly always: what follows would come to the same
+        and backlog.size_bytes + adding_bytes <= cap.bytes_max
+        and (cap.records_max is None or backlog.records < cap.records_max)
+    ):
+        return OPEN
     bytes_refused, bytes_closed = _judge(cap.bytes_max, backlog.size_bytes, adding_bytes, before.bytes_closed)
     records_refused = records_closed = False
     if cap.records_max is not None:

@@ -56,6 +56,7 @@ class Window:
         self._executor = executor
         self._records_max = records_max
         self._page = max(1, min(PAGE, records_max // 2))
+        journal.keep_recent(2 * self._page)
         self._unreadable = unreadable
         self._jobs: dict[int, Job] = {}
         self._cursor = 0
@@ -159,10 +160,14 @@ class Window:
 
     async def _read(self, sequences: Sequence[int]) -> tuple[dict[int, Job], dict[int, str]]:
         """The records, and why there is none where there should be one."""
-        if not sequences:
-            return {}, {}
-        jobs, damaged = await asyncio.get_running_loop().run_in_executor(self._executor, self._pick, sequences)
-        for sequence in sequences:  # the file of a record that waits for long may be gone
+        recent = [record for one in sequences if (record := self._journal.recent(one)) is not None]
+        jobs, damaged = {record.sequence: job_of(record) for record in recent}, dict[int, str]()
+        older = [sequence for sequence in sequences if sequence not in jobs]
+        if not older:  # as while the link keeps up: a thread for a few records costs more than sending them
+            return jobs, damaged
+        read, damaged = await asyncio.get_running_loop().run_in_executor(self._executor, self._pick, older)
+        jobs |= read
+        for sequence in older:  # the file of a record that waits for long may be gone
             if sequence not in jobs and (record := self._questions.carried(sequence)) is not None:
                 jobs[sequence] = job_of(record)
             elif sequence not in jobs:

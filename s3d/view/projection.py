@@ -3,6 +3,7 @@
 Kinds without an entry here are durable and replicated all the same; they just change nothing that is read locally.
 """
 
+import typing
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ import apsw
 import msgspec
 
 from journal import Record
+from s3d.capacity.pending import Backlog
 from s3d.events import (
     CARRIED,
     CONFIRMED,
@@ -91,15 +93,18 @@ _REVIVE = "UPDATE pending SET superseded_by = 0 WHERE superseded_by > 0 AND supe
 _IN_GROUP = "UPDATE pending SET order_group = ?, order_barrier = ? WHERE sequence = ?"
 
 
-def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = False) -> None:
-    """Apply one record to the tables, inside the caller's transaction.
+_UNCHANGED = Backlog()
+
+
+def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = False) -> Backlog:
+    """Apply one record to the tables, inside the caller's transaction. What it adds to `pending`; negative: takes away.
 
     `nothing_beside` says that neither `remote_object` nor `changed_tags` has a row: then nothing is looked for there
     (two statements less for each object that is written; PUT 4 KiB in `scripts/bench`).
     """
     if record.kind in OUTCOMES:
-        _OUTCOMES[record.kind](connection, record)
-        return
+        gone = _OUTCOMES[record.kind](connection, record)
+        return Backlog(-gone.records, -gone.size_bytes) if gone is not None else _UNCHANGED
     mutation = decode_mutation(record.payload)
     bucket, key = (
         split_upload_stream(record.stream, mutation.upload) if mutation.upload else split_stream(record.stream)
@@ -117,6 +122,7 @@ def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = 
     if record.kind in _REPLACING and not nothing_beside:
         connection.execute("DELETE FROM remote_object WHERE bucket = ? AND key = ?", (bucket, key))
         connection.execute("DELETE FROM changed_tags WHERE bucket = ? AND key = ?", (bucket, key))
+    return Backlog(1, size)
 
 
 def has_nothing_beside(connection: apsw.Connection) -> bool:
@@ -204,10 +210,13 @@ def _delete_bucket(connection: apsw.Connection, record: Record, bucket: str, key
     forget_listed_bucket(connection, bucket)
 
 
-def _confirmed(connection: apsw.Connection, record: Record) -> None:
+def _confirmed(connection: apsw.Connection, record: Record) -> Backlog:
     sent_bytes = 0
+    gone = _UNCHANGED
     for confirmation in decode_confirmed(record.payload).confirmations:
-        sent_bytes += _confirm(connection, confirmation, record.written_at)
+        settled, settled_sent_bytes = _confirm(connection, confirmation, record.written_at)
+        gone = gone.plus(settled)
+        sent_bytes += settled_sent_bytes
         drop_rows(connection, confirmation.sequence)
         connection.execute("DELETE FROM carried WHERE sequence = ?", (confirmation.sequence,))
     if sent_bytes:
@@ -215,20 +224,22 @@ def _confirmed(connection: apsw.Connection, record: Record) -> None:
         connection.execute(
             "INSERT INTO sent VALUES (?1, ?2) ON CONFLICT DO UPDATE SET bytes = bytes + ?2", (month, sent_bytes)
         )
+    return gone
 
 
-def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int) -> int:
-    """The bytes of body that went to the remote for it."""
+def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int) -> tuple[Backlog, int]:
+    """What is not pending any more, and the bytes of body that went to the remote for it."""
     row = connection.execute(
         "DELETE FROM pending WHERE sequence = ? RETURNING kind, bucket, key, size, supersedes", (confirmation.sequence,)
     ).fetchone()
     if row is None:
-        return 0  # confirmed before: "upload again" has the effect of "upload once"
-    kind, bucket, key, size, supersedes = row
-    _confirm_kind(connection, confirmation, str(kind), str(bucket), str(key), at_ms)
+        return _UNCHANGED, 0  # confirmed before: "upload again" has the effect of "upload once"
+    kind, bucket, key, size_bytes, supersedes = typing.cast("tuple[str, str, str, int, int]", row)
+    gone = Backlog(1, size_bytes)
+    _confirm_kind(connection, confirmation, kind, bucket, key, at_ms)
     if supersedes:
-        settle_superseded(connection, confirmation.sequence)
-    return int(str(size)) if kind in _SENDING else 0
+        gone = gone.plus(settle_superseded(connection, confirmation.sequence))
+    return gone, size_bytes if kind in _SENDING else 0
 
 
 def _confirm_kind(
@@ -284,7 +295,7 @@ def _parked(connection: apsw.Connection, record: Record) -> None:
     _set_replication(connection, parked.sequence, Replication.FAILED)
 
 
-def _conflicted(connection: apsw.Connection, record: Record) -> None:
+def _conflicted(connection: apsw.Connection, record: Record) -> Backlog | None:
     """Others write to this bucket: absence is not known here any more. What gives way is not pending any more."""
     conflicted = decode_conflicted(record.payload)
     sequence = conflicted.sequence
@@ -292,7 +303,7 @@ def _conflicted(connection: apsw.Connection, record: Record) -> None:
         "SELECT kind, bucket, key, size, row_bytes FROM pending WHERE sequence = ?", (sequence,)
     ).fetchone()
     if row is None:
-        return
+        return None
     kind, bucket, key, size, row_bytes = row
     kept_bytes = size if conflicted.decided == "remote" else 0  # both are kept: then the sibling has the bytes
     connection.execute(
@@ -312,6 +323,7 @@ def _conflicted(connection: apsw.Connection, record: Record) -> None:
         if kind in _CLOSING:
             confirm_closing(connection, sequence)
     _forget_old_conflicts(connection)
+    return Backlog(1, int(str(size))) if conflicted.decided in GIVE_WAY else None
 
 
 def _forget_old_conflicts(connection: apsw.Connection) -> None:
@@ -341,30 +353,33 @@ def _superseded(connection: apsw.Connection, record: Record) -> None:
     connection.execute("UPDATE pending SET supersedes = 1 WHERE sequence = ?", (superseded.by,))
 
 
-def _discarded(connection: apsw.Connection, record: Record) -> None:
+def _discarded(connection: apsw.Connection, record: Record) -> Backlog:
     """What was given up was never written: who wrote before it is the remote's to say, so absence is not known.
 
     Unless that is a record of our own, which it had superseded.
     """
     discarded = decode_discarded(record.payload)
     revived = {one.stream: one for one in discarded.revived}
+    gone = _UNCHANGED
     for sequence in discarded.sequences:
         row = connection.execute(
-            "DELETE FROM pending WHERE sequence = ? RETURNING kind, bucket, key", (sequence,)
+            "DELETE FROM pending WHERE sequence = ? RETURNING bucket, key, size", (sequence,)
         ).fetchone()
         if row is None:
             continue
-        _, bucket, key = row
+        bucket, key, size_bytes = typing.cast("tuple[str, str, int]", row)
+        gone = gone.plus(Backlog(1, size_bytes))
         connection.execute("UPDATE bucket SET sole = 0 WHERE name = ?", (bucket,))
         connection.execute("DELETE FROM object WHERE bucket = ? AND key = ? AND sequence = ?", (bucket, key, sequence))
-        if connection.changes() and (before := revived.get(stream_of(str(bucket), str(key)))) is not None:
-            _MUTATIONS[before.kind](connection, before, str(bucket), str(key), decode_mutation(before.payload))
+        if connection.changes() and (before := revived.get(stream_of(bucket, key))) is not None:
+            _MUTATIONS[before.kind](connection, before, bucket, key, decode_mutation(before.payload))
         connection.execute(_REVIVE, (sequence,))
         forget_listed_key(connection, bucket, key)  # it may be older than what was confirmed before this record
         connection.execute("DELETE FROM changed_tags WHERE sequence = ?", (sequence,))
         connection.execute("DELETE FROM carried WHERE sequence = ?", (sequence,))
         drop_uses(connection, sequence)
         drop_rows(connection, sequence)
+    return gone
 
 
 def _relocated(connection: apsw.Connection, record: Record) -> None:
@@ -451,7 +466,7 @@ _MUTATIONS: Mapping[str, Callable[[apsw.Connection, Record, str, str, Mutation],
     "CreateBucket": _create_bucket,
     "DeleteBucket": _delete_bucket,
 }
-_OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], None]] = {
+_OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], Backlog | None]] = {  # what ceases to be pending
     CONFIRMED: _confirmed,
     RELOCATED: _relocated,
     CARRIED: _carried,

@@ -105,9 +105,10 @@ class View:
         try:
             if self._nothing_beside is None:
                 self._nothing_beside = has_nothing_beside(self._connection)
-            fold(self._connection, record, nothing_beside=self._nothing_beside)
+            change = fold(self._connection, record, nothing_beside=self._nothing_beside)
         except apsw.FullError as error:
             raise DiskFull("no space for the view") from error
+        self._tally.add(change)
         if record.kind in SETS_TAGS:
             self._nothing_beside = None
         self._folded = record.sequence
@@ -142,7 +143,6 @@ class View:
         """Forget everything and begin with an empty view at position 0; readers keep their connections."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-        self._tally.forget()
         self._connection.config(apsw.SQLITE_DBCONFIG_RESET_DATABASE, 1)
         try:
             self._connection.execute("VACUUM")
@@ -161,7 +161,6 @@ class View:
         What the remote said and what was cached when the base was made is forgotten: that is unknown again.
         """
         self.revert()
-        self._tally.forget()
         try:
             self._copy_from(path, position)
             _set_up(self._connection)

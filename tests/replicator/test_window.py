@@ -56,6 +56,17 @@ async def test_pages_are_loaded_up_to_the_bound(quiet: Site, lanes: Lanes, windo
     assert taken(lanes) == [11, 12, 13, 14, 15]
 
 
+async def test_what_was_written_just_now_is_not_read_from_the_disk(
+    quiet: Site, lanes: Lanes, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the link keeps up, a thread and a question to the disk would cost more than sending."""
+    sequences = [await quiet.put(f"k{number}", b"x") for number in range(4)]
+    monkeypatch.setattr(quiet.journal, "pick", None)
+    while await window.load():
+        pass
+    assert taken(lanes) == sequences
+
+
 async def test_a_rewind_during_a_load_starts_it_over(quiet: Site, lanes: Lanes, window: Window) -> None:
     """What was read before is not admitted with what is known after: a record would be left behind the cursor."""
     parked = await quiet.put("k", b"1")
@@ -66,6 +77,7 @@ async def test_a_rewind_during_a_load_starts_it_over(quiet: Site, lanes: Lanes, 
     assert (taken(lanes), lanes.blocking) == ([], True)
     other = await quiet.put("other", b"1")
     await quiet.resume(parked)
+    quiet.journal.keep_recent(0)
     loading = asyncio.create_task(window.load())
     await asyncio.sleep(0)  # it has read its page, and now waits for the journal
     window.rewind()
@@ -85,6 +97,7 @@ async def test_what_waits_for_a_parked_record_is_not_even_read(
     for number in range(20):
         await quiet.put("k", b"%d" % number)
     await quiet.journal.submit(ParkRecord(parked, "AccessDenied", ""))
+    quiet.journal.keep_recent(0)
     assert await window.load(), "the first page is read before it is known what is blocked"
     monkeypatch.setattr(quiet.journal, "pick", None)
     while await window.load():
@@ -107,6 +120,7 @@ async def test_a_record_that_the_disk_has_changed_is_told_of_and_the_others_go_o
     monkeypatch.setattr(quiet.journal, "pick", pick_on_a_bad_disk)
     told: dict[int, str] = {}
     window = Window(quiet.journal, quiet.questions, lanes, ThreadPoolExecutor(1), 100, told.__setitem__)
+    quiet.journal.keep_recent(0)
     while await window.load():
         pass
     assert taken(lanes) == [sequences[0], sequences[3]]
