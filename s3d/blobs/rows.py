@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from s3d.blobs.gathering import GatheredReads
 from s3d.blobs.pool import BlobPool
 from s3d.values import GONE, BlobBytes, Extents, RowBytes
 
@@ -39,7 +40,7 @@ class RowBodies:
         pool: BlobPool,
         memory: Memory,
     ) -> None:
-        self._journal_body = journal_body
+        self._bodies = GatheredReads(journal_body, pool)
         self._relocated = relocated
         self._pool = pool
         self._memory = memory
@@ -67,7 +68,7 @@ class RowBodies:
             return body
         self._pins[sequence] += 1
         try:
-            body = await self._pool.run(self._journal_body, sequence)
+            body = await self._bodies.one(sequence)
             if body is None:
                 body = await self._read_relocated(sequence)
         finally:
