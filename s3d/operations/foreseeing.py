@@ -50,7 +50,8 @@ class Foreseeing:
         self._measured = measure(self._measured, Sample(self._clock.monotonic(), flow, backlog, self._sends()))
 
     def forecast(self, cached_bytes: int) -> Forecast:
-        """What follows from what was seen so far, when so much is in the cache."""
+        """What follows from what was seen so far and is so now, when so much is in the cache."""
+        self.sample()  # the room goes with what is pending, which is told beside it
         try:
             free_bytes = self._free_bytes(cached_bytes)
         except OSError as error:

@@ -13,6 +13,17 @@ from s3d.operations.foreseeing import Foreseeing
 CAP, FREE = Cap(10_000), 10**9
 
 
+class Clock:
+    at = 0.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        self.at += seconds
+        await asyncio.sleep(0)
+
+
 def watched(seconds: int, arriving: int, leaving: int, *, at_first: int = 0, sends: bool = True) -> Measured:
     """What was measured every five seconds; rates in records of 10 bytes a second."""
     measured = None
@@ -98,17 +109,6 @@ def test_a_time_is_given_exactly_where_the_state_says_so(
 
 async def test_a_rebuilt_view_is_no_arrival() -> None:
     """While nobody knows what is pending nothing is measured, and it begins anew afterwards."""
-
-    class Clock:
-        at = 0.0
-
-        def monotonic(self) -> float:
-            return self.at
-
-        async def sleep(self, seconds: float) -> None:
-            self.at += seconds
-            await asyncio.sleep(0)
-
     found: list[tuple[Backlog, Flow] | None] = [(Backlog(5, 50), Flow())]
     clock = Clock()
     foreseeing = Foreseeing(clock, CAP, lambda: found[0], lambda: False, lambda _: FREE)  # type: ignore[arg-type]
@@ -125,3 +125,14 @@ async def test_a_rebuilt_view_is_no_arrival() -> None:
         await asyncio.sleep(0)
     running.cancel()
     assert foreseeing.forecast(0).fills == "not-filling"
+
+
+def test_the_room_is_that_of_now() -> None:
+    """What `s3d status` says of the room fits what it says beside it of what is pending, between two samples too."""
+    clock, found = Clock(), [(Backlog(), Flow())]
+    foreseeing = Foreseeing(clock, CAP, lambda: found[0], lambda: False, lambda _: FREE)  # type: ignore[arg-type]
+    foreseeing.sample()
+    empty = foreseeing.forecast(0).room_bytes
+    clock.at += 0.5
+    found[0] = Backlog(1, 700), Flow(Backlog(1, 700))
+    assert foreseeing.forecast(0).room_bytes == empty - 700
