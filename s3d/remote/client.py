@@ -29,26 +29,47 @@ class AiobotocoreRemote:
         self._open_file = open_file
         self._executor = ThreadPoolExecutor(READ_THREADS, "remote-body")
         self._exit = contextlib.AsyncExitStack()
-        self._starting = asyncio.Lock()
+        self._building: asyncio.Future[None] | None = None
         self._client: Any = None
         self._lean: Any = None  # a LeanPath, which is imported late
 
     async def start(self) -> None:
-        """Import and build the client; the first call does it otherwise."""
-        async with self._starting:
-            if self._client is None:
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._executor, importlib.import_module, "s3d.remote.tailoring")
-                await loop.run_in_executor(self._executor, importlib.import_module, "s3d.remote.translation")
-                from s3d.remote.leanpath import LeanPath
-                from s3d.remote.tailoring import tailor
+        """Import and build the client; the first call does it otherwise. Raises RemoteFailure.
 
-                session = _new_session(self._settings)
-                client = await self._exit.enter_async_context(_new_client(session, self._settings))
-                tailor(client)
-                patience = self._settings.connect_timeout_seconds + self._settings.read_timeout_seconds
-                self._lean = LeanPath(client, await session.get_credentials(), patience)
-                self._client = client
+        A client that is built while there are no credentials would never have any: until they can be had, each call
+        looks for them anew, and those that come at the same time share a look.
+        """
+        if self._client is not None:
+            return
+        if self._building is None:
+            self._building = asyncio.ensure_future(self._build())
+            self._building.add_done_callback(self._built)
+        await asyncio.shield(self._building)
+
+    def _built(self, building: asyncio.Future[None]) -> None:
+        self._building = None
+        if not building.cancelled():
+            building.exception()  # whoever waited has it; nobody may be waiting any more
+
+    async def _build(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, importlib.import_module, "s3d.remote.tailoring")
+        await loop.run_in_executor(self._executor, importlib.import_module, "s3d.remote.translation")
+        from botocore.exceptions import NoCredentialsError
+
+        from s3d.remote.leanpath import LeanPath
+        from s3d.remote.tailoring import tailor
+
+        with _failures("start"):
+            session = _new_session(self._settings)
+            credentials = await session.get_credentials()
+            if credentials is None:
+                raise NoCredentialsError
+            client = await self._exit.enter_async_context(_new_client(session, self._settings))
+        tailor(client)
+        patience = self._settings.connect_timeout_seconds + self._settings.read_timeout_seconds
+        self._lean = LeanPath(client, credentials, patience)
+        self._client = client
 
     async def call(
         self, operation: str, parameters: Mapping[str, Any], content: Content | None = None, flow: Flow | None = None
@@ -72,6 +93,9 @@ class AiobotocoreRemote:
         return AiobotocoreStream(operation, output, output.pop("Body"))
 
     async def close(self) -> None:
+        if self._building is not None:
+            self._building.cancel()
+            await asyncio.wait([self._building])
         await self._exit.aclose()
         self._client = None
         self._executor.shutdown(wait=False)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from .doubles import FakeRemote, Fault, denied, lost
+from s3d.remote.failures import FailureKind
+
+from .doubles import FakeRemote, Fault, denied, failed, lost
 from .replicating import Site
 
 
@@ -148,3 +150,22 @@ async def test_a_parked_part_holds_back_its_own_complete(site: Site, remote: Fak
     await site.resume()
     await site.settled()
     assert remote.content() == site.model
+
+
+async def test_a1_a_token_that_expires_in_the_middle_of_an_upload_costs_it_nothing(
+    site: Site, remote: FakeRemote
+) -> None:
+    """Tried until there is another token: under the same upload id, each part once, and nothing is parked."""
+    await site.create_bucket()
+    await site.begin_upload("k", "u1")
+    await site.part("k", "u1", 1, b"one;")
+    await site.settled()
+    remote.faults.append(Fault(lambda: failed(FailureKind.TRANSIENT, "ExpiredToken", 400), times=40))
+    for number in (2, 3):
+        await site.part("k", "u1", number, b"more;")
+    await site.complete("k", "u1")
+    await site.settled()
+    assert remote.content() == site.model
+    assert (site.pending(), site.parked()) == ([], {})
+    assert remote.calls["CreateMultipartUpload"] == 1
+    assert [effect[0] for effect in remote.effects].count("UploadPart") == 3
