@@ -101,15 +101,18 @@ class Inspection:
             with self._file(row) as connection:
                 _verify_file(connection, Head(row.first - 1, row.previous), Head(row.last, row.head))
         _verify_file(self._connection, self._catalogue.origin, self.head)
-        count = self.head.sequence - self.origin.sequence
+        self.check_mark()
+        return self.head.sequence - self.origin.sequence
+
+    def check_mark(self) -> None:
+        """Hold the last records against the mark: are any missing? Raises JournalDamaged or JournalShortened."""
         if self.mark is not None:
             compare(self._catalogue, self.mark, self.head, self._hash_at)
         elif self.head.sequence > 0:
             raise JournalDamaged(
-                "the records verify, but the mark is missing or unreadable: records missing at the end would not show",
+                "the mark is missing or unreadable: records missing at the end would not show",
                 hint="`s3d journal adopt` writes a new mark",
             )
-        return count
 
     def _hash_at(self, sequence: int) -> bytes | None:
         return find_hash(

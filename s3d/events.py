@@ -1,10 +1,10 @@
 """What the records say: the payloads of the journal, as S3's own operations and their outcomes.
 
 A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), of
-what the daemon did with its own files (`Relocated`, `Carried`, `LetGo`) or found out about buckets (`Shared`) and files
-that it took (`FilesNoted`), or of what an operator decided (`ReplicationPaused`, `ReplicationResumed`). Payloads are
-JSON, so that an auditor can read them without this program; every payload carries a version, and old versions stay
-readable.
+what the daemon did with its own files (`Relocated`, `Carried`, `LetGo`) or found out about buckets (`Shared`), files
+that it took (`FilesNoted`) and the remote (`GapsLooked`), or of what an operator decided (`ReplicationPaused`,
+`ReplicationResumed`). Payloads are JSON, so that an auditor can read them without this program; every payload carries a
+version, and old versions stay readable.
 """
 
 from typing import Any, Literal
@@ -207,11 +207,25 @@ class FilesNoted(msgspec.Struct, frozen=True, omit_defaults=True, rename={"versi
     gone: tuple[TakenFile, ...] = ()
 
 
+class GapsLooked(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """All that was confirmed has been held against what the remote has: so many keys, of which so many were different,
+    and so many are sent again. The look began then, and the record's own time says when it was over.
+    """
+
+    version: int = 1
+    began_ms: int = 0
+    keys: int = 0
+    gaps: int = 0
+    mended: int = 0
+
+
 CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
 CONFLICTED, SUPERSEDED = "Conflicted", "Superseded"
 GIVE_WAY = frozenset({"remote", "keep-both"})  # of what can be decided about a conflict: ours is not sent there
 RELOCATED, CARRIED, SHARED, LET_GO = "Relocated", "Carried", "Shared", "LetGo"
 PAUSED, UNPAUSED, FILES_NOTED = "ReplicationPaused", "ReplicationResumed", "FilesNoted"
+GAPS_LOOKED = "GapsLooked"
+GAP_AUDIT = "gap-audit"  # the caller of what it sends again
 # about records, buckets, files and replication as a whole, not objects
 OUTCOMES = frozenset(
     {
@@ -228,6 +242,7 @@ OUTCOMES = frozenset(
         PAUSED,
         UNPAUSED,
         FILES_NOTED,
+        GAPS_LOOKED,
     }
 )
 
@@ -245,6 +260,7 @@ _shared = msgspec.json.Decoder(Shared)
 _carried = msgspec.json.Decoder(Carried)
 _paused = msgspec.json.Decoder(ReplicationPaused)
 _files_noted = msgspec.json.Decoder(FilesNoted)
+_gaps_looked = msgspec.json.Decoder(GapsLooked)
 _record = msgspec.json.Decoder(Record)
 
 encode = _encoder.encode
@@ -261,4 +277,5 @@ decode_shared = _shared.decode
 decode_carried = _carried.decode
 decode_paused = _paused.decode
 decode_files_noted = _files_noted.decode
+decode_gaps_looked = _gaps_looked.decode
 decode_record = _record.decode

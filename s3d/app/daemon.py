@@ -39,6 +39,7 @@ from s3d.http import descriptors
 from s3d.http.admission import Admission
 from s3d.http.bundles import Bundles
 from s3d.http.gap_routes import gap_routes
+from s3d.http.journal_routes import journal_routes
 from s3d.http.webhooks import Webhooks
 from s3d.operations.bodies import BodyCache
 from s3d.operations.bundling import Bundling
@@ -200,7 +201,8 @@ class Daemon:
             self._clock,
         )
         self._bundling = self._build_bundling(questions)
-        more = [*Bundles(self._bundling).routes(), *(gap_routes(self._audit) if self._audit is not None else ())]
+        more = [*Bundles(self._bundling).routes(), *journal_routes(journal)]
+        more += gap_routes(self._audit) if self._audit is not None else []
         self._admin = AdminDoor(self._settings, self._standing, self._clock, more)
         await self._admin.open()
         await self._begin(questions)

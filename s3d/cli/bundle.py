@@ -1,9 +1,6 @@
 """`s3d bundle`: pending records leave on a disk, are sent at headquarters, and receipts come back."""
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,13 +8,13 @@ import click
 from s3d.cli.asking import AdminClient
 from s3d.cli.exits import OK, PARKED, PENDING
 from s3d.cli.options import Seconds, admin, as_json
+from s3d.cli.progress import progress
 from s3d.cli.showing import count_text, printable, show_facts, show_json, size_text
 
 if TYPE_CHECKING:
     from s3d.app.applying import Applied
     from s3d.bundle.keys import OwnKey, PublicKey
 
-Advance = Callable[[int], object]
 _UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _FAT32 = "4G, less than the 4 GiB that FAT32 takes"
 
@@ -116,7 +113,7 @@ def export(
     if pending and places is not None:
         raise click.UsageError("--pending and --seq exclude each other")
     key = read_key(key_file)
-    with _progress("reading what is pending", in_bytes=True) as bar:
+    with progress("reading what is pending", in_bytes=True) as bar:
         exported = export_bundle(client, target, recipient, key, places, size_max, bar)
     if as_json:
         show_json(exported)
@@ -207,7 +204,7 @@ def receipts(client: AdminClient, file: str, as_json: bool) -> int:  # noqa: FBT
     """
     from s3d.cli.bundling import give_receipts
 
-    with _progress("taking receipts", in_bytes=False) as bar:
+    with progress("taking receipts", in_bytes=False) as bar:
         received = give_receipts(client, file, bar)
     if as_json:
         show_json(received)
@@ -243,9 +240,9 @@ def _apply(
 
     reader = BundleReader(file, key)
     try:
-        with _progress("verifying", in_bytes=True) as bar:
+        with progress("verifying", in_bytes=True) as bar:
             manifest = reader.verify(senders, bar(reader.size))
-        with _progress("sending", in_bytes=False) as bar:
+        with progress("sending", in_bytes=False) as bar:
             applied = asyncio.run(
                 apply_bundle(
                     reader,
@@ -290,23 +287,3 @@ def _show_applied(applied: "Applied", receipts_path: str) -> None:
     if applied.left:
         click.echo(f"{count_text(applied.left, 'record')} not sent yet, without a receipt.")
     click.echo(f"The receipts for the site are in {receipts_path}")
-
-
-@contextmanager
-def _progress(name: str, *, in_bytes: bool) -> Iterator[Callable[[int], Advance]]:
-    """A bar on a terminal, nothing elsewhere: it is given the total, and then what is done."""
-    if not sys.stderr.isatty():
-        yield lambda _total: lambda _done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    amount = DownloadColumn(binary_units=True) if in_bytes else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), amount, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-
-        def begin(total: int) -> Advance:
-            task = bar.add_task(name, total=total)
-            return lambda done: bar.advance(task, done)
-
-        yield begin

@@ -23,7 +23,7 @@ from s3d.operations.bundling import Received
 from s3d.telemetry.report import PendingPage, RecordReport, Status, format_sequence, parse_sequence
 
 if TYPE_CHECKING:
-    from s3d.cli.bundle import Advance
+    from s3d.cli.progress import Advance
 
 
 class Exported(msgspec.Struct, frozen=True):

@@ -33,7 +33,7 @@ def verify(data_dir: str, as_json: bool) -> None:  # noqa: FBT001
     """Check pages, hash chain, bodies and mark. Exit code 1, and the first record that is wrong, when one is."""
     from journal.inspection import inspect
 
-    with inspect(_journal_directory(data_dir)) as inspection:
+    with inspect(journal_directory(data_dir)) as inspection:
         count = inspection.verify()
         found, files = _summary(inspection), inspection.files()
     if as_json:
@@ -55,7 +55,7 @@ def export(data_dir: str) -> None:
     from journal.export import export_lines
     from journal.inspection import inspect
 
-    with inspect(_journal_directory(data_dir)) as inspection:
+    with inspect(journal_directory(data_dir)) as inspection:
         for line in export_lines(inspection.identity, inspection.records(), inspection.origin):
             sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
@@ -73,7 +73,7 @@ def adopt(data_dir: str, as_json: bool) -> None:  # noqa: FBT001
     """
     from journal.adoption import adopt as adopt_journal
 
-    _show_epoch("Adopted", *adopt_journal(_journal_directory(data_dir)), as_json=as_json)
+    _show_epoch("Adopted", *adopt_journal(journal_directory(data_dir)), as_json=as_json)
 
 
 @journal.command(short_help="Say that a data directory comes from a backup.")
@@ -87,7 +87,7 @@ def restored(data_dir: str, as_json: bool) -> None:  # noqa: FBT001
     """
     from journal.adoption import new_epoch
 
-    _show_epoch("Restored", *new_epoch(_journal_directory(data_dir)), as_json=as_json)
+    _show_epoch("Restored", *new_epoch(journal_directory(data_dir)), as_json=as_json)
 
 
 def _show_epoch(done: str, identity: "Identity", head: "Head", *, as_json: bool) -> None:
@@ -108,7 +108,7 @@ def _summary(inspection: "Inspection") -> dict[str, object]:
     }
 
 
-def _journal_directory(data_dir: str) -> str:
+def journal_directory(data_dir: str) -> str:
     """Where in a data directory the journal is; the directory of the journal itself is understood as well."""
     from journal.survey import unsealed_numbers
 

@@ -3,7 +3,8 @@
 What a listing speaks against is asked for by itself before it is called a gap: a listing may lag, and keys are written
 meanwhile. What the remote says of it then is a fact of the view, and a gap is nothing but such a fact against a claim
 of the journal: it needs no record, ends by itself when the key is written again, and if the view forgets it, the next
-round finds it again. Mending one is a record (`SendAgain`).
+round finds it again. Mending one is a record (`SendAgain`), and so is a look at everything (`RecordLook`), by which an
+auditor sees later that somebody looked.
 """
 
 import asyncio
@@ -14,9 +15,11 @@ from typing import Any, Protocol
 import structlog
 
 from journal import JournalError
-from s3d.clock import Clock
+from s3d.clock import Clock, milliseconds
+from s3d.commands.looking import RecordLook
 from s3d.commands.sending_again import SendAgain
 from s3d.errors import S3Error
+from s3d.events import GAP_AUDIT, GapsLooked
 from s3d.gaps.compare import Claim, Shown, suspects
 from s3d.policy.rules import GapPolicy
 from s3d.queries.asking import Asking
@@ -28,7 +31,6 @@ from s3d.view.rows import Gap
 
 PAGE = 1000
 TROUBLE_SECONDS = 60.0
-MENDED_BY = "gap-audit"
 _LAST = "\U0010ffff"  # behind every key
 _log = structlog.get_logger("s3d.gaps")
 
@@ -82,6 +84,7 @@ class GapAudit:
         self._every_seconds = every_seconds
         self._pace_seconds = 60 / requests_per_minute
         self._last: GapRound | None = None
+        self._began = 0.0
         self._bucket = self._behind = ""
         self._keys = self._gaps = self._mended = 0
 
@@ -135,6 +138,7 @@ class GapAudit:
         )
 
     async def _look(self) -> GapRound:
+        self._began = self._began or self._clock.now()
         for bucket in self._questions.buckets():
             if bucket.name < self._bucket:
                 continue
@@ -147,13 +151,23 @@ class GapAudit:
                 for gap in found:
                     self._mended += await self._mend(gap)
                 self._behind = last if last is not None else _LAST
+        await self._tell()
         ended = self._last = GapRound(iso_time(self._clock.now()), self._keys, self._gaps, self._mended)
         self._begin()
         if ended.gaps:
             _log.warning("the remote does not have what it confirmed", gaps=ended.gaps, mended=ended.mended)
         return ended
 
+    async def _tell(self) -> None:
+        """The journal; not of a look at nothing. Where that fails, the next look has nothing else to do."""
+        if self._keys:
+            looked = GapsLooked(
+                began_ms=milliseconds(self._began), keys=self._keys, gaps=self._gaps, mended=self._mended
+            )
+            await self._submit(RecordLook(looked))
+
     def _begin(self) -> None:
+        self._began = 0.0
         self._bucket = self._behind = ""
         self._keys = self._gaps = self._mended = 0
 
@@ -207,7 +221,7 @@ class GapAudit:
         except S3Error as error:
             _log.error("a gap cannot be mended", bucket=gap.bucket, key=gap.key, error=error.message)
             return 0
-        appended = await self._submit(SendAgain(gap.bucket, gap.key, gap.sequence, sha256, MENDED_BY))
+        appended = await self._submit(SendAgain(gap.bucket, gap.key, gap.sequence, sha256, GAP_AUDIT))
         return int(appended.answer)
 
     async def _pace(self) -> None:

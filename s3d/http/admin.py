@@ -405,7 +405,7 @@ class _Admin:
 # around every request
 
 _PATHS = (
-    "see /status, /pending, /parked, /records/SEQ, /wait, /v1/receipts/SEQ, /v1/events, /v1/conflicts, "
+    "see /status, /pending, /parked, /records/SEQ, /wait, /v1/receipts/SEQ, /v1/events, /v1/conflicts, /v1/journal, "
     "/healthz, /readyz, /metrics"
 )
 

@@ -20,6 +20,7 @@ from s3d.events import (
     CONFLICTED,
     DISCARDED,
     FILES_NOTED,
+    GAPS_LOOKED,
     GIVE_WAY,
     LET_GO,
     OUTCOMES,
@@ -480,4 +481,5 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], Backlog | None]] = {
     PAUSED: _paused,
     UNPAUSED: _unpaused,
     FILES_NOTED: _files_noted,
+    GAPS_LOOKED: lambda _connection, _record: None,  # for auditors: nothing that is read here follows from it
 }

@@ -106,6 +106,28 @@ def test_a_gap_ends_when_the_key_is_written_or_is_back(pair: Any, s3_of: Callabl
     assert not [gap for gap in look(pair[0])[1]["gaps"] if gap["bucket"] == "ends"]
 
 
+def test_a_report_of_completeness_knows_the_gaps_and_the_looks(pair: Any, tmp_path: Path) -> None:
+    """Of all that the tests above wrote: nothing is pending, three gaps are known, and two objects were sent again."""
+    environment = {**os.environ, "S3D_ADMIN": pair[0].admin}
+    command = [PROGRAM, "audit", "report", "--since", "2020-01-01", "--json"]
+    page = tmp_path / "page.html"
+    ran = subprocess.run([*command, "--html", page], capture_output=True, text=True, check=False, env=environment)
+    found = json.loads(ran.stdout)
+    assert (ran.returncode, found["verdict"], ran.stderr) == (1, "lacking", "")
+    assert {(gap["bucket"], gap["key"]) for gap in found["gaps"]} >= {("told", "gone"), ("told", "other")}
+    assert (found["total"]["pending"], found["sent_again"], found["healed"]) == (0, 2, 2)
+    assert found["total"]["records"] == found["total"]["confirmed"] + found["total"]["superseded"]
+    assert found["looks"][0]["keys"] == 8
+    assert "told/gone" in page.read_text()
+
+    of_files = [*command, "--data-dir", str(pair[0].directory)]
+    ran = subprocess.run(of_files, capture_output=True, text=True, check=False, env=environment)
+    beside = json.loads(ran.stdout)
+    assert (ran.returncode, beside["gaps"], beside["head_hash"]) == (1, None, found["head_hash"])
+    assert beside["counted"] == found["counted"]
+    assert len(pair[0].ask("/v1/journal/records?after=3&limit=2")["records"]) == 2
+
+
 def test_the_table_says_what_is_wrong(pair: Any) -> None:
     """For a person."""
     environment = {**os.environ, "S3D_ADMIN": pair[0].admin}

@@ -1,0 +1,161 @@
+"""`s3d audit report`: whether every write that was acknowledged in a period is at the remote."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from s3d.cli.asking import AdminClient
+from s3d.cli.exits import FAILED, OK, PARKED, PENDING
+from s3d.cli.options import admin, as_json
+from s3d.cli.progress import progress
+from s3d.cli.showing import show_json
+
+if TYPE_CHECKING:
+    from s3d.audit.period import Period
+    from s3d.audit.trail import Trail
+    from s3d.telemetry.report import GapReport
+
+_EXITS = {"complete": OK, "pending": PENDING, "parked": PARKED}
+
+
+class _Read(click.ParamType[Any]):
+    """What a function makes of the text; its S3dError is a mistake of whoever typed it."""
+
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from s3d.errors import S3dError
+
+        try:
+            return self._read(str(value))
+        except S3dError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _period(text: str) -> "Period":
+    from s3d.audit.period import parse_period
+
+    return parse_period(text)
+
+
+def _moment(text: str) -> int:
+    from s3d.audit.period import parse_moment
+
+    return parse_moment(text)
+
+
+@click.group(short_help="Show an auditor that everything that was acknowledged has arrived.")
+def audit() -> None:
+    """Reports for those who were not there, made of the journal's own records."""
+
+
+@audit.command(
+    short_help="Is every write of a period at the remote?",
+    epilog="Exit codes: 0 every write is at the remote, 3 some are pending, 4 some are parked, 1 some will not arrive "
+    "or are not there any more, or it cannot be said, 2 mistyped.",
+)
+@click.option("--period", type=_Read("period", _period), help="A week (2026-W47), month, day or year; UTC.")
+@click.option("--since", type=_Read("moment", _moment), help="Instead: from this date or moment on ...")
+@click.option("--until", type=_Read("moment", _moment), help="... to before this one.  [default: now]")
+@click.option("--bucket", default="", metavar="NAME", help="Only writes to this bucket.")
+@click.option("--html", "page_file", type=click.Path(dir_okay=False), help="Write a page that can be printed.")
+@click.option("--data-dir", metavar="DIR", help="Read the journal on disk, without asking a daemon.")
+@admin
+@as_json
+def report(
+    client: AdminClient,
+    period: "Period | None",
+    since: int | None,
+    until: int | None,
+    bucket: str,
+    page_file: str | None,
+    data_dir: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> int:
+    """Read the journal's records, and tell of each write of the period what became of it.
+
+    A write counts by the time of its record. What is told is told as of now, however long ago the period was.
+    """
+    from s3d.audit.completeness import report as tell
+    from s3d.clock import SystemClock, milliseconds
+
+    now_ms = milliseconds(SystemClock().now())
+    chosen = _chosen(period, since, until, now_ms)
+    with _trail(client, data_dir) as trail, progress("reading records", in_bytes=False) as bar:
+        gaps = _known_gaps(client) if data_dir is None else None
+        found = tell(trail, chosen, bucket, gaps, now_ms, bar)
+    if page_file is not None:
+        from s3d.audit.page import page
+
+        _write(page_file, page(found))
+    if as_json:
+        show_json(found)
+    else:
+        from s3d.cli.audited import show_completeness
+
+        show_completeness(found)
+        if page_file is not None:
+            click.echo(f"\nThe page is in {page_file}")
+    return _EXITS.get(found.verdict, FAILED)
+
+
+def _chosen(period: "Period | None", since: int | None, until: int | None, now_ms: int) -> "Period":
+    from s3d.audit.period import Period
+    from s3d.telemetry.report import iso_time
+
+    if (period is None) == (since is None):
+        raise click.UsageError("say which time it is about: --period 2026-W47, or --since 2026-11-16")
+    if period is not None:
+        if until is not None:
+            raise click.UsageError("--until goes with --since")
+        chosen = period
+    else:
+        assert since is not None
+        behind = until if until is not None else now_ms
+        if behind <= since:
+            raise click.UsageError("--until is not after --since")
+        chosen = Period(since, behind, f"{iso_time(since / 1000)} to {iso_time(behind / 1000)}")
+    if chosen.since_ms > now_ms:
+        raise click.UsageError(f"{chosen.name} has not begun")
+    return chosen
+
+
+@contextmanager
+def _trail(client: AdminClient, data_dir: str | None) -> Iterator["Trail"]:
+    from s3d.cli.trails import DaemonTrail, FilesTrail
+
+    if data_dir is None:
+        yield DaemonTrail(client)
+        return
+    from journal.inspection import inspect
+    from s3d.cli.journal import journal_directory
+
+    with inspect(journal_directory(data_dir)) as inspection:
+        yield FilesTrail(inspection)
+
+
+def _known_gaps(client: AdminClient) -> "tuple[GapReport, ...]":
+    """Those that the daemon knows now; none where no remote is configured, which has then confirmed nothing."""
+    from s3d.telemetry.report import GapsReport, Status
+
+    if client.get("/status", Status).remote is None:
+        return ()
+    return client.get("/gaps", GapsReport).gaps
+
+
+def _write(path: str, text: str) -> None:
+    """All of it, or what was there before. Raises OSError."""
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".s3d-report-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

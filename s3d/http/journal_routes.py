@@ -1,0 +1,72 @@
+"""The journal's records on the admin listener, for an auditor who reads all of them.
+
+GET /v1/journal                       which journal it is, and how far it goes
+GET /v1/journal/records?after=SEQ     up to 500 records behind a place, as they are (`limit`: fewer)
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from aiohttp import web
+
+from journal import FileInfo, Head, Identity, Record
+from s3d.errors import S3dError
+from s3d.http.answers import json_answer
+from s3d.telemetry.journal_pages import JournalPage, JournalReport
+from s3d.telemetry.report import sequence_in
+
+# What is encoded in one go keeps everybody else waiting: a millisecond or two.
+RECORDS_MAX = 500
+PAYLOAD_BYTES_MAX = 2 * 1024 * 1024  # of a page; one record may be larger (a Complete of ten thousand parts)
+
+
+class JournalReader(Protocol):
+    """What may be asked of the journal."""
+
+    @property
+    def identity(self) -> Identity:
+        """Which one it is."""
+
+    @property
+    def head(self) -> Head:
+        """The last record that was acknowledged."""
+
+    def files(self) -> list[FileInfo]:
+        """Oldest first."""
+
+    def read(self, after: int, limit: int) -> list[Record]:
+        """Records behind a place. Blocks."""
+
+
+def journal_routes(journal: JournalReader) -> list[web.RouteDef]:
+    """The routes, for `build_admin`."""
+
+    async def standing(_: web.Request) -> web.Response:
+        identity, head = journal.identity, journal.head.sequence
+        return json_answer(JournalReport(identity.instance, identity.epoch, head, tuple(journal.files())))
+
+    async def records(request: web.Request) -> web.Response:
+        after = sequence_in(journal.identity.epoch, request.query.get("after", "0"))
+        limit = min(_limit(request.query.get("limit", str(RECORDS_MAX))), journal.head.sequence - after)
+        found = await asyncio.to_thread(journal.read, after, limit) if limit > 0 else []
+        return json_answer(JournalPage(tuple(_page(found))))
+
+    return [web.get("/v1/journal", standing), web.get("/v1/journal/records", records)]
+
+
+def _limit(text: str) -> int:
+    limit = int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else 0
+    if not 1 <= limit <= RECORDS_MAX:
+        raise S3dError(f"limit is a number from 1 to {RECORDS_MAX}")
+    return limit
+
+
+def _page(records: Sequence[Record]) -> Sequence[Record]:
+    """As many of them as one answer carries."""
+    size = 0
+    for number, record in enumerate(records):
+        size += len(record.payload)
+        if size > PAYLOAD_BYTES_MAX:
+            return records[: max(1, number)]
+    return records

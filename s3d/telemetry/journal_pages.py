@@ -1,0 +1,20 @@
+"""The journal itself, as the admin listener hands it out to whoever reads it beside the daemon."""
+
+import msgspec
+
+from journal import FileInfo, Record
+
+
+class JournalReport(msgspec.Struct, frozen=True):
+    """Which journal it is, its last record, and its files, oldest first."""
+
+    instance: str
+    epoch: int
+    head: int
+    files: tuple[FileInfo, ...]
+
+
+class JournalPage(msgspec.Struct, frozen=True):
+    """Records in order, without their bodies; none: there are no more."""
+
+    records: tuple[Record, ...]
