@@ -28,6 +28,7 @@ from s3d.app.farewell import (
 from s3d.app.ground import Ground
 from s3d.app.replication import Replication
 from s3d.app.room import bounds_of, build_recycling, capacity_report, crowded, pending_cap
+from s3d.app.underneath import warn_of
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.collect import collect
 from s3d.blobs.rows import RowBodies
@@ -213,6 +214,7 @@ class Daemon:
             remote=self._settings.remote.endpoint or "none: everything stays pending",
             pending=self._ground.view.backlog.records,
         )
+        warn_of(self._settings.data_dir, ephemeral=self._settings.shutdown.ephemeral)
 
     async def stop(self) -> int:
         """Stop accepting, finish, drain, close; the exit code."""

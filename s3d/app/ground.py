@@ -10,7 +10,6 @@ import structlog
 from journal import CommitAmbiguous, Journal, SqliteBackend
 from journal.disk import Disk
 from s3d.anchored import anchored
-from s3d.app.underneath import warn_of
 from s3d.blobs.files import BlobFiles
 from s3d.blobs.pool import BlobPool
 from s3d.clock import Clock, milliseconds
@@ -74,7 +73,6 @@ class Ground:
         await self._open_journal()
         if self._settings.remote.configured:
             await self._share_after_restore()
-        warn_of(self._directory, ephemeral=self._settings.shutdown.ephemeral)
 
     async def close(self, *, sync: bool) -> None:
         """`sync` says whether the view may be believed at the next start without being asked."""
