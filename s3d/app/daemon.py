@@ -7,9 +7,10 @@ last.
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from random import Random
+from typing import Any
 
 import structlog
 
@@ -358,6 +359,7 @@ class Daemon:
             link=replication.link if replication is not None else None,
             sender=replication.sender if replication is not None else None,
             flow=replication.flow if replication is not None else None,
+            uploads=replication.uploads if replication is not None else lambda _: (),
             resumed=resumed_of(replication),
             paused=paused_of(replication),
             follow=partial(read_holding, self._ground.journal),
@@ -391,20 +393,15 @@ class Daemon:
 
     async def _begin(self, questions: Questions) -> None:
         """What goes on by itself."""
-        self._tasks.append(asyncio.create_task(self._collect_for_ever(questions)))
-        for work in (
-            self._upkeep.run_for_ever(),
-            self._upkeep.verify_older_files(),
-            self._foreseeing.run_for_ever(),
-            self._recycling.run_for_ever(),
-        ):
-            self._tasks.append(asyncio.create_task(work))
-            self._tasks[-1].add_done_callback(self._upkeep_ended)
+        self._go_on("the collection of bodies that nothing names", self._collect_for_ever(questions))
+        self._go_on("the upkeep of the journal's files", self._upkeep.run_for_ever())
+        self._go_on("the verification of older journal files", self._upkeep.verify_older_files())
+        self._go_on("the forecast of room and backlog", self._foreseeing.run_for_ever())
+        self._go_on("the recycling of cached bytes", self._recycling.run_for_ever())
         if self._replication is not None:
             await self._replication.start()
         if self._audit is not None and self._settings.gaps.every_hours:
-            self._tasks.append(asyncio.create_task(self._audit.run_for_ever()))
-            self._tasks[-1].add_done_callback(self._upkeep_ended)
+            self._go_on("the gap audit", self._audit.run_for_ever())
         if self._settings.webhooks:
             journal = self._ground.journal
             self._webhooks = Webhooks(
@@ -420,8 +417,14 @@ class Daemon:
             self._drops.start()
         garbage.put_aside()
         tending = garbage.tend(self._door.listener.requests, self._clock.monotonic, self._clock.sleep)
-        self._tasks.append(asyncio.create_task(tending))
+        self._go_on("the collection of garbage in memory", tending)
         asyncio.get_running_loop().call_soon(self._metrics.loop_lag.forget)
+
+    def _go_on(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """A loop that ends with the daemon and not before; `name` is what a person is told it was."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.append(task)
+        task.add_done_callback(self._loop_ended)
 
     def _journal_failed(self, error: CommitAmbiguous) -> None:
         """A COMMIT was ambiguous: end, and reconcile at the next start. Going on would be a guess."""
@@ -445,10 +448,10 @@ class Daemon:
         self._failed = True
         self._give_up()
 
-    def _upkeep_ended(self, task: asyncio.Task[None]) -> None:
-        """Never half alive: without it the disk fills up, in weeks."""
+    def _loop_ended(self, task: asyncio.Task[None]) -> None:
+        """Never half alive: without some of them the disk fills up, in weeks, and nobody would know why."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("upkeep has ended by a bug; the daemon ends", error=repr(error))
+            _log.error(f"{task.get_name()} has ended by a bug; the daemon ends", error=repr(error))
             self._failed = True
             self._give_up()
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from journal import Appended, Journal
-from s3d.app.flow import flow_report
+from s3d.app.flow import flow_report, upload_reports
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
@@ -35,10 +35,11 @@ from s3d.replicator.replicator import Replicator
 from s3d.replicator.schedule import Plan
 from s3d.replicator.settings import ReplicatorSettings
 from s3d.replicator.window import Priorities
+from s3d.telemetry.flow import FlowReport, UploadReport
 from s3d.telemetry.metrics import Metrics
-from s3d.telemetry.report import FlowReport
 from s3d.view.facts import BucketFact, Fact
 from s3d.view.questions import Questions
+from s3d.view.rows import UploadStanding
 
 DEFAULT_REGION = "us-east-1"
 CONNECTIONS_SPARE = 32  # for reads, beside one for each lane
@@ -132,7 +133,11 @@ class Replication:
 
     def flow(self) -> FlowReport:
         """How much goes to the remote, and why no more."""
-        return flow_report(self._replicator.snapshot())
+        return flow_report(self._replicator.snapshot(), self._journal.identity.epoch, self._clock.now())
+
+    def uploads(self, rows: Iterable[UploadStanding]) -> tuple[UploadReport, ...]:
+        """How far multipart uploads are, of which the view knows this much."""
+        return upload_reports(rows, self._replicator.snapshot(), self._journal.identity.epoch)
 
     @property
     def sends(self) -> bool:

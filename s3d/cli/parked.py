@@ -28,7 +28,7 @@ def parked() -> None:
 @as_json
 def list_parked(client: AdminClient, as_json: bool) -> None:  # noqa: FBT001
     """List all parked records, oldest first, with the remote's error."""
-    records, _, _ = fetch(client, "/parked", {}, None)
+    records = fetch(client, "/parked", {}, None).records
     if as_json:
         show_json({"records": records})
     elif records:

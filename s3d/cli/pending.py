@@ -1,17 +1,28 @@
 """`s3d pending`: what the remote has not confirmed yet."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from s3d.cli.asking import AdminClient
 from s3d.cli.options import admin, as_json
-from s3d.cli.showing import age_text, count_text, paused_text, show_json, show_table, size_text
+from s3d.cli.showing import (
+    age_text,
+    count_text,
+    paused_text,
+    printable,
+    show_json,
+    show_table,
+    size_text,
+    upload_text,
+)
 
 if TYPE_CHECKING:
+    from s3d.telemetry.flow import UploadReport
     from s3d.telemetry.report import PauseReport, PendingRecord
 
 _PAGE_RECORDS = 1000
+UPLOADS_SHOWN = 10
 
 
 @click.command(short_help="List what the remote has not confirmed yet.")
@@ -23,33 +34,45 @@ _PAGE_RECORDS = 1000
 def pending(client: AdminClient, prefix: str, limit: int, everything: bool, as_json: bool) -> None:  # noqa: FBT001
     """List the records that the remote has not confirmed, oldest first."""
     query = {"prefix": prefix} if prefix else {}
-    records, more, paused = fetch(client, "/pending", query, None if everything else limit)
+    found = fetch(client, "/pending", query, None if everything else limit)
+    records, more, paused = found.records, found.more, found.paused
     if as_json:
-        show_json({"records": records, "more": more, "paused": paused})
+        show_json({"records": records, "more": more, "paused": paused, "uploads": found.uploads})
     elif not records:
         click.echo("Nothing is pending." if not prefix else "Nothing under this prefix is pending.")
     else:
         show_records(records)
         if more:
             click.echo(f"The first {len(records)}; --all shows the rest.", err=True)
+        for one in found.uploads[:UPLOADS_SHOWN]:
+            click.echo(f"uploading {printable(upload_text(one))}", err=True)
         if paused is not None:
             click.echo(f"Replication is {paused_text(paused)}; `s3d resume` lets it go on.", err=True)
 
 
-def fetch(
-    client: AdminClient, path: str, query: dict[str, str], limit: int | None
-) -> tuple[list["PendingRecord"], bool, "PauseReport | None"]:
-    """Records page by page, whether there are more than `limit` (None: there is no limit), and whether it is paused."""
+class Fetched(NamedTuple):
+    """Records, whether there are more, and what the first page said of all: see PendingPage."""
+
+    records: "list[PendingRecord]"
+    more: bool
+    paused: "PauseReport | None"
+    uploads: "tuple[UploadReport, ...]"
+
+
+def fetch(client: AdminClient, path: str, query: dict[str, str], limit: int | None) -> Fetched:
+    """Records page by page, up to `limit` (None: all of them)."""
     from s3d.telemetry.report import PendingPage
 
     records: list[PendingRecord] = []
+    uploads: tuple[UploadReport, ...] = ()
     query = dict(query)
     while True:
         left = _PAGE_RECORDS if limit is None else min(_PAGE_RECORDS, limit - len(records))
         page = client.get(path, PendingPage, query | {"limit": str(left)})
         records.extend(page.records)
+        uploads = uploads or page.uploads
         if not page.next or (limit is not None and len(records) >= limit):
-            return records, bool(page.next), page.paused
+            return Fetched(records, bool(page.next), page.paused, uploads)
         query["after"] = page.next
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from s3d.telemetry.flow import UploadReport
     from s3d.telemetry.report import PauseReport
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -90,3 +91,13 @@ def paused_text(paused: "PauseReport") -> str:
     """Since when, by whom, and why replication is paused."""
     why = f": {paused.reason}" if paused.reason else ""
     return f"paused since {paused.since} by {paused.caller} (record {paused.seq}){why}"
+
+
+def upload_text(one: "UploadReport") -> str:
+    """How far a multipart upload is, and how long it will take at the rate of the last minute."""
+    so_far = "" if one.complete else " so far"
+    rate = f", {size_text(one.bytes_per_second)}/s" if one.bytes_per_second else ""
+    left = f", {age_text(one.seconds_left)} left" if one.seconds_left is not None else ""
+    done, size = size_text(one.bytes_done), size_text(one.bytes)
+    parts = f"{one.parts_done} of {count_text(one.parts, 'part')}{so_far}"
+    return f"{one.bucket}/{one.key}: {parts}, {done} of {size}{rate}{left}"

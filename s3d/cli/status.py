@@ -8,12 +8,14 @@ import click
 from s3d.cli.asking import AdminClient
 from s3d.cli.drop import drop_text
 from s3d.cli.exits import FAILED, NO_REMOTE, OK, PARKED, PENDING
+from s3d.cli.obstacles import between, duration_text, obstacle_lines
 from s3d.cli.options import admin, as_json
 from s3d.cli.room import forecast, refusing
-from s3d.cli.showing import age_text, count_text, paused_text, show_facts, show_json, size_text
+from s3d.cli.showing import age_text, count_text, paused_text, show_facts, show_json, size_text, upload_text
 
 if TYPE_CHECKING:
-    from s3d.telemetry.report import BodyReport, Status
+    from s3d.telemetry.flow import BodyReport
+    from s3d.telemetry.report import PauseReport, Status
 
 BODIES_SHOWN = 10
 _LINK_COLOURS = {"up": "green", "down": "red"}
@@ -68,7 +70,8 @@ def _safe_to_power_off(found: "Status") -> tuple[int, str]:
         return PARKED, f"Not safe: {left} are on this disk only; {parked} of them parked, see `s3d parked list`."
     if pending.paused is not None:
         return PENDING, f"Not safe: {left} are on this disk only; replication is {paused_text(pending.paused)}."
-    return PENDING, f"Not safe: {left} are on this disk only; the link is {found.remote.state}. `s3d wait --all` waits."
+    why = "; ".join(obstacle_lines(found.obstacles, found.at)) or f"the link is {found.remote.state}"
+    return PENDING, f"Not safe: {left} are on this disk only; {why}. `s3d wait --all` waits."
 
 
 def _facts(found: "Status") -> list[tuple[str, str, str]]:
@@ -84,6 +87,8 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         _remote(found),
         *_sender(found),
         *_flow(found),
+        *_uploads(found),
+        *_failing(found),
         *_saved(found),
         *_paused(found),
         _pending(found),
@@ -114,7 +119,7 @@ def _files(found: "Status") -> list[tuple[str, str, str]]:
 def _remote(found: "Status") -> tuple[str, str, str]:
     if found.remote is None:
         return "remote", "none configured: everything stays pending on this disk", "yellow"
-    since = f" since {found.remote.since}" if found.remote.since else ""
+    since = f" since {found.remote.since}{duration_text(found.remote.since, found.at)}" if found.remote.since else ""
     error = f": {found.remote.error}" if found.remote.error else ""
     link = f"{found.remote.endpoint}, link {found.remote.state}{since}{error}"
     return "remote", link, _LINK_COLOURS.get(found.remote.state, "")
@@ -136,7 +141,7 @@ def _flow(found: "Status") -> list[tuple[str, str, str]]:
         return []
     lines: list[tuple[str, str, str]] = []
     if flow.held:
-        until = f" until {flow.held_until}" if flow.held_until else ""
+        until = f" until {flow.held_until}{_left(found.at, flow.held_until)}" if flow.held_until else ""
         goes = f"only {', '.join(flow.goes)} goes" if flow.goes else "nothing goes"
         lines.append(("held", f"{flow.held}{until}: {goes}", "yellow"))
     if flow.month_bytes is not None and flow.month_bytes_max is not None:
@@ -152,6 +157,20 @@ def _flow(found: "Status") -> list[tuple[str, str, str]]:
     if len(flow.bodies) > BODIES_SHOWN:
         lines.append(("", f"and {len(flow.bodies) - BODIES_SHOWN} more large bodies", ""))
     return lines
+
+
+def _left(at: str, until: str) -> str:
+    return f" (in {age_text(between(at, until))})" if at else ""
+
+
+def _uploads(found: "Status") -> list[tuple[str, str, str]]:
+    return [("upload" if one is found.uploads[0] else "", upload_text(one), "") for one in found.uploads]
+
+
+def _failing(found: "Status") -> list[tuple[str, str, str]]:
+    """What the remote, or what is on the way to it, does not let through."""
+    failing = [one for one in found.obstacles if one.kind == "failing"]
+    return [("failing", line, "red") for line in obstacle_lines(failing, found.at)]
 
 
 def _body(body: "BodyReport") -> str:
@@ -172,11 +191,12 @@ def _saved(found: "Status") -> list[tuple[str, str, str]]:
 
 def _paused(found: "Status") -> list[tuple[str, str, str]]:
     paused = found.pending.paused
-    return (
-        [("paused", f"{paused_text(paused).removeprefix('paused ')}; `s3d resume` lets it go on", "yellow")]
-        if paused is not None
-        else []
-    )
+    return [("paused", f"{_since(found, paused)}; `s3d resume` lets it go on", "yellow")] if paused is not None else []
+
+
+def _since(found: "Status", paused: "PauseReport") -> str:
+    text = paused_text(paused).removeprefix("paused ")
+    return text.replace(paused.since, f"{paused.since}{duration_text(paused.since, found.at)}", 1)
 
 
 def _pending(found: "Status") -> tuple[str, str, str]:
@@ -187,5 +207,7 @@ def _pending(found: "Status") -> tuple[str, str, str]:
     oldest = age_text(pending.oldest_seconds)
     text = f"{count_text(pending.count, 'record')}, {size_text(pending.bytes)}{cap}, oldest {oldest}"
     if pending.parked:
-        return "pending", f"{text}; {pending.parked:,} parked, see `s3d parked list`", "red"
+        held = sum(one.held for one in found.obstacles)
+        behind = f" and {held:,} behind them" if held else ""
+        return "pending", f"{text}; {pending.parked:,} parked{behind}, see `s3d parked list`", "red"
     return "pending", text, "yellow"

@@ -14,6 +14,7 @@ import click
 
 from s3d.cli.asking import AdminClient
 from s3d.cli.exits import NO_REMOTE, OK, PARKED, PAUSED, TIMED_OUT
+from s3d.cli.obstacles import obstacle_lines
 from s3d.cli.options import Seconds, SequenceNumber, admin, as_json
 from s3d.cli.showing import count_text, paused_text, show_json, size_text
 
@@ -50,14 +51,14 @@ def wait(
 ) -> int:
     """Wait until the remote has confirmed what was acknowledged here before this command was started.
 
-    A parked record among it, or replication that somebody has paused, ends the wait at once, because nothing more will
-    happen until a person acts.
+    A parked record among it or in front of it, or replication that somebody has paused, ends the wait at once, because
+    nothing more will happen until a person acts. Anything else that is in the way is named while it is.
     """
     if (seq is not None) + (prefix is not None) + everything != 1:
         raise click.UsageError("say what to wait for: one of --seq, --prefix and --all")
     query = _query(seq, prefix)
     watched = sys.stderr.isatty() and not as_json
-    with _progress(watched=watched) as advance:
+    with _progress(watched=watched, silent=as_json) as advance:
         report = _wait(client, query, timeout, _TURN_SECONDS_WATCHED if watched else _TURN_SECONDS, advance)
     if as_json:
         show_json(report)
@@ -86,10 +87,10 @@ def _wait(
     turn = 0.0  # the first question is answered at once: it fixes what is waited for
     while True:
         report = client.get("/wait", WaitReport, query | {"timeout": f"{turn:.3f}"}, patience_seconds=turn)
-        advance(report)
         left = deadline - time.monotonic()
         if report.state != "pending" or left <= 0:
             return report
+        advance(report)
         if "seq" not in query:
             query = query | {"through": report.through}
         turn = min(turn_seconds, left)
@@ -101,7 +102,9 @@ def _tell(report: "WaitReport", timeout_seconds: float | None) -> None:
         click.echo(f"The remote has it, up to record {report.through}.")
     elif report.state == "parked":
         names = ", ".join(one.seq for one in report.parked)
-        click.echo(f"s3d: {left} cannot be confirmed: parked are {names}", err=True)
+        held = next((one.held for one in report.obstacles if one.kind == "parked"), 0)
+        behind = f", and {held:,} held behind parked records" if held else ""
+        click.echo(f"s3d: {left} cannot be confirmed: parked are {names}{behind}", err=True)
         click.echo("hint: `s3d parked list` says why, `s3d parked retry` tries again", err=True)
     elif report.state == "paused" and report.paused is not None:
         click.echo(f"s3d: {left} will stay pending: replication is {paused_text(report.paused)}", err=True)
@@ -111,15 +114,21 @@ def _tell(report: "WaitReport", timeout_seconds: float | None) -> None:
         click.echo("hint: start the daemon with --remote or S3_ENDPOINT", err=True)
     else:
         click.echo(f"s3d: {left} still pending after {timeout_seconds:g} s", err=True)
+        for line in obstacle_lines(report.obstacles, report.at):
+            click.echo(f"because: {line}", err=True)
 
 
 @contextmanager
-def _progress(*, watched: bool) -> "Iterator[Callable[[WaitReport], None]]":
-    """A bar with count, rate and time left on a terminal, nothing elsewhere."""
-    if not watched:
+def _progress(*, watched: bool, silent: bool) -> "Iterator[Callable[[WaitReport], None]]":
+    """A bar with count, rate and time left on a terminal, elsewhere a line when something else is in the way."""
+    if silent:
         yield lambda report: None
         return
+    if not watched:
+        yield _reasons()
+        return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -128,15 +137,31 @@ def _progress(*, watched: bool) -> "Iterator[Callable[[WaitReport], None]]":
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[because]}", style="yellow"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("to the remote", total=None, rate="")
+        task = bar.add_task("to the remote", total=None, rate="", because="")
         first: list[int] = []
 
         def advance(report: "WaitReport") -> None:
             first.append(report.count)
             speed = bar.tasks[0].speed
             rate = f"{speed:,.0f} records/s" if speed else ""
-            bar.update(task, total=first[0], completed=first[0] - report.count, rate=rate)
+            because = escape("; ".join(obstacle_lines(report.obstacles, report.at)))
+            bar.update(task, total=first[0], completed=first[0] - report.count, rate=rate, because=because)
 
         yield advance
+
+
+def _reasons() -> "Callable[[WaitReport], None]":
+    """For a log: what is in the way after a first while is said, and again when it is something else."""
+    told: list[tuple[str, ...]] = []
+
+    def advance(report: "WaitReport") -> None:
+        kinds = tuple(one.kind for one in report.obstacles)
+        if told and kinds != told[-1]:
+            for line in obstacle_lines(report.obstacles, report.at):
+                click.echo(f"waiting: {line}", err=True)
+        told.append(kinds if told else ())
+
+    return advance

@@ -5,6 +5,7 @@
     GET  /metrics   Prometheus text
     GET  /status    /pending?prefix=&after=&limit=    /parked?after=&limit=
     GET  /wait?seq=N | ?prefix=BUCKET/P | ?all=1      [&through=N][&timeout=S]: answers when it is so, or when S is over
+                          (http/waits.py)
     GET  /records/SEQ     one record and what has become of it
     GET  /records/SEQ/body  its bytes (http/dead_letters.py, as /parked/rekey)
     GET  /v1/receipts/SEQ what the remote said when it took the record
@@ -37,9 +38,13 @@ from s3d.errors import S3dError
 from s3d.http.answers import json_answer
 from s3d.http.dead_letters import DeadLetters
 from s3d.http.streams import Streams
+from s3d.http.waits import Waits
 from s3d.operations.announcing import Page
 from s3d.operations.exporting import RecordBody
+from s3d.operations.records import pending_record
+from s3d.telemetry.flow import UploadReport
 from s3d.telemetry.metrics import CONTENT_TYPE
+from s3d.telemetry.obstacles import Obstacle
 from s3d.telemetry.report import (
     ConflictPage,
     ConflictReport,
@@ -48,13 +53,11 @@ from s3d.telemetry.report import (
     PauseChanged,
     PauseReport,
     PendingPage,
-    PendingRecord,
     Problem,
     Receipt,
     RecordReport,
     Resumed,
     Status,
-    WaitReport,
     format_sequence,
     sequence_in,
 )
@@ -62,10 +65,8 @@ from s3d.view.damage import ViewDamaged
 from s3d.view.rows import Holding, PendingRow, PendingTotals
 
 PAGE_RECORDS_MAX = 10_000
-WAIT_SECONDS_MAX = 60.0
-PARKED_NAMED_MAX = 20
+UPLOADS_MAX = 1000
 REASON_CHARACTERS_MAX = 500
-RECHECK_SECONDS = 0.2  # counting what is left reads the pending table: not after every batch of a busy journal
 
 
 class AdminSource(Protocol):
@@ -122,8 +123,14 @@ class AdminSource(Protocol):
     async def go_on(self, reason: str) -> PauseChanged:
         """Let it go on, durably."""
 
-    async def holding(self) -> Holding:
-        """What waits for which parked record."""
+    async def holding(self, *, exact: bool = True) -> Holding:
+        """What waits for which parked record; not `exact`: as it was a moment ago, where finding out takes a while."""
+
+    async def uploads(self, limit: int) -> tuple[UploadReport, ...]:
+        """How far the first multipart uploads are of which the remote does not have everything."""
+
+    async def obstacles(self) -> tuple[Obstacle, ...]:
+        """Why what is pending stays where it is."""
 
     async def rekey(self, sequence: int, key: str) -> Record:
         """Give up a parked record, and write its object under another key: the new record. Raises S3dError."""
@@ -183,14 +190,6 @@ def build_admin(source: AdminSource, clock: Clock, more: Sequence[web.RouteDef] 
     return application
 
 
-class _Target(msgspec.Struct, frozen=True):
-    """What a wait is about: one record, or all records under a prefix up to and with `through`."""
-
-    sequence: int | None
-    prefix: str
-    through: int
-
-
 class _ResumeRequest(msgspec.Struct, forbid_unknown_fields=True):
     seqs: tuple[str, ...] | None
 
@@ -210,6 +209,7 @@ class _Admin:
         self._closing = asyncio.Event()
         self._dead_letters = DeadLetters(source)
         self._streams = Streams(source, clock, self._closing, self._change)
+        self._waits = Waits(source, clock, self._closing, self._change)
 
     async def healthz(self, request: web.Request) -> web.Response:
         return _probe(self._source.sick())
@@ -226,14 +226,17 @@ class _Admin:
     async def pending(self, request: web.Request) -> web.Response:
         _only(request, "prefix", "after", "limit")
         limit, prefix = _limit(request), request.query.get("prefix", "")
-        rows = await self._source.pending(prefix, self._after(request), limit + 1)
-        return self._page(rows, limit, await self._source.holding(), await self._source.paused())
+        after = self._after(request)
+        rows = await self._source.pending(prefix, after, limit + 1)
+        uploads = () if after else await self._source.uploads(UPLOADS_MAX)
+        among = tuple(one for one in uploads if f"{one.bucket}/{one.key}".startswith(prefix))
+        return self._page(rows, limit, await self._source.holding(), await self._source.paused(), among)
 
     async def parked(self, request: web.Request) -> web.Response:
         _only(request, "after", "limit")
         limit = _limit(request)
         rows = await self._source.parked(self._after(request), limit + 1)
-        return self._page(rows, limit, await self._source.holding(), None)
+        return self._page(rows, limit, await self._source.holding(), None, ())
 
     async def resume(self, request: web.Request) -> web.Response:
         _only(request)
@@ -292,16 +295,7 @@ class _Admin:
 
     async def wait(self, request: web.Request) -> web.Response:
         _only(request, "seq", "prefix", "all", "through", "timeout")
-        target, timeout_seconds = self._target(request), _timeout(request)
-        deadline = self._clock.monotonic() + timeout_seconds
-        while True:
-            seen = self._source.head
-            report = await self._standing(target)
-            left = deadline - self._clock.monotonic()
-            if report.state != "pending" or left <= 0 or self._closing.is_set():
-                return json_answer(report)
-            await self._clock.sleep(min(RECHECK_SECONDS, left))
-            await self._change(seen, max(0.0, deadline - self._clock.monotonic()))
+        return json_answer(await self._waits.answer(request.query))
 
     async def close(self, application: web.Application) -> None:
         """Have every wait answer now: a stop must not take as long as somebody is willing to wait."""
@@ -317,89 +311,20 @@ class _Admin:
                 event.cancel()
             await asyncio.gather(*events, return_exceptions=True)
 
-    def _target(self, request: web.Request) -> _Target:
-        query, source = request.query, self._source
-        if sum(name in query for name in ("seq", "prefix", "all")) != 1:
-            raise S3dError("a wait is for one of seq, prefix and all", hint="for instance /wait?seq=1-42&timeout=10")
-        if "seq" in query:
-            sequence = sequence_in(source.epoch, query["seq"])
-            if sequence > source.head:
-                raise S3dError(
-                    f"there is no record {query['seq']}; the last one is {format_sequence(source.epoch, source.head)}",
-                    hint="was it written on another edge?",
-                )
-            return _Target(sequence, "", sequence)
-        through = sequence_in(source.epoch, query["through"]) if "through" in query else source.head
-        return _Target(None, query.get("prefix", ""), min(through, source.head))
-
-    async def _standing(self, target: _Target) -> WaitReport:
-        """How the wait stands now. A parked record ends it: nothing will happen there until a person acts."""
-        through = format_sequence(self._source.epoch, target.through)
-        totals = await self._source.remaining(target.prefix, target.through, target.sequence or 0)
-        if totals.position < target.through:
-            return WaitReport("pending", totals.count, totals.size, through)  # the view is being rebuilt: not known
-        if totals.count == 0:
-            return WaitReport("confirmed", 0, 0, through)
-        if target.sequence is not None:
-            row = await self._sent_for(target.sequence)
-            blocking = await self._blocking(row) if row else []
-        else:
-            blocking = await self._parked_under(target) if totals.parked else []
-        paused = await self._source.paused()
-        held = "parked" if blocking else "paused" if paused is not None else "pending"
-        state = held if self._source.replicates else "no-remote"
-        named = tuple(self._record(row) for row in blocking[:PARKED_NAMED_MAX])
-        return WaitReport(state, totals.count, totals.size, through, named, paused)
-
-    async def _sent_for(self, sequence: int) -> PendingRow | None:
-        """The record, or the one that is sent in its place."""
-        row = await self._source.pending_record(sequence)
-        while row is not None and row.superseded_by:
-            row = await self._source.pending_record(row.superseded_by)
-        return row
-
-    async def _blocking(self, row: PendingRow) -> list[PendingRow]:
-        """The parked records that `row` cannot get past: earlier ones of its key or of its bucket as a whole."""
-        return [
-            one
-            for one in await self._source.parked(0, PAGE_RECORDS_MAX)
-            if one.sequence <= row.sequence and one.bucket == row.bucket and one.key in {row.key, ""}
-        ]
-
-    async def _parked_under(self, target: _Target) -> list[PendingRow]:
-        return [
-            one
-            for one in await self._source.parked(0, PAGE_RECORDS_MAX)
-            if one.sequence <= target.through and f"{one.bucket}/{one.key}".startswith(target.prefix)
-        ]
-
     def _after(self, request: web.Request) -> int:
         return sequence_in(self._source.epoch, request.query.get("after", "0"))
 
     def _page(
-        self, rows: Sequence[PendingRow], limit: int, holding: Holding, paused: PauseReport | None
+        self,
+        rows: Sequence[PendingRow],
+        limit: int,
+        holding: Holding,
+        paused: PauseReport | None,
+        uploads: tuple[UploadReport, ...],
     ) -> web.Response:
-        records = tuple(self._record(row, holding) for row in rows[:limit])
-        return json_answer(PendingPage(records, records[-1].seq if len(rows) > limit else "", paused))
-
-    def _record(self, row: PendingRow, holding: Holding | None = None) -> PendingRecord:
-        held_by = holding.behind.get(row.sequence) if holding is not None else None
-        return PendingRecord(
-            format_sequence(self._source.epoch, row.sequence),
-            row.kind,
-            row.bucket,
-            row.key,
-            row.size,
-            max(0.0, round(self._clock.now() - row.at_ms / 1000, 3)),
-            bool(row.parked),
-            row.code,
-            row.message,
-            row.order.group if row.order is not None else "",
-            row.order.barrier if row.order is not None else None,
-            format_sequence(self._source.epoch, held_by) if held_by is not None else "",
-            holding.counts.get(row.sequence, 0) if holding is not None and row.parked else None,
-            format_sequence(self._source.epoch, row.superseded_by) if row.superseded_by else "",
-        )
+        now = self._clock.now()
+        records = tuple(pending_record(self._source.epoch, now, row, holding) for row in rows[:limit])
+        return json_answer(PendingPage(records, records[-1].seq if len(rows) > limit else "", paused, uploads))
 
 
 # around every request
@@ -476,20 +401,6 @@ def _limit(request: web.Request) -> int:
     if not 1 <= limit <= PAGE_RECORDS_MAX:
         raise S3dError(f"limit is a number from 1 to {PAGE_RECORDS_MAX}")
     return limit
-
-
-def _timeout(request: web.Request) -> float:
-    text = request.query.get("timeout", "0")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= WAIT_SECONDS_MAX:
-        raise S3dError(
-            f"timeout is a number of seconds from 0 to {WAIT_SECONDS_MAX:g}",
-            hint="to wait longer, ask again with the `through` of the answer",
-        )
-    return seconds
 
 
 def _problem(status: int, error: str, hint: str = "") -> web.Response:

@@ -6,7 +6,14 @@ import msgspec
 
 from journal import Record
 from s3d.events import Side
-from s3d.telemetry.report import ConflictReport, RecordReport, SideReport, format_sequence, iso_time
+from s3d.telemetry.report import (
+    ConflictReport,
+    PendingRecord,
+    RecordReport,
+    SideReport,
+    format_sequence,
+    iso_time,
+)
 from s3d.view.rows import ConflictRow, Holding, PendingRow
 
 _payload = msgspec.json.Decoder(dict[str, Any])
@@ -52,4 +59,25 @@ def record_report(epoch: int, record: Record, pending: PendingRow | None, holdin
         message=pending.message if pending is not None else "",
         held_by=format_sequence(epoch, held_by) if held_by is not None else "",
         holds=holding.counts.get(record.sequence, 0) if state == "parked" else None,
+    )
+
+
+def pending_record(epoch: int, now: float, row: PendingRow, holding: Holding | None = None) -> PendingRecord:
+    """What is told of a record that the remote has not confirmed; `now` in seconds since 1970."""
+    held_by = holding.behind.get(row.sequence) if holding is not None else None
+    return PendingRecord(
+        format_sequence(epoch, row.sequence),
+        row.kind,
+        row.bucket,
+        row.key,
+        row.size,
+        max(0.0, round(now - row.at_ms / 1000, 3)),
+        bool(row.parked),
+        row.code,
+        row.message,
+        row.order.group if row.order is not None else "",
+        row.order.barrier if row.order is not None else None,
+        format_sequence(epoch, held_by) if held_by is not None else "",
+        holding.counts.get(row.sequence, 0) if holding is not None and row.parked else None,
+        format_sequence(epoch, row.superseded_by) if row.superseded_by else "",
     )

@@ -23,12 +23,13 @@ from s3d.operations.receipts import Known, Receipts
 from s3d.operations.records import conflict_report, record_report
 from s3d.operations.submitting import Submitter
 from s3d.telemetry.drops import DropReport
+from s3d.telemetry.flow import FlowReport, UploadReport
 from s3d.telemetry.metrics import Load, Metrics, Moment
+from s3d.telemetry.obstacles import Obstacle, obstacles_of
 from s3d.telemetry.report import (
     CapacityReport,
     ConflictReport,
     FileReport,
-    FlowReport,
     LinkEvent,
     LinkReport,
     PauseChanged,
@@ -43,9 +44,11 @@ from s3d.telemetry.report import (
 )
 from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Connection, Questions
-from s3d.view.rows import Holding, PausedRow, PendingRow, PendingTotals
+from s3d.view.rows import Holding, PausedRow, PendingRow, PendingTotals, UploadStanding
 
 REBUILDING = "the view is being rebuilt"
+UPLOADS_SHOWN = 10
+FOLLOWED_SHARE = 0.1  # of the time may go into following what is held for those who ask again and again
 T = TypeVar("T")
 
 
@@ -81,6 +84,7 @@ class Standing:
         link: LinkState | None,
         sender: SenderState | None,
         flow: Callable[[], FlowReport] | None,
+        uploads: Callable[[Sequence[UploadStanding]], tuple[UploadReport, ...]],
         resumed: Callable[[Sequence[int]], None],
         paused: Callable[[bool], None],
         follow: Callable[[Questions], Holding],
@@ -100,10 +104,12 @@ class Standing:
         self._link = link
         self._sender = sender
         self._flow = flow
+        self._uploads = uploads
         self._resumed = resumed
         self._paused = paused
         self._follow = follow
         self._held = (-1, Holding())
+        self._follow_again_at = 0.0
         self._submitter = submitter
         self._exporting = exporting
         self._metrics = metrics
@@ -146,6 +152,8 @@ class Standing:
         head = self.head
         totals, paused = await self._ask(_totals_and_pause)
         cache_bytes = await self._ask(lambda questions: questions.cached_bytes())
+        pending, remote = self._summary(totals, paused), self._link_report()
+        obstacles = await self._obstacles(remote, pending)
         reason = self.sick() or self.unready() or (REBUILDING if totals.position < head else "")
         return Status(
             version=__version__,
@@ -156,8 +164,8 @@ class Standing:
             listen=self._listen,
             authenticated=self._settings.auth.configured,
             head=format_sequence(self.epoch, head),
-            remote=self._link_report(),
-            pending=self._summary(totals, paused),
+            remote=remote,
+            pending=pending,
             cache_bytes=cache_bytes,
             cache_capacity_bytes=self._settings.cache.capacity_bytes,
             ready=not reason,
@@ -166,7 +174,21 @@ class Standing:
             base=format_sequence(self.epoch, base.position) if (base := self._journal.base()) is not None else "",
             capacity=self._capacity(cache_bytes),
             drops=self._drops(),
+            at=iso_time(self._clock.now()),
+            obstacles=obstacles,
+            uploads=await self.uploads(UPLOADS_SHOWN),
         )
+
+    async def uploads(self, limit: int) -> tuple[UploadReport, ...]:
+        return self._uploads(await self._ask(lambda questions: questions.uploads_under_way(limit)))
+
+    async def obstacles(self) -> tuple[Obstacle, ...]:
+        totals, paused = await self._ask(_totals_and_pause)
+        return await self._obstacles(self._link_report(), self._summary(totals, paused))
+
+    async def _obstacles(self, remote: LinkReport | None, pending: PendingSummary) -> tuple[Obstacle, ...]:
+        held = len((await self.holding(exact=False)).behind) if pending.parked else 0
+        return obstacles_of(remote, pending, held)
 
     async def pending(self, prefix: str, after: int, limit: int) -> Sequence[PendingRow]:
         return await self._ask(
@@ -213,7 +235,9 @@ class Standing:
         record = await self._exporting.record(sequence)
         return record_report(self.epoch, record, row, await self.holding()) if record is not None else None
 
-    async def holding(self) -> Holding:
+    async def holding(self, *, exact: bool = True) -> Holding:
+        if not exact and self._clock.monotonic() < self._follow_again_at:
+            return self._held[1]
         return await self._ask(self._read_holding)
 
     async def rekey(self, sequence: int, key: str) -> Record:
@@ -314,7 +338,10 @@ class Standing:
         """A busy listing asks for every page: it is the same until the journal goes on."""
         position = questions.position
         if self._held[0] != position:
+            began = self._clock.monotonic()
             self._held = (position, self._follow(questions))
+            ended = self._clock.monotonic()
+            self._follow_again_at = ended + (ended - began) / FOLLOWED_SHARE
         return self._held[1]
 
     def _answer(self, question: Callable[[Questions], T]) -> T:

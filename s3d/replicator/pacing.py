@@ -12,10 +12,12 @@ from typing import Any
 from s3d.clock import Clock
 from s3d.remote.seam import Content, Remote
 from s3d.replicator.bucket import Bucket, full_bucket, take, with_rate
+from s3d.replicator.speed import Speed
 
 WHOLE_BYTES_MAX = 64 * 1024  # bodies up to here go as one
 PORTION_BYTES_MIN, PORTION_BYTES_MAX = 512, 64 * 1024
 SLEEP_SECONDS_MIN = 0.001  # what rounding leaves is no reason to ask again at once
+SPEEDS_MAX = 1000  # of uploads that nobody has asked about
 _PORTIONS_PER_SECOND = 64  # dozens of bodies at once are each served about every second, before a remote times out
 
 
@@ -27,6 +29,14 @@ class BodyUnderWay:
     key: str
     part: int
     size_bytes: int
+    sent_bytes: int
+    bytes_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Uploading:
+    """Of a multipart upload: how much of its parts has left and is not confirmed, and how fast it goes on."""
+
     sent_bytes: int
     bytes_per_second: float
 
@@ -82,6 +92,7 @@ class PacedRemote:
         self._remote = remote
         self._clock = clock
         self._under_way: set[PacedFlow] = set()
+        self._speeds: dict[str, Speed] = {}
         self._eased = eased
         self._waiting = 0
         self.bytes = Pace(clock, None, PORTION_BYTES_MIN)
@@ -102,10 +113,15 @@ class PacedRemote:
             await self._wait(whole)
         if size == whole:
             return await self._remote.call(operation, parameters, content)
-        flow = PacedFlow(self.bytes, self._clock, parameters, size)
+        flow = PacedFlow(self.bytes, self._clock, parameters, size, self._speed(parameters))
         self._under_way.add(flow)
         try:
-            return await self._remote.call(operation, parameters, content, flow)
+            output = await self._remote.call(operation, parameters, content, flow)
+            flow.sent(size)
+            return output
+        except BaseException:
+            flow.sent(0)
+            raise
         finally:
             self._under_way.discard(flow)
 
@@ -113,6 +129,21 @@ class PacedRemote:
         """The large bodies that are on their way, the first to begin first."""
         now = self._clock.monotonic()
         return tuple(one.standing(now) for one in sorted(self._under_way, key=lambda one: one.began))
+
+    def uploads(self) -> dict[str, Uploading]:
+        """What goes on of multipart uploads, by the remote's ids."""
+        self._speeds = {upload: speed for upload, speed in self._speeds.items() if not speed.is_still}
+        sent = dict.fromkeys(self._speeds, 0)
+        for one in self._under_way:
+            if one.upload in sent:
+                sent[one.upload] += one.sent_bytes
+        return {upload: Uploading(sent[upload], speed.per_second) for upload, speed in self._speeds.items()}
+
+    def _speed(self, parameters: Mapping[str, Any]) -> Speed | None:
+        upload = str(parameters.get("UploadId", ""))
+        if len(self._speeds) > SPEEDS_MAX:
+            self.uploads()  # whoever asks forgets those that are over
+        return self._speeds.setdefault(upload, Speed(self._clock)) if upload else None
 
     async def _wait(self, size: int) -> None:
         self._waiting += 1
@@ -128,11 +159,12 @@ class PacedRemote:
 class PacedFlow:
     """Implements `Flow`: a large body's portions, paid for one by one, and how far it is."""
 
-    def __init__(self, pace: Pace, clock: Clock, parameters: Mapping[str, Any], size: int) -> None:
+    def __init__(self, pace: Pace, clock: Clock, parameters: Mapping[str, Any], size: int, speed: Speed | None) -> None:
         self._pace = pace
         self._parameters = parameters
         self._size = size
-        self._sent = 0
+        self._speed = speed
+        self.sent_bytes = 0
         self.began = clock.monotonic()
         self.portion_bytes = _portion_bytes(pace.rate)
 
@@ -142,14 +174,21 @@ class PacedFlow:
 
     def sent(self, total_bytes: int) -> None:
         """See `Flow.sent`."""
-        self._sent = total_bytes
+        if self._speed is not None:
+            self._speed.add(total_bytes - self.sent_bytes)
+        self.sent_bytes = total_bytes
+
+    @property
+    def upload(self) -> str:
+        """The upload that it is a part of, by the remote's id; empty: of none."""
+        return str(self._parameters.get("UploadId", ""))
 
     def standing(self, now: float) -> BodyUnderWay:
         """How far it is."""
         given = self._parameters
-        per_second = self._sent / max(now - self.began, 0.001)
+        per_second = self.sent_bytes / max(now - self.began, 0.001)
         bucket, key = str(given.get("Bucket", "")), str(given.get("Key", ""))
-        return BodyUnderWay(bucket, key, int(given.get("PartNumber", 0)), self._size, self._sent, per_second)
+        return BodyUnderWay(bucket, key, int(given.get("PartNumber", 0)), self._size, self.sent_bytes, per_second)
 
 
 def _portion_bytes(rate: float | None) -> int:

@@ -1,15 +1,16 @@
 """Where replication stands: what `s3d status` shows of it."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from s3d.clock import Clock
 from s3d.replicator.allowance import Allowance
 from s3d.replicator.delivery import Delivery
 from s3d.replicator.link import Circuit
-from s3d.replicator.pacing import BodyUnderWay
+from s3d.replicator.pacing import BodyUnderWay, Uploading
 from s3d.replicator.schedule import Permit
+from s3d.replicator.uploads import Anew
 
 RATE_SECONDS = 60.0
 SHOWN_MAX = 100
@@ -30,7 +31,9 @@ class Struggling:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One moment. `per_second` is the mean of the last minute; `struggling` the oldest hundred.
+    """One moment. `per_second` is the mean of the last minute; `struggling` the oldest hundred that have failed, also
+    for want of a link; `failing_records` is how many have failed in spite of one. `uploads` go by the remote's ids,
+    those that are sent `anew` by our own.
 
     `superseded` records (of so many bytes) were not sent since the start, because a later one of their key was.
     """
@@ -41,6 +44,8 @@ class Snapshot:
     allowance: Allowance
     permit: Permit | None
     bodies: tuple[BodyUnderWay, ...]
+    uploads: Mapping[str, Uploading]
+    anew: Mapping[str, Anew]
     window: int
     blocking: bool
     confirmed: int
@@ -48,6 +53,7 @@ class Snapshot:
     superseded_bytes: int
     per_second: float
     struggling: tuple[Struggling, ...]
+    failing_records: int
 
 
 class Progress:
@@ -80,10 +86,10 @@ class Progress:
             self._recent.popleft()
 
 
-def struggling(deliveries: Iterable[Delivery], now: float) -> tuple[Struggling, ...]:
-    """The oldest of the records that have failed."""
+def struggling(deliveries: Iterable[Delivery], now: float) -> tuple[tuple[Struggling, ...], int]:
+    """The oldest of the records that have failed, and how many of all were answered, or sent and not answered."""
     failed = sorted((one for one in deliveries if one.last_error), key=lambda one: one.job.sequence)
-    return tuple(
+    oldest = tuple(
         Struggling(
             one.job.sequence,
             one.job.record.kind,
@@ -95,3 +101,4 @@ def struggling(deliveries: Iterable[Delivery], now: float) -> tuple[Struggling, 
         )
         for one in failed[:SHOWN_MAX]
     )
+    return oldest, sum(one.attempts > 0 for one in failed)

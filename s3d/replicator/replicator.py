@@ -235,12 +235,15 @@ class Replicator:
 
     def snapshot(self) -> Snapshot:
         """Where it stands, for people."""
+        failed, failing_records = struggling(self._deliveries.values(), self._clock.monotonic())
         return Snapshot(
             self._link.circuit,
             paused=not self._unpaused.is_set(),
             in_flight=self._attempting,
             allowance=self._gate.allowance,
             bodies=self._paced.bodies(),
+            uploads=self._paced.uploads(),
+            anew=self._transfer.begun_anew,
             permit=self._schedule.permit() if self._schedule is not None else None,
             window=len(self._lanes),
             blocking=self._lanes.blocking,
@@ -248,7 +251,8 @@ class Replicator:
             superseded=self._progress.superseded,
             superseded_bytes=self._progress.superseded_bytes,
             per_second=self._progress.per_second,
-            struggling=struggling(self._deliveries.values(), self._clock.monotonic()),
+            struggling=failed,
+            failing_records=failing_records,
         )
 
     # the turnstile of every attempt

@@ -6,6 +6,7 @@ count is a fold of the journal, the same after a restart and after a rebuild.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from s3d.clock import Clock
 from s3d.policy.urgency import PRIORITIES, Priority
@@ -32,14 +33,16 @@ UNRESTRICTED = Plan()
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """What may go. `held` says in words what holds the rest back, empty when nothing does; `until` when that ends or
-    changes (seconds since 1970); `month_bytes` what was confirmed this month, None without a budget.
+    """What may go. `held` says in words what holds the rest back, empty when nothing does (`held_by` which of the two:
+    the window or the budget); `until` when that ends or changes (seconds since 1970); `month_bytes` what was confirmed
+    this month, None without a budget.
     """
 
     priorities: tuple[Priority, ...] = PRIORITIES
     bytes_per_second_max: float | None = None
     requests_per_second_max: float | None = None
     held: str = ""
+    held_by: Literal["", "window", "budget"] = ""
     until: float = NEVER
     month_bytes: int | None = None
     month_bytes_max: int | None = None
@@ -63,10 +66,11 @@ def permit_of(
     elif window is not None and set(window.priorities) != set(PRIORITIES):
         priorities = tuple(one for one in PRIORITIES if one in window.priorities or one in plan.always)
         held = f"this window is for {', '.join(window.priorities)}"
+    by: Literal["", "window", "budget"] = "window" if held else ""
     spent = (month_bytes or 0) + under_way_bytes
     if month_bytes is not None and plan.bytes_per_month_max is not None and spent >= plan.bytes_per_month_max:
         priorities = tuple(one for one in priorities if one in plan.always)
-        held, until = "the budget of this month is used up", next_month(now)
+        held, until, by = "the budget of this month is used up", next_month(now), "budget"
     own_bytes = window.bytes_per_second_max if window is not None else None
     own_requests = window.requests_per_second_max if window is not None else None
     return Permit(
@@ -74,6 +78,7 @@ def permit_of(
         own_bytes if own_bytes is not None else plan.bytes_per_second_max,
         own_requests if own_requests is not None else plan.requests_per_second_max,
         held,
+        by,
         until,
         month_bytes,
         plan.bytes_per_month_max,

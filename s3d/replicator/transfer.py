@@ -21,7 +21,7 @@ from s3d.replicator.requests import (
     plain_parameters,
     put_parameters,
 )
-from s3d.replicator.uploads import Uploads
+from s3d.replicator.uploads import Anew, Uploads
 from s3d.view.questions import Questions
 
 VERSIONS_LOOKED_AT = 10
@@ -90,6 +90,11 @@ class Transfer:
         if job.mutation.upload:
             with contextlib.suppress(RemoteFailure):
                 await self._uploads.withdraw(job)
+
+    @property
+    def begun_anew(self) -> Mapping[str, Anew]:
+        """Uploads that the remote has forgotten, and that are sent once more, by our own ids."""
+        return self._uploads.begun_anew
 
     # looking
 

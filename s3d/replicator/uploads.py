@@ -27,6 +27,7 @@ class Anew(msgspec.Struct):
 
     remote_id: str
     etags: dict[int, str] = {}
+    size_done: int = 0
 
 
 class Uploads:
@@ -90,6 +91,11 @@ class Uploads:
             await self._give_up(upload)
         return Confirmation(job.sequence)
 
+    @property
+    def begun_anew(self) -> Mapping[str, Anew]:
+        """Uploads that are sent once more as a whole, by our own ids."""
+        return self._anew
+
     async def withdraw(self, job: Job) -> None:
         """Let go of the upload of a Complete that gave way."""
         upload = self._upload(job)
@@ -113,6 +119,7 @@ class Uploads:
         for part in parts:
             if part.number not in anew.etags:
                 anew.etags[part.number] = await self._send_part(upload, anew.remote_id, part)
+                anew.size_done += part.size
         try:
             etags = [anew.etags[part.number] for part in parts]
             confirmation = await self._complete(job, upload, anew.remote_id, parts, etags)

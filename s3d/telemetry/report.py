@@ -12,6 +12,8 @@ import msgspec
 
 from s3d.errors import S3dError
 from s3d.telemetry.drops import DropReport
+from s3d.telemetry.flow import FlowReport, UploadReport
+from s3d.telemetry.obstacles import Obstacle
 
 _SEQUENCE = re.compile(r"(?:([1-9][0-9]{0,9})-)?([0-9]{1,18})\Z", re.ASCII)
 
@@ -28,7 +30,7 @@ class LinkReport(msgspec.Struct, frozen=True):
     since: str = ""
     error: str = ""
     sender: "SenderReport | None" = None
-    flow: "FlowReport | None" = None
+    flow: FlowReport | None = None
 
 
 class SenderReport(msgspec.Struct, frozen=True):
@@ -36,47 +38,6 @@ class SenderReport(msgspec.Struct, frozen=True):
 
     pid: int
     restarts: int
-
-
-class FlowReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How much goes to the remote: requests that may be under way at once, of how many as configured, and that are.
-
-    `slowed` is what the remote said when it asked for less, empty when it takes everything; `records_per_second` is the
-    mean of confirmations in the last minute. `held` says what an hour or a month's budget holds back, empty when
-    nothing is, `held_until` when that ends or changes, `goes` which priorities go; `month_bytes` is what was confirmed
-    of the budget `month_bytes_max` in this calendar month (UTC), None where there is none. `bodies` are the large ones
-    under way, the first to begin first. `superseded` records, of so many bytes, were not sent since the daemon began,
-    because a later one of their key was.
-    """
-
-    requests: int
-    requests_max: int
-    under_way: int
-    slowed: str = ""
-    records_per_second: float = 0.0
-    held: str = ""
-    held_until: str = ""
-    goes: tuple[str, ...] = ("urgent", "normal", "bulk")
-    month_bytes: int | None = None
-    month_bytes_max: int | None = None
-    bodies: tuple["BodyReport", ...] = ()
-    superseded: int = 0
-    superseded_bytes: int = 0
-
-
-class BodyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A large body, or a part of one (`part` from 1, else 0), on its way: `sent_bytes` of `bytes` have left.
-
-    `seconds_left` is at the mean rate of this attempt; None before anything has left.
-    """
-
-    bucket: str
-    key: str
-    part: int
-    bytes: int
-    sent_bytes: int
-    bytes_per_second: int
-    seconds_left: float | None
 
 
 class PauseReport(msgspec.Struct, frozen=True):
@@ -164,7 +125,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Where the daemon stands. `remote` is None when none is configured; `head` is the last record as `EPOCH-SEQ`.
 
     `files` are those of the journal, oldest first; `base` is the record up to which a snapshot can take their place,
-    empty when there is none. `capacity` is None of a daemon that is too old to tell.
+    empty when there is none. `capacity` is None of a daemon that is too old to tell. `at` is when this was so, and
+    `obstacles` is why what is pending stays where it is. `uploads` are the first multipart uploads under way.
     """
 
     version: str
@@ -185,6 +147,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     base: str = ""
     capacity: CapacityReport | None = None
     drops: tuple[DropReport, ...] = ()
+    at: str = ""
+    obstacles: tuple[Obstacle, ...] = ()
+    uploads: tuple[UploadReport, ...] = ()
 
 
 class PendingRecord(msgspec.Struct, frozen=True):
@@ -214,12 +179,14 @@ class PendingRecord(msgspec.Struct, frozen=True):
 class PendingPage(msgspec.Struct, frozen=True):
     """A page of records; `next` goes into `after` for the following page and is empty on the last one.
 
-    `paused`: none of them goes to the remote before somebody lets it.
+    `paused`: none of them goes to the remote before somebody lets it. `uploads`, on the first page, are the multipart
+    uploads among them.
     """
 
     records: tuple[PendingRecord, ...]
     next: str = ""
     paused: PauseReport | None = None
+    uploads: tuple[UploadReport, ...] = ()
 
 
 class WaitReport(msgspec.Struct, frozen=True):
@@ -228,7 +195,8 @@ class WaitReport(msgspec.Struct, frozen=True):
     `confirmed` (the remote has everything that was asked for), `pending` (not yet: ask again with the same `through`),
     `parked` (a person has to act first, on the records in `parked`), `paused` (a person has to let replication go on:
     `paused` says why) or `no-remote` (it can never happen as configured). `count` and `bytes` are what is left;
-    `through` is the last record that this wait is about.
+    `through` is the last record that this wait is about. `obstacles` is why what is left stays where it is, `at` when
+    that was so.
     """
 
     state: str
@@ -237,6 +205,8 @@ class WaitReport(msgspec.Struct, frozen=True):
     through: str
     parked: tuple[PendingRecord, ...] = ()
     paused: PauseReport | None = None
+    obstacles: tuple[Obstacle, ...] = ()
+    at: str = ""
 
 
 class PauseChanged(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from s3d.view.rows import (
     RemoteObjectRow,
     TakenRow,
     UploadRow,
+    UploadStanding,
 )
 
 _OBJECT = (
@@ -44,6 +45,14 @@ _UPLOAD = (
     " remote_id FROM upload"
 )
 _PART = "SELECT number, sequence, size, etag, modified_ms, checksums, extents, remote_etag FROM part"
+# A part's row is there until the remote has confirmed that its upload is closed. A whole upload that waits for nothing
+# but its client is nobody's concern.
+_UPLOADS_UNDER_WAY = (
+    "SELECT u.upload, u.bucket, u.key, u.sequence, u.state = 1, u.remote_id, count(*), sum(p.size),"
+    " sum(p.remote_etag <> ''), sum(CASE WHEN p.remote_etag <> '' THEN p.size ELSE 0 END)"
+    " FROM part p JOIN upload u USING (upload) WHERE u.state <> 2 GROUP BY u.upload"
+    " HAVING u.state = 1 OR sum(p.remote_etag = '') > 0 ORDER BY u.sequence LIMIT ?"
+)
 _GAPS = (
     "SELECT o.bucket, o.key, o.sequence, o.present, o.size, o.remote_etag, o.confirmed_ms, f.present, f.size, f.etag,"
     " f.modified_ms, f.seen_ms FROM remote_object f JOIN object o ON o.bucket = f.bucket AND o.key = f.key"
@@ -230,6 +239,10 @@ class Questions:
         """The current parts in order; all of them when `limit` is negative."""
         rows = self._ask.all(f"{_PART} WHERE upload = ? AND number > ? ORDER BY number LIMIT ?", (upload, after, limit))
         return [PartRow(*row) for row in rows]
+
+    def uploads_under_way(self, limit: int) -> list[UploadStanding]:
+        """Uploads of which the remote does not have everything, the first to begin first. Reads all their parts."""
+        return [UploadStanding(*row) for row in self._ask.all(_UPLOADS_UNDER_WAY, (limit,))]
 
     # pending records
 

@@ -128,6 +128,21 @@ class UploadRow(msgspec.Struct, frozen=True, gc=False):
         return _decoded(_result, self.result_json)
 
 
+class UploadStanding(msgspec.Struct, frozen=True, gc=False):
+    """How much of an upload the remote has confirmed; `complete`: no more parts will come, it was completed here."""
+
+    upload: str
+    bucket: str
+    key: str
+    sequence: int
+    complete: int
+    remote_id: str
+    parts: int
+    size: int
+    parts_done: int
+    size_done: int
+
+
 class PartRow(msgspec.Struct, frozen=True, gc=False):
     """The current part of one number of an upload."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ from s3d.http.admin import build_admin
 from s3d.operations.exporting import RecordBody
 from s3d.operations.records import record_report
 from s3d.replicator.held import read_holding
+from s3d.telemetry.flow import FlowReport, UploadReport
 from s3d.telemetry.metrics import Metrics, Moment
+from s3d.telemetry.obstacles import Obstacle, obstacles_of
 from s3d.telemetry.report import (
     LinkReport,
     PauseChanged,
@@ -29,6 +32,7 @@ from s3d.telemetry.report import (
     RecordReport,
     Status,
     format_sequence,
+    iso_time,
 )
 from s3d.view.questions import Questions
 from s3d.view.rows import Holding, PendingRow, PendingTotals
@@ -46,6 +50,9 @@ class Edge:
         self.trouble = ""
         self.not_ready = ""
         self.full = ""
+        self.flow: FlowReport | None = None
+        self.down_since = ""
+        self.uploading: tuple[UploadReport, ...] = ()
         self.asked = 0  # how often somebody asked what is left
 
     # what happens to it
@@ -85,6 +92,13 @@ class Edge:
 
     async def status(self) -> Status:
         totals, paused = self._questions.pending_totals(), await self.paused()
+        pending = PendingSummary(totals.count, totals.size, 75.0 if totals.count else 0.0, totals.parked, paused)
+        remote = (
+            LinkReport("https://s3.example", "down", self.down_since, "refused", flow=self.flow)
+            if self.replicates
+            else None
+        )
+        held = len((await self.holding()).behind)
         return Status(
             version="9.9",
             instance=self._journal.identity.instance,
@@ -94,12 +108,15 @@ class Edge:
             listen="http://localhost:33333",
             authenticated=False,
             head=format_sequence(self.epoch, self.head),
-            remote=LinkReport("https://s3.example", "down", error="refused") if self.replicates else None,
-            pending=PendingSummary(totals.count, totals.size, 75.0 if totals.count else 0.0, totals.parked, paused),
+            remote=remote,
+            pending=pending,
             cache_bytes=2048,
             cache_capacity_bytes=10 * 1024**3,
             ready=not self.not_ready,
             reason=self.not_ready,
+            at=iso_time(time.time()),
+            obstacles=obstacles_of(remote, pending, held),
+            uploads=self.uploading,
         )
 
     async def pending(self, prefix: str, after: int, limit: int) -> Sequence[PendingRow]:
@@ -123,8 +140,14 @@ class Edge:
         pending = self._questions.pending(sequence)
         return record_report(self.epoch, found[0], pending, await self.holding()) if found else None
 
-    async def holding(self) -> Holding:
+    async def holding(self, *, exact: bool = True) -> Holding:
         return read_holding(self._journal, self._questions)
+
+    async def uploads(self, limit: int) -> tuple[UploadReport, ...]:
+        return self.uploading[:limit]
+
+    async def obstacles(self) -> tuple[Obstacle, ...]:
+        return (await self.status()).obstacles
 
     async def rekey(self, sequence: int, key: str) -> Record:
         (record,) = self._journal.pick([sequence])

@@ -66,7 +66,7 @@ async def test_nothing_pending_is_said_in_words(daemon):
     """An empty table would look like a fault."""
     assert (await s3d("pending", admin=daemon.url)).out == "Nothing is pending.\n"
     listed = json.loads((await s3d("pending", "--json", admin=daemon.url)).out)
-    assert listed == {"records": [], "more": False, "paused": None}
+    assert listed == {"records": [], "more": False, "paused": None, "uploads": []}
 
 
 async def test_a_key_cannot_write_to_the_terminal(daemon):

@@ -1,5 +1,6 @@
 """`s3d status --safe-to-power-off`: its exit code is 0 only when nothing on this disk is nowhere else."""
 
+import asyncio
 import json
 
 import msgspec
@@ -7,7 +8,8 @@ import pytest
 from admin_edge import open_edge, s3d
 
 from s3d.cli.status import _safe_to_power_off
-from s3d.http.admin import _Admin, _Target
+from s3d.clock import SystemClock
+from s3d.http.waits import Waits, _Target
 
 
 @pytest.fixture
@@ -26,7 +28,10 @@ async def test_it_is_safe_when_the_remote_has_everything(daemon):
     first = await daemon.write("b/k", size=3)
     ran = await asked(daemon)
     assert ran.code == 3
-    assert ran.out == "Not safe: 1 record (3 B) are on this disk only; the link is down. `s3d wait --all` waits.\n"
+    assert (
+        ran.out
+        == "Not safe: 1 record (3 B) are on this disk only; the link is down: refused. `s3d wait --all` waits.\n"
+    )
     await daemon.confirm(first)
     ran = await asked(daemon)
     assert (ran.code, ran.out) == (0, "Safe: the remote has everything up to record 1-2.\n")
@@ -81,11 +86,11 @@ async def test_a_wait_does_not_believe_a_view_that_has_not_come_so_far(daemon):
         return msgspec.structs.replace(await look(prefix, through, since), position=through - 1)
 
     daemon.remaining = remaining
-    admin = _Admin(daemon, None)
+    waits = Waits(daemon, SystemClock(), asyncio.Event(), daemon.changed)
     for target in (_Target(sequence, "", sequence), _Target(None, "", sequence)):
-        assert (await admin._standing(target)).state == "pending"
+        assert (await waits._standing(target)).state == "pending"
     daemon.remaining = look
-    assert (await admin._standing(_Target(sequence, "", sequence))).state == "confirmed"
+    assert (await waits._standing(_Target(sequence, "", sequence))).state == "confirmed"
 
 
 async def test_ready_is_asked_first(daemon):
