@@ -12,8 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 sys.path.append(os.path.join(os.path.dirname(__file__), os.pardir, "tests"))
 
+from forking import StartFailed
 from kill.ledger import Lost
-from kill.nursery import Nursery, StartFailed
+from kill.nursery import Nursery
 from kill.rounds import Rounds, Tally, fresh_seed
 
 

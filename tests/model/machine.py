@@ -29,6 +29,7 @@ ATTRIBUTES = (
 )
 TAGS: tuple[dict[str, str], ...] = ({}, {"kind": "raw"}, {"a b": "c/d+e=f@g", "ü": "", "n": "1"})
 RANGES = ((0, 0), (0, 9), (500, None), (None, 10), (8191, 8192), (29_999, None), (50_000, None))
+BARRIERS: tuple[dict[str, str], ...] = ({}, {"x-s3d-order-barrier": "true"}, {"x-s3d-order-barrier": "false"})
 PART_SIZES = (10, 1000, 1500, INLINE_BYTES_MAX + 1)
 Range = tuple[int | None, int | None]
 
@@ -37,6 +38,7 @@ ours = st.sampled_from(BUCKETS[:2])
 attributes, tags = st.sampled_from(ATTRIBUTES), st.sampled_from(TAGS)
 bodies = st.builds(body_of, st.integers(0, 3), st.sampled_from(SIZES))
 conditions = st.sampled_from(("", "", "absent", "current", "another"))
+orders = st.sampled_from(({}, {}, {}, *({"x-s3d-order-group": "g"} | barrier for barrier in BARRIERS)))
 uploads = st.integers(0, 5)
 numbers = st.integers(1, 3)
 
@@ -120,22 +122,29 @@ class Machine(RuleBasedStateMachine):
 
     # objects
 
-    @rule(bucket=buckets, key=keys, body=bodies, attributes=attributes, tags=tags, condition=conditions)
+    @rule(bucket=buckets, key=keys, body=bodies, attributes=attributes, tags=tags, condition=conditions, order=orders)
     def put(
-        self, bucket: str, key: str, body: bytes, attributes: Attributes, tags: dict[str, str], condition: str
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        attributes: Attributes,
+        tags: dict[str, str],
+        condition: str,
+        order: dict[str, str],
     ) -> None:
         conditional = self.model.condition(condition, bucket, key)
-        headers = put_headers(attributes, tags, conditional)
+        headers = put_headers(attributes, tags, conditional) | order
         answer = self.site.edge.ask("PUT", bucket, key, headers=headers, body=body)
         if self._agrees(answer, self.model.write_refusal(bucket, key, conditional), bucket):
             assert answer.etag == md5(body)
             self.model.write(bucket, key, Object.whole(body, attributes, tags))
         self._look(bucket, key)
 
-    @rule(bucket=buckets, key=keys, condition=conditions)
-    def delete(self, bucket: str, key: str, condition: str) -> None:
+    @rule(bucket=buckets, key=keys, condition=conditions, order=orders)
+    def delete(self, bucket: str, key: str, condition: str, order: dict[str, str]) -> None:
         conditional = self.model.condition(condition if condition != "absent" else "", bucket, key)
-        answer = self.site.edge.ask("DELETE", bucket, key, headers=conditional)
+        answer = self.site.edge.ask("DELETE", bucket, key, headers=conditional | order)
         if self._agrees(answer, self.model.write_refusal(bucket, key, conditional), bucket):
             self.model.delete(bucket, [key])
         self._look(bucket, key)
@@ -379,7 +388,7 @@ class Machine(RuleBasedStateMachine):
     def rotate(self, bucket: str, key: str, count: int) -> None:
         """So many small bodies that the journal goes on in another file."""
         for number in range(count):
-            self.put(bucket, key, body_of(number, INLINE_BYTES_MAX), ATTRIBUTES[0], {}, "")
+            self.put(bucket, key, body_of(number, INLINE_BYTES_MAX), ATTRIBUTES[0], {}, "", {})
 
     @rule(seconds=st.sampled_from((0.002, 0.02, 0.1)))
     def idle(self, seconds: float) -> None:

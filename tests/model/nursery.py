@@ -1,28 +1,22 @@
-"""Daemons with impatient clocks, that start in milliseconds and are killed for real.
+"""Daemons with impatient clocks, that start in milliseconds (see forking.py) and are killed for real.
 
-Most of a daemon's start is Python importing it, so one process does that once and forks a child for every start. What
-sets these apart from those of tests/kill is that all pauses are short: upkeep looks many times a second, one probe of
-the link follows the other at once, and a part of an upload may be small. None of that changes what a daemon does, only
-how long a test waits for it.
-
-Run as a program, this file is the process that forks.
+What sets these apart from those of tests/kill is that all pauses are short: upkeep looks many times a second, one probe
+of the link follows the other at once, and a part of an upload may be small. None of that changes what a daemon does,
+only how long a test waits for it.
 """
 
-import contextlib
 import importlib
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
 
+from forking import Forks, StartFailed, lines, text
+
 START_SECONDS_MAX = 30.0
 LOOK_SECONDS = 0.001
 PART_BYTES_MIN = 1000
-QUIET = ("S3", "AWS_")  # settings of this machine's own daemons and clients
 IMPATIENCE: tuple[tuple[str, str, float], ...] = (
     ("s3d.commands.uploads", "PART_BYTES_MIN", PART_BYTES_MIN),
     ("s3d.upkeep.upkeep", "IDLE_SECONDS", 0.05),
@@ -39,10 +33,6 @@ IMPATIENCE: tuple[tuple[str, str, float], ...] = (
 PROBE_SECONDS_MAX = 0.02
 
 
-class StartFailed(Exception):
-    """A daemon ended, or said nothing, instead of becoming ready; the text is its log."""
-
-
 @dataclass(frozen=True)
 class Child:
     """A daemon; its addresses are known once it is ready."""
@@ -54,27 +44,15 @@ class Child:
 
 
 class Nursery:
-    """The process that forks, seen from the test."""
+    """Starts, waits and kills."""
 
     def __init__(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(QUIET)}
-        self._process = subprocess.Popen(
-            [sys.executable, os.path.abspath(__file__)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        self._alive: set[int] = set()
+        self._forks = Forks(__name__)
 
     def fork(self, settings: dict[str, Any]) -> Child:
         """Start a daemon and do not wait for it; `settings` by their paths (`remote.endpoint`)."""
         log = f"{settings['data_dir']}.log"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(log)
-        pid = self._ask({"settings": settings, "log": log})
-        self._alive.add(pid)
-        return Child(pid, log)
+        return Child(self._forks.start(settings, log), log)
 
     def ready(self, child: Child) -> Child:
         """Wait until it serves; the child with its addresses. Raises StartFailed."""
@@ -94,67 +72,28 @@ class Nursery:
 
         Of one that has been ended before: 0.
         """
-        if child.pid not in self._alive:
+        if child.pid not in self._forks.alive:
             return 0
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child.pid, number)
-        self._alive.discard(child.pid)
-        return os.waitstatus_to_exitcode(self._ask({"pid": child.pid}))
+        return os.waitstatus_to_exitcode(self._forks.end(child.pid, number))
 
     def close(self) -> None:
         """End everything."""
-        for pid in tuple(self._alive):
-            self.end(Child(pid, ""))
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-
-    def _ask(self, question: object) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(question) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-
-def lines(path: str) -> list[dict[str, Any]]:
-    """What a daemon has logged."""
-    found = []
-    for line in text(path).splitlines():
-        with contextlib.suppress(ValueError):  # the last line may be half written
-            found.append(json.loads(line))
-    return found
-
-
-def text(path: str) -> str:
-    """The log as it is; empty while there is none."""
-    with contextlib.suppress(FileNotFoundError), open(path, errors="replace") as file:
-        return file.read()
-    return ""
+        for pid in tuple(self._forks.alive):
+            self._forks.end(pid, signal.SIGKILL)
+        self._forks.close()
 
 
 def _port(url: str) -> int:
     return int(url.rpartition(":")[2])
 
 
-def _main() -> None:
-    _prepare()
+def prepare() -> None:
+    """What every start would do for itself, once for all; and be impatient."""
+    _import()
     _be_impatient()
-    assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not fork"
-    for line in sys.stdin:
-        question = json.loads(line)
-        if "pid" in question:
-            print(os.waitpid(question["pid"], 0)[1], flush=True)
-            continue
-        pid = os.fork()
-        if pid == 0:
-            _live(question["settings"], question["log"])
-        print(pid, flush=True)
 
 
-def _prepare() -> None:
+def _import() -> None:
     """What every start would import, read and compile for itself, in three quarters of a second: done once, shared."""
     import functools
 
@@ -187,31 +126,3 @@ def _be_impatient() -> None:
 
     assert link.after_probe_failure.__defaults__ == (link.PROBE_SECONDS_MAX,)
     link.after_probe_failure.__defaults__ = (PROBE_SECONDS_MAX,)
-
-
-def _live(settings: dict[str, Any], log: str) -> None:
-    """The life of a child. It never returns into the loop that made it."""
-    code = 70
-    try:
-        descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
-        import asyncio
-
-        from s3d.app.daemon import serve
-        from s3d.config import load
-        from s3d.telemetry import logs
-
-        loaded = load(settings, os.environ, None)
-        logs.configure(loaded.log.level, "json")
-        code = asyncio.run(serve(loaded))
-    except BaseException as error:
-        print(json.dumps({"event": "died", "level": "error", "error": repr(error)}), file=sys.stderr)
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-if __name__ == "__main__":
-    _main()

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from edge_state import FACTS
+from forking import text
 from live import dump_view
 from peers.fault_proxy import FaultProxy
 
 from journal import Journal, SqliteBackend
 from journal.disk import RealDisk
 from model.dictionary import Dictionary
-from model.nursery import Child, Nursery, text
+from model.nursery import Child, Nursery
 from model.values import Object, Upload, md5
 from model.wire import Answer, Wire, tags_in
 from s3d.commands.machine import StateMachine
