@@ -74,7 +74,7 @@ def judge(kind: str, sequence: int, mutation: Mutation, theirs: Theirs, expected
         return Arrived(side)
     if (side.etag if side.present else "") == expected:
         return Ourselves(expected)
-    if side.present and token_prefix and _is_earlier(theirs.token, token_prefix, sequence):
+    if side.present and token_prefix and is_earlier(theirs.token, token_prefix, sequence):
         return Ourselves(side.etag)
     if side.present and not token_prefix and side.etag == mutation.replaces_etag != "":
         return Ourselves(side.etag)
@@ -135,7 +135,8 @@ def is_later(token: str, token_prefix: str, sequence: int) -> bool:
     return number is not None and number > sequence
 
 
-def _is_earlier(token: str, token_prefix: str, sequence: int) -> bool:
+def is_earlier(token: str, token_prefix: str, sequence: int) -> bool:
+    """The same of one that came before it."""
     number = _number(token, token_prefix)
     return number is not None and number < sequence
 

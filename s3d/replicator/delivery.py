@@ -152,7 +152,8 @@ class Delivery:
             if self._refused is not None and is_guarded(self.job):
                 return await self._contested(self._refused)
             if self._refused is not None:
-                return self._decide(self._refused, looked=True)
+                replaced = await self._transfer.replaced(self.job)
+                return self._decide(self._refused, looked=True) if replaced is None else self._again(replaced)
             self._look = False
         confirmation = await self._transfer.send(self.job, repeated=self._repeated)
         self._link.report_success()

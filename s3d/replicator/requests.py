@@ -45,8 +45,8 @@ class Guard(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True):
     """A record on its way, decoded once.
 
-    `expected` is the ETag that a guarded write was found to replace, where that is not what was believed; `guard` is
-    what its next attempt goes out with, in place of the conditions of the client.
+    `expected` is the ETag that the write was found to replace, where that is not what was believed; `guard` is what the
+    next attempt of a guarded one goes out with, in place of the conditions of the client.
     """
 
     record: Record

@@ -9,7 +9,7 @@ from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Attempts
 from s3d.replicator.bodies import Bodies
 from s3d.replicator.conflicting import Guarding, is_guarded
-from s3d.replicator.conflicts import is_later
+from s3d.replicator.conflicts import is_earlier, is_later
 from s3d.replicator.requests import (
     TOKEN_KEY,
     Job,
@@ -95,6 +95,18 @@ class Transfer:
     def begun_anew(self) -> Mapping[str, Anew]:
         """Uploads that the remote has forgotten, and that are sent once more, by our own ids."""
         return self._uploads.begun_anew
+
+    async def replaced(self, job: Job) -> str | None:
+        """The ETag of what is there, where that is what the client's condition was about: a write of ours before this
+        one, which the remote has under another ETag than we have, and that is not remembered. None: it is not.
+        """
+        wanted = bare(job.mutation.input.get("IfMatch", "").strip())
+        if not job.mutation.replaces or wanted != job.mutation.replaces_etag:
+            return None
+        head = await self._head({"Bucket": job.bucket, "Key": job.key}) or {}
+        etag, token = bare(head.get("ETag", "")), head.get("Metadata", {}).get(TOKEN_KEY, "")
+        is_new = etag not in {"", wanted, job.expected, self._replaced_etag(job)}
+        return etag if is_new and is_earlier(token, self._token_prefix, job.sequence) else None
 
     # looking
 
@@ -248,6 +260,8 @@ class Transfer:
         return f"{self._token_prefix}-{upload.sequence if upload is not None else job.sequence}"
 
     def _replaced_etag(self, job: Job) -> str | None:
+        if job.expected:
+            return job.expected
         return self._remote_etag(job.mutation.replaces, job.bucket, job.key) if job.mutation.replaces else None
 
 

@@ -101,6 +101,56 @@ async def test_a_412_of_somebody_elses_making_is_parked(site: Site, remote: Fake
 
 async def test_if_match_means_what_the_remote_calls_the_predecessor(site: Site, remote: FakeRemote) -> None:
     """Decision 22: the remote's ETag is not an MD5 here, and the guarded write goes through all the same."""
+    encrypt(remote)
+    await site.create_bucket()
+    await site.put("k", b"1")
+    await site.put("k", b"2", IfMatch=f'"{hashlib.md5(b"1").hexdigest()}"')
+    await site.settled()
+    assert site.pending() == []
+    assert remote.content() == site.model
+
+
+async def written_before_a_restart(tmp_path: Path, remote: FakeRemote) -> Site:
+    """One that was killed and has started again, with a conditional write that waits for the link."""
+    before = Site(tmp_path, remote)
+    await before.open()
+    await before.create_bucket()
+    await before.put("k", b"1")
+    await before.settled()
+    remote.down = True
+    await before.put("k", b"2", IfMatch=f'"{hashlib.md5(b"1").hexdigest()}"')
+    await before.close(killed=True)
+    site = Site(tmp_path, remote, before.backend)
+    site.model = before.model
+    await site.open()
+    return site
+
+
+async def test_if_match_means_the_predecessor_after_a_restart_too(tmp_path: Path, remote: FakeRemote) -> None:
+    """Decision 22: what the remote called it is not remembered any more, but its token says that it is ours."""
+    encrypt(remote)
+    site = await written_before_a_restart(tmp_path, remote)
+    remote.down = False
+    await site.settled()
+    assert site.parked() == {}
+    assert remote.content() == site.model
+    await site.close()
+
+
+async def test_a_strangers_object_in_the_place_of_the_predecessor_stays(tmp_path: Path, remote: FakeRemote) -> None:
+    """B1: only what is ours is written over; the rest waits for a person."""
+    encrypt(remote)
+    site = await written_before_a_restart(tmp_path, remote)
+    remote.buckets["b"]["k"][-1].metadata = {}
+    remote.down = False
+    await site.settled()
+    assert list(site.parked().values()) == ["PreconditionFailed"]
+    assert remote.content()["b"] == {"k": b"1"}
+    await site.close()
+
+
+def encrypt(remote: FakeRemote) -> None:
+    """R12: its ETags are not MD5s from now on."""
     original = remote._store
 
     def encrypted(parameters: dict[str, object], data: bytes) -> object:
@@ -110,9 +160,3 @@ async def test_if_match_means_what_the_remote_calls_the_predecessor(site: Site, 
         return output | {"ETag": f'"{stored.etag}"'}
 
     remote._store = encrypted  # type: ignore[method-assign]
-    await site.create_bucket()
-    await site.put("k", b"1")
-    await site.put("k", b"2", IfMatch=f'"{hashlib.md5(b"1").hexdigest()}"')
-    await site.settled()
-    assert site.pending() == []
-    assert remote.content() == site.model
