@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 from clients import CommandFailed
 from daemons import DaemonDied
+from days import HOURS, Days
 from expected import Comparison
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,19 +28,20 @@ SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON for programs.")
 @click.option("--keep", is_flag=True, help="Leave the directories of both daemons behind.")
-def main(as_json: bool, keep: bool) -> None:  # noqa: FBT001 - click's way of passing a flag
-    """Show that writes acknowledged at the edge survive a lost link and a killed daemon, and reach the remote."""
+@click.option("--act", type=click.IntRange(1, 2), help="1: a lost link and a kill; 2: two days without a link.")
+def main(as_json: bool, keep: bool, act: int | None) -> None:  # noqa: FBT001 - click's way of passing a flag
+    """Show that writes acknowledged at the edge survive a lost link, a killed daemon and a full disk, and arrive."""
     directory = tempfile.mkdtemp(prefix="s3d-demo-")
     stage = Stage(Console(stderr=as_json, highlight=False))
-    story = Story(directory, SOURCES)
     wrong = ""
     began = time.monotonic()
     try:
-        play(story, stage)
+        for number in (act,) if act else sorted(ACTS):
+            os.mkdir(f"{directory}/{number}")
+            ACTS[number](f"{directory}/{number}", stage)
     except (Wrong, DaemonDied, CommandFailed, S3dError, BotoCoreError, ClientError) as error:
         wrong = str(error)
     finally:
-        story.close()
         if not keep:
             shutil.rmtree(directory)
     failed = stage.finish(wrong, time.monotonic() - began)
@@ -61,7 +64,8 @@ class Stage:
         began = time.monotonic()
         with self.console.status(title):
             said = act()
-        self.console.print(f"[green]✓[/green] [bold]{title}[/bold] ({time.monotonic() - began:.1f} s)\n  {said}")
+        self.console.print(f"[green]✓[/green] [bold]{title}[/bold] ({time.monotonic() - began:.1f} s)")
+        self.console.print(textwrap.indent(said, "  "), markup=False, soft_wrap=True)
 
     def compare(self, title: str, compare: Callable[[], Comparison]) -> None:
         """Compare everything; what differs is shown in the table."""
@@ -117,8 +121,39 @@ class Stage:
         }
 
 
+def first_act(directory: str, stage: Stage) -> None:
+    """A story, played to its end."""
+    story = Story(directory, SOURCES)
+    try:
+        play(story, stage)
+    finally:
+        story.close()
+
+
+def second_act(directory: str, stage: Stage) -> None:
+    """Two days at a site without a link."""
+    days = Days(directory)
+    try:
+        stage.step("Start headquarters and a site", days.start)
+        stage.step(f"Cut the link for {HOURS} hours", days.two_days)
+        stage.step("Look at the full disk", days.look_at_the_full_disk)
+        stage.step("Carry a disk to headquarters, and receipts back", days.carry_a_disk)
+        stage.step("Look at what waits for a person", days.look_at_what_waits)
+        stage.step("Switch the site off and on, bring the link back, and try again", days.bring_the_link_back)
+        stage.step("Look at the conflict", days.look_at_the_conflict)
+        stage.step("Lose objects at headquarters, and heal that", days.heal_gaps)
+        stage.compare("site, after two days", days.compare_site)
+        stage.compare("headquarters, after two days", days.compare_headquarters)
+        stage.step("Switch the site off", days.switch_off)
+    finally:
+        days.close()
+
+
+ACTS = {1: first_act, 2: second_act}
+
+
 def play(story: Story, stage: Stage) -> None:
-    """The whole of it."""
+    """A lost link and a killed daemon."""
     stage.step("Start a remote and an edge", story.start)
     stage.step("Upload", story.upload)
     stage.drain(story)

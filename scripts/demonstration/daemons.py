@@ -22,17 +22,21 @@ class DaemonDied(Exception):
 class Daemon:
     """One `s3d run`, on ports that were free. Both daemons check signatures, so that the demonstration does too."""
 
-    def __init__(self, name: str, directory: str, remote: "Daemon | None" = None) -> None:
+    def __init__(self, name: str, directory: str, remote: str | None = None) -> None:
         self.name = name
         self.port, self.admin_port = free_port(), free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.admin = f"http://127.0.0.1:{self.admin_port}"
         self.log = f"{directory}/{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
-        config = f"{directory}/{name}.toml"
-        with open(config, "w", opener=_private) as file:
-            file.write(_configuration(f"{directory}/{name}", self, remote))
-        self._command = [sys.executable, "-m", "s3d.cli.main", "run", "--config", config]
+        self._data_dir, self._config = f"{directory}/{name}", f"{directory}/{name}.toml"
+        self._command = [sys.executable, "-m", "s3d.cli.main", "run", "--config", self._config]
+        self.configure(remote)
+
+    def configure(self, remote: str | None, more: str = "") -> None:
+        """What the next start runs with: the URL of its remote, and further settings, those of [remote] first."""
+        with open(self._config, "w", opener=_private) as file:
+            file.write(_configuration(self._data_dir, self, remote) + more)
 
     def start(self) -> None:
         """Start, and return when it is ready."""
@@ -101,11 +105,11 @@ def free_port() -> int:
         return port
 
 
-def _configuration(data_dir: str, daemon: Daemon, remote: Daemon | None) -> str:
+def _configuration(data_dir: str, daemon: Daemon, remote: str | None) -> str:
     keys = f'access_key = "{ACCESS_KEY}"\nsecret_key = "{SECRET_KEY}"\n'
     text = f'data_dir = "{data_dir}"\nlisten = "{daemon.endpoint}"\n[admin]\nlisten = "{daemon.admin}"\n[auth]\n{keys}'
     if remote is not None:
-        text += f'[remote]\nendpoint = "{remote.endpoint}"\n{keys}backoff_seconds_max = 2.0\n'
+        text += f'[remote]\nendpoint = "{remote}"\n{keys}backoff_seconds_max = 2.0\n'
     return text
 
 

@@ -36,7 +36,7 @@ class Story:
         self._directory = directory
         self._sources = sources
         self.remote = Daemon("remote", directory)
-        self.edge = Daemon("edge", directory, self.remote)
+        self.edge = Daemon("edge", directory, self.remote.endpoint)
         self.expected = Expected(BUCKET)
         self.client: Any = boto3_client(self.edge)
         self._aws = AwsCli(directory, self.edge)
