@@ -35,6 +35,8 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     `group` is the order group that the client named, `barrier` what it said of its place in it (None: nothing).
     `rekeyed` is the record of which a person had the object go out under this key.
     `taken` is the file of a drop folder that the object was made from.
+    `stays_local`: its bucket stays here, so the record is final as it is. It says so itself, because a view that is
+    rebuilt years later must not ask the configuration of then.
     """
 
     version: int = 1
@@ -61,6 +63,7 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     conflict: Policy = ""
     believed: str | None = None
     taken: TakenFile | None = None
+    stays_local: bool = False
 
 
 class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -27,11 +27,15 @@ Extents = tuple[Extent, ...]
 
 
 class Replication(enum.IntEnum):
-    """How far an object has come; the names are those of `x-amz-replication-status`."""
+    """How far an object has come; the names are those of `x-amz-replication-status`, which does not know LOCAL.
+
+    LOCAL: it never goes anywhere, because its bucket stays here.
+    """
 
     PENDING = 0
     COMPLETED = 1
     FAILED = 2
+    LOCAL = 3
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):

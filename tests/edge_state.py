@@ -28,10 +28,18 @@ ORIGIN = Origin("AKID", "127.0.0.1", "REQUEST", NOW_MS)
 class Edge:
     """One state machine; `reopen` is a restart that finds the view, `rebuild` one that finds none."""
 
-    def __init__(self, directory: Path, *, has_remote: bool = False, backend: MemoryBackend | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        has_remote: bool = False,
+        backend: MemoryBackend | None = None,
+        local: frozenset[str] = frozenset(),
+    ) -> None:
         self.path = str(directory / "view.db")
         self.backend = backend or MemoryBackend("instance")
         self.has_remote = has_remote
+        self.local = local
         self.now_ms = NOW_MS
         self._open("first", None)
 
@@ -41,6 +49,8 @@ class Edge:
         outcomes = self.committer.run([Submission(command, number) for number, command in enumerate(commands)])
         totals = self.ask.pending_totals()
         assert self.view.backlog == (totals.count, totals.size), "the tally is not what the table has"
+        sizes = [row[1] for row in self.folded()["local_body"]] if self.local or self.view.staying.bodies else []
+        assert self.view.staying == (len(sizes), sum(sizes)), "the tally is not what the table has"
         return [outcome for _, outcome in sorted(outcomes, key=lambda one: one[0])]
 
     def do(self, command: Any) -> Any:
@@ -72,8 +82,8 @@ class Edge:
 
     def _open(self, token: str, trusted: str | None) -> None:
         self.token = token
-        self.view = View(self.path, token=token, trusted=trusted)
-        self.machine = StateMachine(self.view, has_remote=self.has_remote)
+        self.view = View(self.path, token=token, trusted=trusted, local=self.local)
+        self.machine = StateMachine(self.view, has_remote=self.has_remote, local=self.local)
         self.committer = Committer(self.backend, self.machine, lambda: self.now_ms)
         self.committer.open()
 

@@ -28,7 +28,15 @@ from s3d.app.farewell import (
 )
 from s3d.app.ground import Ground
 from s3d.app.replication import Replication
-from s3d.app.room import bounds_of, build_recycling, capacity_report, crowded, pending_cap
+from s3d.app.room import (
+    beside_local,
+    bounds_of,
+    build_recycling,
+    capacity_report,
+    crowded,
+    local_cap,
+    pending_cap,
+)
 from s3d.app.underneath import warn_of
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.collect import collect
@@ -50,9 +58,10 @@ from s3d.operations.exporting import Exporting
 from s3d.operations.foreseeing import Foreseeing
 from s3d.operations.intake import Intake
 from s3d.operations.limits import Queue
+from s3d.operations.local_room import LocalRoom
 from s3d.operations.standing import Standing
 from s3d.operations.submitting import Submitter
-from s3d.policy.bucket_map import BucketMap
+from s3d.policy.bucket_map import BucketMap, staying_local
 from s3d.policy.rules import Rules
 from s3d.queries.asking import Asking
 from s3d.queries.caching import Cache
@@ -98,6 +107,7 @@ class Daemon:
         self._is_shared = self._rules.is_shared if settings.rules else None
         self._buckets = BucketMap(settings.buckets) if settings.buckets else None
         self._conflict = self._rules.conflict if self._rules.speak_of_conflicts else None
+        self._local = staying_local(settings.buckets)
         self._metrics = metrics or Metrics()
         self._disk = RealDisk()
         self._failed = False
@@ -128,7 +138,7 @@ class Daemon:
         )
         await self._ground.open()
         journal, pool = self._ground.journal, self._ground.pool
-        questions = Questions(self._ground.view.reader(), journal.distrust_state, self._is_shared)
+        questions = Questions(self._ground.view.reader(), journal.distrust_state, self._is_shared, self._local)
         bodies = BodyCache(self._settings.cache.body_memory_bytes)
         self._rows = RowBodies(journal.body, questions.relocated, pool, bodies)
         self._checks = BlobChecks(pool, self._blob_damaged)
@@ -140,6 +150,7 @@ class Daemon:
             self._clock,
             journal.identity.epoch,
             has_remote=self._settings.remote.configured,
+            local=self._local,
         )
         self._metrics.watch_waiting(lambda: self._contract.waiting)
         self._build_replication(questions)
@@ -316,8 +327,10 @@ class Daemon:
 
     def _build_intake(self, submitter: Submitter) -> Intake:
         view, rules = self._ground.view, self._rules if self._rules.refusals else None
-        cap = pending_cap(self._settings.capacity, self._bounds.volume)
-        return Intake(submitter, cap, lambda: view.backlog, self._metrics.refused, rules)
+        capacity, volume = self._settings.capacity, self._bounds.volume
+        local = LocalRoom(self._local, local_cap(capacity, volume), lambda: view.staying) if self._local else None
+        cap = pending_cap(capacity, volume)
+        return Intake(submitter, cap, lambda: view.backlog, self._metrics.refused, rules, local)
 
     def _build_foreseeing(self) -> Foreseeing:
         journal, view, replication = self._ground.journal, self._ground.view, self._replication
@@ -326,7 +339,7 @@ class Daemon:
             self._intake.cap,
             lambda: (view.backlog, view.flow) if journal.state_is_current else None,
             lambda: replication is not None and replication.sends,
-            self._recycling.spare_bytes,
+            beside_local(self._intake, self._recycling.spare_bytes),
         )
 
     def _build_replication(self, questions: Questions) -> None:
@@ -383,7 +396,7 @@ class Daemon:
             ground.journal,
             ground.view.reader,
             Exporting(ground.journal, questions, self._rows, ground.pool),
-            self._settings.buckets,
+            tuple(one for one in self._settings.buckets if not one.stays_local),
             frozenset(parse_public(one) for one in self._settings.bundle.trust),
             replication.taken_out if replication is not None else None,
             replication.learned if replication is not None else None,

@@ -13,10 +13,12 @@ from s3d.anchored import anchored
 from s3d.blobs.files import BlobFiles
 from s3d.blobs.pool import BlobPool
 from s3d.clock import Clock, milliseconds
+from s3d.commands.local_buckets import SettleLocalBuckets
 from s3d.commands.machine import StateMachine
 from s3d.commands.sharing import ShareBuckets
 from s3d.config.settings import Settings
-from s3d.errors import DataDirectoryError
+from s3d.errors import ConfigurationError, DataDirectoryError
+from s3d.policy.bucket_map import staying_local
 from s3d.policy.rules import ConflictPolicy
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.timed import timed
@@ -56,6 +58,7 @@ class Ground:
         self._conflict = conflict
         self._failed = failed
         self._by_key = by_key
+        self._local = staying_local(settings.buckets)
         self._directory = settings.data_dir
 
     async def open(self) -> None:
@@ -69,8 +72,10 @@ class Ground:
             trusted=trusted,
             is_shared=self._is_shared,
             by_key=self._by_key,
+            local=self._local,
         )
         await self._open_journal()
+        await self._settle_local_buckets()
         if self._settings.remote.configured:
             await self._share_after_restore()
 
@@ -112,7 +117,13 @@ class Ground:
         at_its_place = anchored(backend, self._directory, ("lock", "journal/lock"))
         self.journal = await Journal.open(
             timed(at_its_place, self._clock.monotonic, self._metrics.commit),
-            StateMachine(self.view, has_remote=settings.remote.configured, origin=backend, conflict=self._conflict),
+            StateMachine(
+                self.view,
+                has_remote=settings.remote.configured,
+                origin=backend,
+                conflict=self._conflict,
+                local=self._local,
+            ),
             now_ms=lambda: milliseconds(self._clock.now()),
             failed=self._failed,
             waited=self._metrics.writer_lag.observe,
@@ -120,6 +131,15 @@ class Ground:
         files = BlobFiles(self._disk, f"{self._directory}/blobs", has_room=backend.has_room)
         files.prepare()
         self.pool = BlobPool(files, settings.http.body_threads)
+
+    async def _settle_local_buckets(self) -> None:
+        try:
+            settled = await self.journal.submit(SettleLocalBuckets(), essential=True)
+        except ConfigurationError:
+            await self.close(sync=False)
+            raise
+        for record in settled.records:
+            _log.info("a bucket that stays local", bucket=record.stream, operation=record.kind)
 
     async def _share_after_restore(self) -> None:
         """Once in each epoch but the first: the remote may have what this journal has lost."""

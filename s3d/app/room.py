@@ -1,18 +1,20 @@
 """What the settings of `[capacity]` come to on the volume that the data directory is on."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from journal import Journal
 from journal.disk import Disk
 from s3d.blobs.pool import BlobPool
 from s3d.capacity.forecast import Forecast
+from s3d.capacity.local import LocalCap
 from s3d.capacity.pending import Backlog, Cap, opens_at
 from s3d.capacity.volume import Bounds, left_free_bytes, reserve_bytes
 from s3d.clock import Clock
 from s3d.config.settings import CapacitySettings, Settings
 from s3d.operations.intake import Intake
 from s3d.policy.rules import Rules
-from s3d.telemetry.report import CapacityReport, ClassReport, ForecastReport
+from s3d.telemetry.report import CapacityReport, ClassReport, ForecastReport, LocalReport
 from s3d.upkeep.recycling import Recycling
 from s3d.view.questions import Questions
 from s3d.view.view import View
@@ -57,9 +59,22 @@ def pending_cap(settings: CapacitySettings, volume_bytes: int) -> Cap:
     return Cap(least, settings.pending_records_max)
 
 
+def local_cap(settings: CapacitySettings, volume_bytes: int) -> LocalCap:
+    """The caps on what stays local: its own share, and what it has to fit into together with what is pending."""
+    together = max(settings.local_share_max, settings.pending_share_max)
+    return LocalCap(int(volume_bytes * settings.local_share_max), int(volume_bytes * together))
+
+
+def beside_local(intake: Intake, free_bytes: Callable[[int], int]) -> Callable[[int], int]:
+    """What may still be written for the remote: not what is free, where what stays local and what waits fill a cap."""
+    if intake.local is None:
+        return free_bytes
+    return lambda cached_bytes: min(free_bytes(cached_bytes), intake.room_bytes)
+
+
 def capacity_report(volume_bytes: int, intake: Intake, rules: Rules, forecast: Forecast) -> CapacityReport:
     """For `s3d status`."""
-    cap = intake.cap
+    cap = intake.left_of(intake.cap)
     return CapacityReport(
         volume_bytes=volume_bytes,
         pending_bytes_max=cap.bytes_max,
@@ -69,11 +84,26 @@ def capacity_report(volume_bytes: int, intake: Intake, rules: Rules, forecast: F
         refusing=intake.refuses(),
         classes=tuple(_class_report(intake, match, share) for match, share in rules.refusals),
         forecast=ForecastReport(**asdict(forecast)),
+        local=_local_report(intake),
+    )
+
+
+def _local_report(intake: Intake) -> LocalReport | None:
+    local = intake.local
+    if local is None:
+        return None
+    objects, size_bytes = local.staying()
+    return LocalReport(
+        buckets=len(local.buckets),
+        objects=objects,
+        bytes=size_bytes,
+        bytes_max=local.cap.bytes_max,
+        refusing=intake.refuses_local(),
     )
 
 
 def _class_report(intake: Intake, match: str, share: float) -> ClassReport:
-    cap = intake.cap.at(share)
+    cap = intake.left_of(intake.cap.at(share))
     return ClassReport(
         match=match,
         refuse_above=share,

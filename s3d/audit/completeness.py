@@ -80,6 +80,8 @@ class _Telling:
             counted=counted,
             delays=self._delays(),
             by_bundle=fates.by_bundle,
+            local=fates.local,
+            local_bytes=fates.local_bytes,
             pending=tuple(self._pending()),
             parked=tuple(self._parked()),
             dropped=tuple(self._dropped()),

@@ -62,6 +62,7 @@ class _Told(msgspec.Struct, frozen=True):
     caller: str = ""
     size: int = 0
     rekeyed: int = 0
+    stays_local: bool = False
 
 
 _decode = msgspec.json.Decoder(_Told).decode
@@ -70,7 +71,8 @@ _decode = msgspec.json.Decoder(_Told).decode
 class Fates:
     """`take` every record in order; then the rest can be read. `oldest` is the first record that is retained.
 
-    `bucket`: only writes to it are counted. Ended writes are named as (record, the record that says so).
+    `bucket`: only writes to it are counted. Ended writes are named as (record, the record that says so). `local` writes
+    are those to buckets that stay local; they are counted apart, and there only.
     """
 
     def __init__(self, period: Period, bucket: str = "", oldest: int = 1) -> None:
@@ -88,6 +90,7 @@ class Fates:
         self.first_read_ms: int | None = None
         self.strays = 0
         self.by_bundle = 0
+        self.local = self.local_bytes = 0
         self.parked: dict[int, int] = {}
         self.dropped: list[tuple[int, int]] = []
         self.gave_way: list[tuple[int, int]] = []
@@ -138,12 +141,16 @@ class Fates:
 
     def _begin(self, record: Record) -> None:
         told = _decode(record.payload)
+        size = 0 if record.kind == "CompleteMultipartUpload" else told.size  # its parts have brought the bytes
+        if told.stays_local:  # final as it is: nothing will be said of it
+            self.local += 1
+            self.local_bytes += size
+            return
         name = (record.kind, told.caller)
         group = self._groups.get(name)
         if group is None:
             group = self._groups[name] = len(self.tallies)
             self.tallies.append(Tally(*name))
-        size = 0 if record.kind == "CompleteMultipartUpload" else told.size  # its parts have brought the bytes
         self.open.add(record.sequence, OpenRecord(record.written_at, size, group))
         tally = self.tallies[group]
         tally.records += 1

@@ -57,7 +57,7 @@ def _verdict(report: Completeness) -> str:
     is_complete = report.verdict == "complete"
     said = ["Every write that was acknowledged in this period is at the remote."] if is_complete else list(report.why)
     if is_complete and not report.total.records:
-        said = ["Nothing was written in this period."]
+        said = [f"Nothing was written in this period{' that goes to the remote' if report.local else ''}."]
     if not report.is_over:
         said.append("The period is not over yet.")
     lines = "<br>".join(escape(one) for one in said)
@@ -77,6 +77,10 @@ def _facts(report: Completeness) -> str:
         rows.append(("From acknowledgement to confirmation", said))
     if report.by_bundle:
         rows.append(("By carried disk", f"{report.by_bundle:,} writes"))
+    if report.local:
+        rows.append(
+            ("In buckets that stay local", f"{report.local:,} writes, {report.local_bytes:,} bytes: not counted")
+        )
     if report.conflicts:
         told = ", ".join(f"{count:,} decided {decided}" for decided, count in report.conflicts.items())
         rows.append(("Conflicts", told))

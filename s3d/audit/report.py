@@ -78,6 +78,9 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True):
     (some will never be there, or are not there any more), `parked` (a person has to act), `pending`. `why` says all of
     it in words. `is_over` is false while the period still goes on.
 
+    `local` writes were to buckets that stay local: nothing of them was ever to be at the remote, and they are counted
+    nowhere else.
+
     Lists name a thousand writes at most, the oldest; the numbers in `total` are of all. `gaps` are those known now
     among the period's writes, None when no daemon was asked. `looks` are those that ended in the period, the latest
     last, of `looks_count`. `sent_again` is the gap audit's share of the writes, of which `healed` are confirmed.
@@ -103,6 +106,8 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True):
     counted: tuple[Counted, ...] = ()
     delays: Delays | None = None
     by_bundle: int = 0
+    local: int = 0
+    local_bytes: int = 0
     pending: tuple[Lacking, ...] = ()
     parked: tuple[Lacking, ...] = ()
     dropped: tuple[Lacking, ...] = ()

@@ -51,7 +51,7 @@ def _verdict(found: Completeness) -> str:
     if found.why:
         return f"NOT complete{so_far}."
     if not found.total.records:
-        return f"Complete: nothing was written{so_far}."
+        return f"Complete: nothing was written{so_far}{' that goes to the remote' if found.local else ''}."
     return f"Complete: every write{so_far} is at the remote."
 
 
@@ -65,6 +65,9 @@ def _amounts(found: Completeness) -> list[tuple[str, str, str]]:
         facts.append(("arrived", f"half of them in {half}, 99 % in {most}, the slowest in {last}", ""))
     if found.by_bundle:
         facts.append(("", f"{count_text(found.by_bundle, 'write')} on a carried disk", ""))
+    if found.local:
+        amount = f"{count_text(found.local, 'write')}, {size_text(found.local_bytes)}"
+        facts.append(("local", f"{amount} to buckets that stay local: never sent, and not counted", ""))
     if found.conflicts:
         decided = ", ".join(f"{count:,} decided {one}" for one, count in found.conflicts.items())
         facts.append(("conflicts", decided, ""))

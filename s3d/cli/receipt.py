@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _STATES = {
     "confirmed": "the remote has it",
+    "local": "it stays here: its bucket is never replicated",
     "pending": "on its way: the remote has not confirmed it",
     "parked": "parked: it waits for a person",
     "dropped": "given up by a person: it was never sent",
@@ -25,8 +26,8 @@ _STATES = {
 
 @click.command(
     short_help="Show what the remote said when it took a record.",
-    epilog="Exit codes: 0 the remote has it, or a later one of its key, 3 pending, 4 parked, 1 failed, given up, gave "
-    "way or not retained, 2 mistyped.",
+    epilog="Exit codes: 0 the remote has it, or a later one of its key, or its bucket stays local, 3 pending, 4 "
+    "parked, 1 failed, given up, gave way or not retained, 2 mistyped.",
 )
 @click.argument("sequence", type=SequenceNumber(), metavar="SEQ")
 @admin
@@ -40,7 +41,8 @@ def receipt(client: AdminClient, sequence: str, as_json: bool) -> int:  # noqa: 
         show_json(found)
     else:
         show_facts(_facts(found))
-    return {"confirmed": OK, "superseded": OK, "pending": PENDING, "parked": PARKED}.get(found.state, FAILED)
+    good = {"confirmed": OK, "superseded": OK, "local": OK}
+    return (good | {"pending": PENDING, "parked": PARKED}).get(found.state, FAILED)
 
 
 def _facts(found: "Receipt") -> list[tuple[str, str, str]]:

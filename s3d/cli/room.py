@@ -18,6 +18,19 @@ def refusing(found: "Status") -> list[tuple[str, str, str]]:
     return [("writes", f"of {one.match}: {_until(one)}", "yellow") for one in capacity.classes if one.refusing]
 
 
+def staying(found: "Status") -> list[tuple[str, str, str]]:
+    """What is on this disk and will never be anywhere else; nothing where no bucket stays local."""
+    local = found.capacity.local if found.capacity is not None else None
+    if local is None:
+        return []
+    what = f"{count_text(local.objects, 'object')}, {size_text(local.bytes)} of at most {size_text(local.bytes_max)}"
+    where = f"in {count_text(local.buckets, 'bucket')} that stay{'s' if local.buckets == 1 else ''} local"
+    if not local.refusing:
+        return [("local", f"{what}, {where}: on this disk only", "")]
+    why = "delete some of it" if local.refusing == "local-bytes" else "what waits for the remote has taken the room"
+    return [("local", f"{what}, {where}; writes are refused: {why}", "red")]
+
+
 def forecast(found: "Status") -> list[tuple[str, str, str]]:
     """How long the room lasts, and how long what is pending takes."""
     told = found.capacity.forecast if found.capacity is not None else None

@@ -10,7 +10,7 @@ from s3d.cli.drop import drop_text
 from s3d.cli.exits import FAILED, NO_REMOTE, OK, PARKED, PENDING
 from s3d.cli.obstacles import between, duration_text, obstacle_lines
 from s3d.cli.options import admin, as_json
-from s3d.cli.room import forecast, refusing
+from s3d.cli.room import forecast, refusing, staying
 from s3d.cli.showing import age_text, count_text, paused_text, show_facts, show_json, size_text, upload_text
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ _LINK_COLOURS = {"up": "green", "down": "red"}
 @click.command(
     short_help="Show where the daemon stands.",
     epilog="Exit codes with --safe-to-power-off: 0 the remote has everything that was acknowledged before this was "
-    "asked, 3 something is pending (safe on this disk, and nowhere else), 4 the same, and parked records wait for "
-    "a person, 6 the same, and no remote is configured, 1 it cannot be said now, 2 mistyped.",
+    "asked and does not stay local, 3 something is pending (safe on this disk, and nowhere else), 4 the same, and "
+    "parked records wait for a person, 6 the same, and no remote is configured, 1 it cannot be said now, 2 mistyped.",
 )
 @click.option(
     "--safe-to-power-off", "barrier", is_flag=True, help="Only say whether this disk is still needed; see Exit codes."
@@ -61,7 +61,7 @@ def _safe_to_power_off(found: "Status") -> tuple[int, str]:
     if not found.ready:
         return FAILED, f"It cannot be said: {found.reason}."
     if pending.count == 0:
-        return OK, f"Safe: the remote has everything up to record {found.head}."
+        return OK, f"Safe: the remote has everything up to record {found.head}{_but_local(found)}."
     left = f"{count_text(pending.count, 'record')} ({size_text(pending.bytes)})"
     if found.remote is None:
         return NO_REMOTE, f"Not safe: {left} are on this disk only, and no remote is configured."
@@ -72,6 +72,16 @@ def _safe_to_power_off(found: "Status") -> tuple[int, str]:
         return PENDING, f"Not safe: {left} are on this disk only; replication is {paused_text(pending.paused)}."
     why = "; ".join(obstacle_lines(found.obstacles, found.at)) or f"the link is {found.remote.state}"
     return PENDING, f"Not safe: {left} are on this disk only; {why}. `s3d wait --all` waits."
+
+
+def _but_local(found: "Status") -> str:
+    local = found.capacity.local if found.capacity is not None else None
+    if local is None or not local.objects:
+        return ""
+    what = (
+        f"{count_text(local.objects, 'object')} ({size_text(local.bytes)}) that stay{'s' * (local.objects == 1)} local"
+    )
+    return f", but for {what}, on this disk only"
 
 
 def _facts(found: "Status") -> list[tuple[str, str, str]]:
@@ -93,6 +103,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         *_paused(found),
         _pending(found),
         *refusing(found),
+        *staying(found),
         *forecast(found),
         *(("drop", *drop_text(folder)) for folder in found.drops),
         ("cache", cache, ""),

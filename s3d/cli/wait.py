@@ -64,7 +64,9 @@ def wait(
         show_json(report)
     else:
         _tell(report, timeout)
-    return {"confirmed": OK, "parked": PARKED, "paused": PAUSED, "no-remote": NO_REMOTE}.get(report.state, TIMED_OUT)
+    return {"confirmed": OK, "local": OK, "parked": PARKED, "paused": PAUSED, "no-remote": NO_REMOTE}.get(
+        report.state, TIMED_OUT
+    )
 
 
 def _query(seq: str | None, prefix: str | None) -> dict[str, str]:
@@ -100,6 +102,8 @@ def _tell(report: "WaitReport", timeout_seconds: float | None) -> None:
     left = f"{count_text(report.count, 'record')} ({size_text(report.bytes)})"
     if report.state == "confirmed":
         click.echo(f"The remote has it, up to record {report.through}.")
+    elif report.state == "local":
+        click.echo(f"Record {report.through} stays here: its bucket is never replicated.")
     elif report.state == "parked":
         names = ", ".join(one.seq for one in report.parked)
         held = next((one.held for one in report.obstacles if one.kind == "parked"), 0)

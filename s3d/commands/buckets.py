@@ -30,7 +30,7 @@ class CreateBucket(msgspec.Struct, frozen=True):
         known = row is not None and row.present and (row.seen_ms == 0 or self.remote_has_it is not False)
         if known or (self.remote_has_it and not deleting_here):
             return Decision(answer=False)
-        mutation = made_by(self.origin, input=self.input)
+        mutation = made_by(self.origin, input=self.input, stays_local=self.bucket in state.local)
         return Decision((Entry(self.bucket, "CreateBucket", encode(mutation)),), answer=True)
 
 
@@ -54,7 +54,7 @@ class DeleteBucket(msgspec.Struct, frozen=True):
                 raise NeedKeys(self.bucket)
             if any(not self._deleted_here(state, key) for key in self.remote_keys):
                 raise _not_empty(self.bucket)
-        mutation = made_by(self.origin)
+        mutation = made_by(self.origin, stays_local=self.bucket in state.local)
         return Decision((Entry(self.bucket, "DeleteBucket", encode(mutation)),))
 
     def _deleted_here(self, state: Knowledge, key: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from journal import Decision
+from s3d.capacity.local import Staying
 from s3d.capacity.pending import Backlog
 from s3d.errors import no_such_bucket
 from s3d.events import Policy
@@ -18,6 +19,7 @@ from s3d.view.questions import Questions
 from s3d.view.rows import BucketRow, ObjectRow
 
 _UNGUARDED: Mapping[str, Any] = MappingProxyType({})
+_STAYS_LOCAL: Mapping[str, Any] = MappingProxyType({"stays_local": True})
 
 
 class NeedBucket(msgspec.Struct, frozen=True):
@@ -46,8 +48,9 @@ class Knowledge:
 
     Buckets that exist are remembered between decisions, because every decision asks for one and hardly any record
     changes one. Whoever changes the state calls `forget_buckets` where a bucket may be touched. `backlog` is what is
-    pending, the decisions of this batch included. `conflict` is the policy of the rules for writes of a key, None
-    where no rule has one.
+    pending, `staying` what buckets that stay local have, the decisions of this batch included. `conflict` is the policy
+    of the rules for writes of a key, None where no rule has one. `local` are the buckets that stay here, as the
+    configuration has them: at the start the state was made to agree with it (local_buckets.py).
     """
 
     def __init__(
@@ -57,18 +60,25 @@ class Knowledge:
         has_remote: bool,
         backlog: Callable[[], Backlog] = Backlog,
         conflict: Callable[[str, str], Policy | None] | None = None,
+        staying: Callable[[], Staying] = Staying,
+        local: frozenset[str] = frozenset(),
     ) -> None:
         self.questions = questions
         self.has_remote = has_remote
         self.backlog = backlog
+        self.staying = staying
+        self.local = local
         self._conflict = conflict
         self._present: dict[str, BucketRow] = {}
 
     def guard(self, bucket: str, key: str, row: ObjectRow | None) -> Mapping[str, Any]:
         """What a write of this key is stamped with (see events.Mutation): nothing, unless a rule guards it.
 
-        What was never seen there is believed to be absent: a write that knew of nothing replaces nothing.
+        What was never seen there is believed to be absent: a write that knew of nothing replaces nothing. Where the
+        bucket stays local there is nobody to guard against.
         """
+        if bucket in self.local:
+            return _STAYS_LOCAL
         if self._conflict is None:
             return _UNGUARDED
         policy = self._conflict(bucket, key)

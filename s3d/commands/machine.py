@@ -32,8 +32,8 @@ class Origin(Protocol):
 class StateMachine:
     """Implements `journal.State` over a View. Facts come this way too, so that one thread alone writes the view.
 
-    With an `origin` the view is bound to that journal, and an empty view begins with its base. `conflict`: see
-    Knowledge.
+    With an `origin` the view is bound to that journal, and an empty view begins with its base. `conflict` and
+    `local`: see Knowledge.
     """
 
     def __init__(
@@ -43,11 +43,17 @@ class StateMachine:
         has_remote: bool,
         origin: Origin | None = None,
         conflict: Callable[[str, str], Policy | None] | None = None,
+        local: frozenset[str] = frozenset(),
     ) -> None:
         self._view = view
         self._origin = origin
         self._knowledge = Knowledge(
-            view.questions, has_remote=has_remote, backlog=lambda: view.backlog_of_batch, conflict=conflict
+            view.questions,
+            has_remote=has_remote,
+            backlog=lambda: view.backlog_of_batch,
+            conflict=conflict,
+            staying=lambda: view.staying_of_batch,
+            local=local,
         )
         self.begin = view.begin
         self.publish = view.publish

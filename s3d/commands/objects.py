@@ -155,7 +155,10 @@ class CopyObject(msgspec.Struct, frozen=True):
             copy_etag=copied.source_etag or copied.etag,
         )
         stream = stream_of(self.bucket, self.key)
-        entry = Entry(stream, "CopyObject", encode(mutation), None, copied.sha256, copied.size)
+        # The remote cannot copy what it does not have: to it this is an upload like any other.
+        leaves = copied.bucket in state.local and self.bucket not in state.local
+        kind = "PutObject" if leaves else "CopyObject"
+        entry = Entry(stream, kind, encode(mutation), None, copied.sha256, copied.size)
         return Decision((entry,), now_ms)
 
 

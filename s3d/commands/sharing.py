@@ -12,10 +12,10 @@ from s3d.events import OUTCOME_STREAM, SHARED, Shared, encode
 
 
 class ShareBuckets(msgspec.Struct, frozen=True):
-    """Ask the remote for what is not here, in every bucket that there is now. The answer is their names."""
+    """Ask the remote for what is not here, in every bucket that is there too. The answer is their names."""
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
-        names = tuple(row.name for row in state.questions.buckets() if row.sole)
+        names = tuple(row.name for row in state.questions.buckets() if row.sole and not row.stays_local)
         if not names:
             return Decision(answer=())
         return Decision((Entry(OUTCOME_STREAM, SHARED, encode(Shared(buckets=names))),), names)

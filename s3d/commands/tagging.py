@@ -28,6 +28,6 @@ class SetTags(msgspec.Struct, frozen=True):
         given: dict[str, Any] = {}
         if self.tags:
             given = {"Tagging": {"TagSet": [{"Key": name, "Value": value} for name, value in self.tags]}}
-        mutation = made_by(self.origin, input=given)
+        mutation = made_by(self.origin, input=given, stays_local=self.bucket in state.local)
         kind = "PutObjectTagging" if self.tags else "DeleteObjectTagging"
         return Decision((Entry(stream_of(self.bucket, self.key), kind, encode(mutation)),))

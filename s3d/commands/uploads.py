@@ -36,7 +36,7 @@ class CreateUpload(msgspec.Struct, frozen=True):
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         state.existing_bucket(self.bucket, self.origin.since_ms)
-        mutation = _mutation(self.origin, self.upload, input=self.input)
+        mutation = _mutation(self.origin, self.upload, input=self.input, stays_local=self.bucket in state.local)
         stream = upload_stream(self.bucket, self.key, self.upload)
         return Decision((Entry(stream, "CreateMultipartUpload", encode(mutation)),))
 
@@ -64,6 +64,7 @@ class UploadPart(msgspec.Struct, frozen=True):
             checksums=body.checksums,
             extents=body.extents,
             replaces=replaced.sequence if replaced is not None else 0,
+            stays_local=self.bucket in state.local,
         )
         stream = upload_stream(self.bucket, self.key, self.upload)
         return Decision((Entry(stream, "UploadPart", encode(mutation), body.data, body.sha256, body.size),))
@@ -94,6 +95,7 @@ class UploadPartCopy(msgspec.Struct, frozen=True):
             checksums=self.copied.checksums,
             extents=self.copied.extents,
             replaces=replaced.sequence if replaced is not None else 0,
+            stays_local=self.bucket in state.local,
         )
         stream = upload_stream(self.bucket, self.key, self.upload)
         # To the remote it is a part like any other: its bytes are here, whatever becomes of the source.
@@ -111,7 +113,7 @@ class AbortUpload(msgspec.Struct, frozen=True):
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         open_upload(state, self.bucket, self.key, self.upload)
-        mutation = _mutation(self.origin, self.upload)
+        mutation = _mutation(self.origin, self.upload, stays_local=self.bucket in state.local)
         stream = upload_stream(self.bucket, self.key, self.upload)
         return Decision((Entry(stream, "AbortMultipartUpload", encode(mutation)),))
 

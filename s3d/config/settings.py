@@ -271,6 +271,16 @@ class CapacitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             le=1,
         ),
     ] = 0.9
+    local_share_max: Annotated[
+        float,
+        Meta(
+            description="What share of the volume buckets that stay local may hold (`bucket.stays_local`); what "
+            "would make it more is 507 LocalStorageFull. They and what is pending together may hold the larger of the "
+            "two shares.",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.5
     ready_pending_bytes_max: Annotated[
         Annotated[int, Meta(ge=0)] | None,
         Meta(

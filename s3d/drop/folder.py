@@ -43,7 +43,7 @@ SUBTREES_MAX = 1000
 SCAN_PAUSE_SECONDS = 0.2
 TROUBLE_SECONDS = 5.0  # how soon a folder that is not there is looked for again
 HELD_SECONDS, HELD_SECONDS_MAX, HELD_CHECK_SECONDS = 1.0, 30.0, 0.05
-_PASSING = frozenset({"InternalError", "NoSuchBucket", "RemoteUnreachable", "ServiceUnavailable", "SlowDown"})
+_PASSING = ("InternalError", "LocalStorageFull", "NoSuchBucket", "RemoteUnreachable", "ServiceUnavailable", "SlowDown")
 _JOURNALED = Asked("journaled", None)  # a rule that wants the remote first is about answers, and nobody waits for one
 _log = structlog.get_logger("s3d.drop")
 

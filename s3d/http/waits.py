@@ -14,7 +14,7 @@ from s3d.clock import Clock
 from s3d.errors import S3dError
 from s3d.operations.records import pending_record
 from s3d.telemetry.obstacles import Obstacle
-from s3d.telemetry.report import PauseReport, WaitReport, format_sequence, iso_time, sequence_in
+from s3d.telemetry.report import PauseReport, RecordReport, WaitReport, format_sequence, iso_time, sequence_in
 from s3d.view.rows import Holding, PendingRow, PendingTotals
 
 WAIT_SECONDS_MAX = 60.0
@@ -39,6 +39,7 @@ class WaitSource(Protocol):
     async def parked(self, after: int, limit: int) -> Sequence[PendingRow]: ...
     async def paused(self) -> PauseReport | None: ...
     async def holding(self, *, exact: bool = True) -> Holding: ...
+    async def record(self, sequence: int) -> RecordReport | None: ...
     async def obstacles(self) -> tuple[Obstacle, ...]: ...
 
 
@@ -101,7 +102,8 @@ class Waits:
             rebuilding = (Obstacle(kind="rebuilding"),)
             return WaitReport("pending", totals.count, totals.size, through, obstacles=rebuilding)
         if totals.count == 0:
-            return WaitReport("confirmed", 0, 0, through)
+            record = await self._source.record(target.sequence) if target.sequence is not None else None
+            return WaitReport("local" if record is not None and record.state == "local" else "confirmed", 0, 0, through)
         blocking = await self._blocking(target, totals)
         paused = await self._source.paused()
         held = "parked" if blocking else "paused" if paused is not None else "pending"
@@ -113,7 +115,7 @@ class Waits:
     async def _explained(self, report: WaitReport) -> WaitReport:
         """With what is in the way, once, when it is told. Parked records count only where they are in *this* way."""
         found = report.obstacles
-        if report.state not in {"confirmed", "no-remote"} and not found:
+        if report.state not in {"confirmed", "local", "no-remote"} and not found:
             found = await self._source.obstacles()
             found = tuple(one for one in found if one.kind != "parked" or report.state == "parked")
         return msgspec.structs.replace(report, obstacles=found, at=iso_time(self._clock.now()))

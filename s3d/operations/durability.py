@@ -54,17 +54,26 @@ class Contract:
     """Decides what a request is promised, and keeps the promise. Bound to one event loop.
 
     `rules` is None when no rule says anything of durability. `settled` is to be told of records whose outcome is
-    durable: it costs one look-up each while somebody waits, and nothing otherwise.
+    durable: it costs one look-up each while somebody waits, and nothing otherwise. `local` are the buckets that stay
+    here.
     """
 
     def __init__(
-        self, questions: Questions, rules: Rules | None, clock: Clock, epoch: int, *, has_remote: bool
+        self,
+        questions: Questions,
+        rules: Rules | None,
+        clock: Clock,
+        epoch: int,
+        *,
+        has_remote: bool,
+        local: frozenset[str] = frozenset(),
     ) -> None:
         self._questions = questions
         self._rules = rules
         self._clock = clock
         self._epoch = epoch
         self._has_remote = has_remote
+        self._local = local
         self._waiting: dict[int, asyncio.Event] = {}
         self._waiters: dict[int, int] = {}
         self._closing = False
@@ -85,6 +94,8 @@ class Contract:
             return None
         if not self._has_remote:
             raise S3Error("InvalidRequest", "No remote is configured here: nothing can be replicated.")
+        if call.bucket in self._local:
+            raise S3Error("InvalidRequest", f"The bucket {call.bucket} stays local: nothing of it is ever replicated.")
         seconds = asked.timeout_seconds if asked is not None else None
         if seconds is None and self._rules is not None:
             seconds = self._rules.durability_timeout_seconds(call.bucket, call.key)

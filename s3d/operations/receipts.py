@@ -56,6 +56,8 @@ class Receipts:
 
     async def receipt(self, record: Record, mutation: Mutation, known: Known) -> Receipt:
         """What there is to say of it."""
+        if mutation.stays_local:
+            return self._receipt(record, mutation, known, "local")
         if known.pending is not None:
             state = "parked" if known.pending.parked else "pending"
             return self._receipt(record, mutation, known, state)

@@ -45,7 +45,10 @@ def _side_report(side: Side) -> SideReport:
 def record_report(epoch: int, record: Record, pending: PendingRow | None, holding: Holding) -> RecordReport:
     """What is told of a record; `pending` is its row while the remote has not confirmed it."""
     held_by = holding.behind.get(record.sequence)
-    state = "settled" if pending is None else "parked" if pending.parked else "pending"
+    details = _payload.decode(record.payload)
+    state = "local" if details.get("stays_local") else "settled"
+    if pending is not None:
+        state = "parked" if pending.parked else "pending"
     return RecordReport(
         seq=format_sequence(epoch, record.sequence),
         at=iso_time(record.written_at / 1000),
@@ -54,7 +57,7 @@ def record_report(epoch: int, record: Record, pending: PendingRow | None, holdin
         bytes=record.body_size,
         sha256=record.body_digest.hex(),
         state=state,
-        details=_payload.decode(record.payload),
+        details=details,
         code=pending.code if pending is not None else "",
         message=pending.message if pending is not None else "",
         held_by=format_sequence(epoch, held_by) if held_by is not None else "",

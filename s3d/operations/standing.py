@@ -233,7 +233,8 @@ class Standing:
     async def record(self, sequence: int) -> RecordReport | None:
         row = await self.pending_record(sequence)
         record = await self._exporting.record(sequence)
-        return record_report(self.epoch, record, row, await self.holding()) if record is not None else None
+        holding = await self.holding() if row is not None else Holding()  # what is not pending holds nothing
+        return record_report(self.epoch, record, row, holding) if record is not None else None
 
     async def holding(self, *, exact: bool = True) -> Holding:
         if not exact and self._clock.monotonic() < self._follow_again_at:
@@ -315,6 +316,8 @@ class Standing:
                 full_seconds=forecast.full_seconds if forecast is not None else None,
                 drained_seconds=forecast.drained_seconds if forecast is not None else None,
                 silence_seconds=forecast.silence_seconds if forecast is not None else None,
+                local_bytes=capacity.local.bytes if capacity.local is not None else None,
+                local_bytes_max=capacity.local.bytes_max if capacity.local is not None else None,
             )
         )
 

@@ -3,7 +3,8 @@
 A site's buckets often live side by side with those of other sites in one bucket of the company, each under a prefix of
 its own. Everything above the remote's seam speaks of local buckets and keys; here they are translated, in both
 directions. A bucket that no entry names is at the remote under its own name, unless that is the name of a bucket which
-an entry maps into: through that door one site would see what belongs to the others.
+an entry maps into: through that door one site would see what belongs to the others. One that stays local is nowhere at
+the remote, and whoever asks there for it is told so before anything is sent.
 """
 
 import re
@@ -19,6 +20,7 @@ KEY_BYTES_MAX = 1024
 BUCKET = "{bucket}"
 _LIST_KEYS = ("Contents", "Versions", "DeleteMarkers", "Uploads")
 _KEYS_IN = ("Key", "Prefix", "StartAfter", "KeyMarker")
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]\Z")  # what a bucket that is made here may be called
 _KEYS_OUT = ("Key", "Prefix", "StartAfter", "KeyMarker", "NextKeyMarker", "Marker", "NextMarker")
 
 
@@ -33,8 +35,8 @@ class Place(msgspec.Struct, frozen=True):
     is_fixed: bool = False
 
 
-class MappedBucket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a bucket is at the remote. One that no table names is there under its own name."""
+class MappedBucket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where a bucket is at the remote, or that it is not. One that no table names is there under its own name."""
 
     name: Annotated[
         str,
@@ -51,9 +53,9 @@ class MappedBucket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             description="The bucket at the remote that it is, or is a part of. For `*`, `{bucket}` is its name.",
             min_length=3,
             max_length=255,
-            extra={"default": "every table has one"},
+            extra={"default": "every table has one, but for `stays_local`"},
         ),
-    ]
+    ] = ""
     prefix: Annotated[
         str,
         Meta(
@@ -62,6 +64,13 @@ class MappedBucket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             max_length=512,
         ),
     ] = ""
+    stays_local: Annotated[
+        bool,
+        Meta(
+            description="Nothing of the bucket ever goes to the remote: this disk has the only copy of its objects. "
+            "The bucket is there from the start. Changes only while the bucket is empty."
+        ),
+    ] = False
 
 
 class BucketMapError(S3dError):
@@ -77,6 +86,7 @@ class BucketMap:
 
     def __init__(self, entries: Sequence[MappedBucket]) -> None:
         self._exact: dict[str, Place] = {}
+        self._local: set[str] = set()
         self._any: MappedBucket | None = None
         for entry in entries:
             self._add(entry)
@@ -87,7 +97,7 @@ class BucketMap:
 
     @property
     def named(self) -> Mapping[str, Place]:
-        """The local buckets that have an entry of their own."""
+        """The local buckets that have an entry of their own, and are at the remote."""
         return self._exact
 
     @property
@@ -98,10 +108,12 @@ class BucketMap:
         return self._any.remote_bucket, self._any.prefix.partition(BUCKET)[0]
 
     def place(self, name: str) -> Place | None:
-        """Where a local bucket is; None: nowhere, its name is taken by what others are mapped into."""
+        """Where a bucket is; None: nowhere. It stays local, or its name is taken by what others are mapped into."""
         exact = self._exact.get(name)
         if exact is not None:
             return exact
+        if name in self._local:
+            return None
         if self._any is not None:
             bucket, prefix = self._any.remote_bucket, self._any.prefix
             return Place(bucket.replace(BUCKET, name), prefix.replace(BUCKET, name), is_fixed=BUCKET in bucket)
@@ -111,28 +123,35 @@ class BucketMap:
         """The local buckets that are there when these are at the remote, but for those of `shared_template`."""
         names = list(self._exact)  # also where the keys that we have are not those of the bucket's owner
         if self._any is None:
-            return names + [bucket for bucket in listed if bucket not in self._targets and bucket not in self._exact]
+            taken = self._targets | self._local | self._exact.keys()
+            return names + [bucket for bucket in listed if bucket not in taken]
         if BUCKET not in self._any.remote_bucket:
             return names
         pattern = re.compile(re.escape(self._any.remote_bucket).replace(re.escape(BUCKET), "(.+)") + r"\Z")
         found = (match[1] for bucket in listed if (match := pattern.match(bucket)))
-        return names + [name for name in found if name not in self._exact]
+        return names + [name for name in found if name not in self._exact and name not in self._local]
 
     def key_bytes_max(self, name: str) -> int:
         """How long a key in a local bucket may be, so that it still is one at the remote."""
         place = self.place(name)
         return KEY_BYTES_MAX - (len(place.prefix.encode()) if place is not None else 0)
 
+    def stays_local(self, name: str) -> bool:
+        """Whether nothing of this bucket goes to the remote."""
+        return name in self._local
+
     def _add(self, entry: MappedBucket) -> None:
-        if entry.prefix and not entry.prefix.endswith("/"):
-            raise BucketMapError("prefix", f"{entry.prefix} has no / at its end", f'prefix = "{entry.prefix}/"')
-        if entry.prefix.startswith("/"):
-            raise BucketMapError("prefix", "it begins with /", f'prefix = "{entry.prefix.lstrip("/")}"')
+        if entry.name in self._exact or entry.name in self._local:
+            raise BucketMapError("name", f"{entry.name} has two tables", "leave one of the two out")
+        if entry.stays_local:
+            self._add_local(entry)
+            return
+        if not entry.remote_bucket:
+            raise BucketMapError("remote_bucket", "it is not set", "name it, or say stays_local = true")
+        _check_prefix(entry.prefix)
         if entry.name != "*":
             if BUCKET in entry.remote_bucket + entry.prefix:
                 raise BucketMapError("name", f'{BUCKET} is for name = "*"', f"write {entry.name} instead of {BUCKET}")
-            if entry.name in self._exact:
-                raise BucketMapError("name", f"{entry.name} is mapped twice", "leave one of the two out")
             self._exact[entry.name] = Place(entry.remote_bucket, entry.prefix, is_fixed=True)
             return
         if self._any is not None:
@@ -144,6 +163,16 @@ class BucketMap:
         if BUCKET in entry.prefix and not entry.prefix.endswith(f"/{BUCKET}/") and entry.prefix != f"{BUCKET}/":
             raise BucketMapError("prefix", f"it has to end with {BUCKET}/", f'prefix = "site-7/{BUCKET}/"')
         self._any = entry
+
+    def _add_local(self, entry: MappedBucket) -> None:
+        if entry.remote_bucket or entry.prefix:
+            field = "remote_bucket" if entry.remote_bucket else "prefix"
+            raise BucketMapError(field, f"{entry.name} stays local: it is nowhere at the remote", f"leave {field} out")
+        if entry.name == "*":
+            raise BucketMapError("name", "what stays local is named, bucket by bucket", "a table for each of them")
+        if not _NAME.match(entry.name):
+            raise BucketMapError("name", f"{entry.name} is no name for a bucket", "3 to 63 of a-z, 0-9, - and .")
+        self._local.add(entry.name)
 
     def _check_apart(self) -> None:
         taken = [(name, place.bucket, place.prefix) for name, place in self._exact.items()]
@@ -157,6 +186,18 @@ class BucketMap:
                         f"{bucket}/{prefix} of {name} and {other_bucket}/{other_prefix} of {other} are not apart",
                         "give each a prefix that no other begins with",
                     )
+
+
+def _check_prefix(prefix: str) -> None:
+    if prefix and not prefix.endswith("/"):
+        raise BucketMapError("prefix", f"{prefix} has no / at its end", f'prefix = "{prefix}/"')
+    if prefix.startswith("/"):
+        raise BucketMapError("prefix", "it begins with /", f'prefix = "{prefix.lstrip("/")}"')
+
+
+def staying_local(entries: Sequence[MappedBucket]) -> frozenset[str]:
+    """The names of the buckets that stay local."""
+    return frozenset(entry.name for entry in entries if entry.stays_local)
 
 
 def _fixed_part(entry: MappedBucket) -> tuple[str, str]:

@@ -28,7 +28,8 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     """An object that exists.
 
     Its bytes are `extents` here, or come from `stream` (which must be closed), or are only at the remote (neither).
-    `replication` is None for what never went through this daemon; `age_seconds` is set when the answer may be stale.
+    `replication` is None for what never went through this daemon, or stays here; `age_seconds` is set when the answer
+    may be stale.
     `parts` are (number, size, checksum) of a multipart object; `said` is the remote's output about one part of it.
     """
 
@@ -388,7 +389,7 @@ def _local(row: ObjectRow | None, key: str) -> Found:
         row.etag,
         row.modified_ms,
         row.attributes,
-        Replication(row.replication),
+        Replication(row.replication) if row.replication != Replication.LOCAL else None,
         row.sequence,
         row.extents,
         parts=row.parts,

@@ -60,7 +60,9 @@ class MappedRemote:
                 FailureKind.ABSENT,
                 code="NoSuchBucket",
                 status=404,
-                message=f"{name} is a bucket of the remote that others are mapped into: it is not reached by its name",
+                message=f"{name} stays local"
+                if self._buckets.stays_local(name)
+                else f"{name} is a bucket of the remote that others are mapped into: it is not reached by its name",
             )
         return place
 

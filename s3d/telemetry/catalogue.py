@@ -53,7 +53,7 @@ REFUSED = Metric(
     "refusals",
     "What was told 503 SlowDown because there was too much: `connections`, `memory`, `large-bodies`, "
     "`long-requests` or `writer`; or because too much waits for the remote: `pending-bytes`, `pending-records` "
-    "or `pending-class`.",
+    "or `pending-class`; or, with 507, because too much stays local: `local-bytes`.",
     ("reason",),
 )
 CONNECTIONS = Metric("s3d_connections", "gauge", "connections", "Open connections of S3 clients.")
@@ -188,6 +188,12 @@ PENDING_BYTES_MAX = Metric(
 ROOM_BYTES = Metric(
     "s3d_room_bytes", "gauge", "bytes", "What may still become pending: up to the cap, or what the volume has."
 )
+LOCAL_BYTES = Metric(
+    "s3d_local_bytes", "gauge", "bytes", "What buckets that stay local hold. Absent: no bucket stays local."
+)
+LOCAL_BYTES_MAX = Metric(
+    "s3d_local_max_bytes", "gauge", "bytes", "The cap on that: what would make it more is refused. Absent: the same."
+)
 FULL_SECONDS = Metric(
     "s3d_full_in_seconds",
     "gauge",
@@ -279,6 +285,8 @@ METRICS = (
     PENDING_BYTES,
     PENDING_BYTES_MAX,
     ROOM_BYTES,
+    LOCAL_BYTES,
+    LOCAL_BYTES_MAX,
     FULL_SECONDS,
     DRAINED_SECONDS,
     SILENCE_SECONDS,

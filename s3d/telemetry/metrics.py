@@ -30,7 +30,7 @@ from s3d.telemetry.drops import DropReport
 from s3d.telemetry.lag import Lag
 
 _REASONS = ("connections", "memory", "large-bodies", "long-requests", "writer")
-_PENDING_REASONS = ("pending-bytes", "pending-records", "pending-class")
+_FULL_REASONS = ("pending-bytes", "pending-records", "pending-class", "local-bytes")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -63,6 +63,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     full_seconds: float | None = None
     drained_seconds: float | None = None
     silence_seconds: float | None = None
+    local_bytes: int | None = None
+    local_bytes_max: int | None = None
 
 
 class Metrics:
@@ -81,7 +83,7 @@ class Metrics:
         self.body_in, self.body_out, self.read = self._bodies.arrived, self._bodies.left, self._bodies.read
         refused = _counter(catalogue.REFUSED, self.registry)
         self._refused = {
-            reason: refused.labels(reason) for reason in (*_REASONS, *_PENDING_REASONS)
+            reason: refused.labels(reason) for reason in (*_REASONS, *_FULL_REASONS)
         }  # all shown from the start, at 0
         self._commit_seconds = _histogram(catalogue.COMMIT_SECONDS, self.registry)
         self._commit_records = _histogram(catalogue.COMMIT_RECORDS, self.registry)
@@ -284,6 +286,8 @@ class _Moments(Collector):
             (catalogue.PENDING_BYTES, self.now.pending_bytes),
             (catalogue.PENDING_BYTES_MAX, self.now.pending_bytes_max),
             (catalogue.ROOM_BYTES, self.now.room_bytes),
+            (catalogue.LOCAL_BYTES, self.now.local_bytes),
+            (catalogue.LOCAL_BYTES_MAX, self.now.local_bytes_max),
             (catalogue.FULL_SECONDS, self.now.full_seconds),
             (catalogue.DRAINED_SECONDS, self.now.drained_seconds),
             (catalogue.SILENCE_SECONDS, self.now.silence_seconds),

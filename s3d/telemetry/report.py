@@ -90,8 +90,22 @@ class ForecastReport(msgspec.Struct, frozen=True, kw_only=True):
     silence_seconds: float | None
 
 
+class LocalReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What buckets that stay local hold: objects (and parts of open uploads), their bytes, and how many bytes they may.
+
+    `refusing` is the reason for which every write to them is refused now (`local-bytes`; `pending-bytes`: what waits
+    for the remote has taken the room), empty when none is.
+    """
+
+    buckets: int
+    objects: int
+    bytes: int
+    bytes_max: int
+    refusing: str = ""
+
+
 class CapacityReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How much may be pending. The cap on records is None where there is none.
+    """How much may be pending. The cap on records is None where there is none, `local` where no bucket stays local.
 
     `refusing` is the reason for which every write of an object is refused now (`pending-bytes`, `pending-records`),
     empty when none is; they are taken again when no more than `opens_at_bytes` and `opens_at_records` are pending.
@@ -105,6 +119,7 @@ class CapacityReport(msgspec.Struct, frozen=True, kw_only=True):
     refusing: str = ""
     classes: tuple[ClassReport, ...] = ()
     forecast: ForecastReport | None = None
+    local: LocalReport | None = None
 
 
 class FileReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,9 +209,9 @@ class WaitReport(msgspec.Struct, frozen=True):
 
     `confirmed` (the remote has everything that was asked for), `pending` (not yet: ask again with the same `through`),
     `parked` (a person has to act first, on the records in `parked`), `paused` (a person has to let replication go on:
-    `paused` says why) or `no-remote` (it can never happen as configured). `count` and `bytes` are what is left;
-    `through` is the last record that this wait is about. `obstacles` is why what is left stays where it is, `at` when
-    that was so.
+    `paused` says why), `local` (the record's bucket stays local) or `no-remote` (it can never happen as configured).
+    `count` and `bytes` are what is left; `through` is the last record that this wait is about. `obstacles` is why what
+    is left stays where it is, `at` when that was so.
     """
 
     state: str
@@ -238,7 +253,8 @@ class Dropped(msgspec.Struct, frozen=True):
 
 
 class RecordReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One record of the journal. `state` is `pending`, `parked` or `settled`; `details` is what it was given.
+    """One record of the journal. `state` is `pending`, `parked`, `local` (its bucket stays local) or `settled`;
+    `details` is what it was given.
 
     `sha256` is that of the body, in hexadecimal, empty when there is none. `held_by` and `holds`: see PendingRecord.
     """
@@ -272,7 +288,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     `state` is `confirmed`, `pending`, `parked`, `dropped` (given up by a person), `gave-way` (somebody else's
     write stands: `code` and `message` say what was decided, and under which key ours went out, if it did), `superseded`
     (not sent, because the remote has a later one of its key: `replaced_by`) or
-    `settled` (it is not pending, and what became of it is not retained). `etag`, `sha256` and `checksums` are those
+    `settled` (it is not pending, and what became of it is not retained), or `local` (its bucket stays local).
+    `etag`, `sha256` and `checksums` are those
     of the body as it was verified here, `remote` is what the remote said. `replaced_by` is the current record of
     the key, where that is a later one.
     """

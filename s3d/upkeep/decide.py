@@ -4,8 +4,8 @@
 
 A closed file is sealed (it loses its inline bodies) when the remote has what was in it, and newer files hold enough
 bytes for reads without the link. A little that is still needed is moved to blobs first, so that one key that waits for
-a person pins nothing (decision 7). A sealed file is dropped, oldest first, when it is beyond what is to be retained and
-a base covers it (decision 6).
+a person pins nothing (decision 7); so is what stays local, however much it is: nothing would ever free the file of it.
+A sealed file is dropped, oldest first, when it is beyond what is to be retained and a base covers it (decision 6).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -233,9 +233,9 @@ def _seal(file: FileInfo, needs: FileNeeds | None, moment: Moment) -> Action:
     if needs is None:
         return Keep(file.number, "being examined")
     if needs.bodies == 0:
-        return Seal(file.number, "the volume is nearly full" if moment.disk_is_low else "the remote has its bodies")
+        return Seal(file.number, "the volume is nearly full" if moment.disk_is_low else "no body in it is needed")
     what = f"{_count(needs.bodies, 'body', 'bodies')} of {needs.body_bytes:,} bytes in it"
-    if needs.body_bytes > file.size_bytes * MOVED_SHARE:
+    if needs.body_bytes - needs.staying_bytes > file.size_bytes * MOVED_SHARE:
         return Keep(file.number, f"{what} wait for the remote")
     return Relocate(file.number, f"only {what} are needed")
 

@@ -1,4 +1,4 @@
-"""How much is pending, counted along with the folds: each says what it adds, or takes away.
+"""How much is pending, and how much stays local, counted along with the folds: each says what it adds, or takes away.
 
 A statement for each request would cost more, and a count over a million records much more. A trigger on the table has
 every INSERT and DELETE open a savepoint of its own: a fifteenth of a small PUT (`scripts/bench`).
@@ -7,6 +7,7 @@ every INSERT and DELETE open a savepoint of its own: a fifteenth of a small PUT 
 import apsw
 
 from s3d.capacity.forecast import Flow
+from s3d.capacity.local import Staying
 from s3d.capacity.pending import Backlog
 
 
@@ -18,21 +19,28 @@ class Tally:
         self._first = Backlog()  # what there was when counting began
         self._records_in = self._bytes_in = self._records_out = self._bytes_out = 0
         self.published = Backlog()
+        self.staying = self.published_staying = Staying()
         self.flow = Flow()
         self.recount()
 
     def recount(self) -> None:
-        """Begin with what the table has now. Reads it once."""
+        """Begin with what the tables have now. Reads them once."""
         row = self._connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM pending").fetchone()
         assert row is not None, "an aggregate always has a row"
         records, size_bytes = row
         self._first = Backlog(
             records + self._records_out - self._records_in, size_bytes + self._bytes_out - self._bytes_in
         )
+        row = self._connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM local_body").fetchone()
+        assert row is not None, "an aggregate always has a row"
+        self.staying = Staying(*row)
         self.publish()
 
-    def add(self, change: Backlog) -> None:
+    def add(self, change: Backlog | Staying) -> None:
         """A fold has added this; negative: taken it away."""
+        if isinstance(change, Staying):
+            self.staying = self.staying.plus(change)
+            return
         records, size_bytes = change
         if records > 0:
             self._records_in += records
@@ -51,9 +59,10 @@ class Tally:
 
     def publish(self) -> None:
         """The batch is durable."""
-        self.published = self.now
+        self.published, self.published_staying = self.now, self.staying
         self.flow = Flow(Backlog(self._records_in, self._bytes_in), Backlog(self._records_out, self._bytes_out))
 
     def revert(self) -> None:
         """The batch was taken back."""
+        self.staying = self.published_staying
         (self._records_in, self._bytes_in), (self._records_out, self._bytes_out) = self.flow

@@ -11,19 +11,21 @@ import msgspec
 from s3d.view.damage import Asked
 
 # Bodies in rows that have not been moved to blobs: of pending records (also of superseded ones: decision 9), of parts
-# of uploads that the remote has not closed (decision 10), and those that a pending copy names in another's row.
+# of uploads that the remote has not closed (decision 10), those that a pending copy names in another's row, and those
+# of what stays local, which nobody will ever confirm.
 _ROWS = """
-WITH need (sequence, size) AS (
-  SELECT sequence, row_bytes FROM pending WHERE sequence BETWEEN ?1 AND ?2 AND row_bytes > 0
+WITH need (sequence, size, holder) AS (
+  SELECT sequence, row_bytes, 0 FROM pending WHERE sequence BETWEEN ?1 AND ?2 AND row_bytes > 0
   UNION ALL
-  SELECT sequence, size FROM part WHERE sequence BETWEEN ?1 AND ?2 AND extents IS NULL AND size > 0
+  SELECT sequence, size, sequence FROM part WHERE sequence BETWEEN ?1 AND ?2 AND extents IS NULL AND size > 0
   UNION ALL
-  SELECT row, size FROM row_use WHERE row BETWEEN ?1 AND ?2
-), row (sequence, size) AS (
-  SELECT sequence, max(size) FROM need
+  SELECT row, size, holder FROM row_use WHERE row BETWEEN ?1 AND ?2
+), row (sequence, size, stays) AS (
+  SELECT sequence, max(size), min(EXISTS (SELECT 1 FROM local_body WHERE local_body.sequence = holder)) FROM need
   WHERE NOT EXISTS (SELECT 1 FROM relocated WHERE relocated.sequence = need.sequence) GROUP BY sequence
 )"""
-_ROW_TOTALS = f"{_ROWS} SELECT count(*), coalesce(sum(size), 0) FROM row"  # noqa: S608 - our own constant
+_TOTALS = "count(*), coalesce(sum(size), 0), coalesce(sum(size * stays), 0)"
+_ROW_TOTALS = f"{_ROWS} SELECT {_TOTALS} FROM row"  # noqa: S608 - our own constants
 _ROW_PAGE = f"{_ROWS} SELECT sequence FROM row ORDER BY sequence LIMIT ?3"  # noqa: S608 - our own constant
 _UNCARRIED = (
     "FROM pending WHERE sequence BETWEEN ?1 AND ?2"
@@ -38,10 +40,14 @@ _LET_GO_FIRST = (
 
 
 class FileNeeds(msgspec.Struct, frozen=True):
-    """Bodies in rows that must not be lost, and pending records that are nowhere else."""
+    """Bodies in rows that must not be lost, and pending records that are nowhere else.
+
+    `staying_bytes` are those of the bodies that only what stays local needs.
+    """
 
     bodies: int = 0
     body_bytes: int = 0
+    staying_bytes: int = 0
     records: int = 0
 
 

@@ -13,6 +13,7 @@ import apsw
 import msgspec
 
 from journal import Record
+from s3d.capacity.local import Staying
 from s3d.capacity.pending import Backlog
 from s3d.events import (
     CARRIED,
@@ -49,6 +50,7 @@ from s3d.events import (
 )
 from s3d.values import GONE, BlobBytes, Replication, TakenFile, split_stream, split_upload_stream, stream_of
 from s3d.view.listed import forget_listed_bucket, forget_listed_key
+from s3d.view.local_projection import settle_local
 from s3d.view.superseding import settle_superseded
 from s3d.view.upload_projection import (
     abort_all,
@@ -97,9 +99,10 @@ _IN_GROUP = "UPDATE pending SET order_group = ?, order_barrier = ? WHERE sequenc
 _UNCHANGED = Backlog()
 
 
-def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = False) -> Backlog:
-    """Apply one record to the tables, inside the caller's transaction. What it adds to `pending`; negative: takes away.
+def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = False) -> Backlog | Staying:
+    """Apply one record to the tables, inside the caller's transaction.
 
+    Returns what it adds to `pending`, or to what stays local; negative: takes away.
     `nothing_beside` says that neither `remote_object` nor `changed_tags` has a row: then nothing is looked for there
     (two statements less for each object that is written; PUT 4 KiB in `scripts/bench`).
     """
@@ -110,19 +113,28 @@ def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = 
     bucket, key = (
         split_upload_stream(record.stream, mutation.upload) if mutation.upload else split_stream(record.stream)
     )
-    row_bytes = 0 if mutation.extents or record.kind == "CopyObject" else mutation.size
-    size = 0 if record.kind == "CompleteMultipartUpload" else mutation.size  # what it names its parts send
-    connection.execute(_PENDING, (record.sequence, record.kind, bucket, key, size, record.written_at, row_bytes))
-    if mutation.group:
-        connection.execute(_IN_GROUP, (mutation.group, mutation.barrier, record.sequence))
+    change: Backlog | Staying = _UNCHANGED
+    if not mutation.stays_local:
+        change = _wait_for_remote(connection, record, bucket, key, mutation)
     if mutation.taken is not None:
         _remember(connection, mutation.taken, mutation.etag)
     apply = _MUTATIONS.get(record.kind)
     if apply is not None:
         apply(connection, record, bucket, key, mutation)
+    if mutation.stays_local:
+        change = settle_local(connection, record, bucket, key, mutation)
     if record.kind in _REPLACING and not nothing_beside:
         connection.execute("DELETE FROM remote_object WHERE bucket = ? AND key = ?", (bucket, key))
         connection.execute("DELETE FROM changed_tags WHERE bucket = ? AND key = ?", (bucket, key))
+    return change
+
+
+def _wait_for_remote(connection: apsw.Connection, record: Record, bucket: str, key: str, mutation: Mutation) -> Backlog:
+    row_bytes = 0 if mutation.extents or record.kind == "CopyObject" else mutation.size
+    size = 0 if record.kind == "CompleteMultipartUpload" else mutation.size  # what it names its parts send
+    connection.execute(_PENDING, (record.sequence, record.kind, bucket, key, size, record.written_at, row_bytes))
+    if mutation.group:
+        connection.execute(_IN_GROUP, (mutation.group, mutation.barrier, record.sequence))
     return Backlog(1, size)
 
 

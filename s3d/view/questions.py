@@ -11,7 +11,7 @@ import apsw
 
 from journal import Record
 from s3d.events import decode_record, encode
-from s3d.values import TakenFile
+from s3d.values import Replication, TakenFile
 from s3d.view.damage import Asked
 from s3d.view.rows import (
     BucketRow,
@@ -77,7 +77,8 @@ Connection = apsw.Connection
 class Questions:
     """Reads on one connection; not to be shared between threads. Each raises ViewDamaged, and tells `damaged` first.
 
-    `is_shared` tells of a bucket whether others write to it although it was created here.
+    `is_shared` tells of a bucket whether others write to it although it was created here. `local` are the buckets that
+    stay here: of one that is not here nothing is unknown.
     """
 
     def __init__(
@@ -85,9 +86,11 @@ class Questions:
         connection: apsw.Connection,
         damaged: Callable[[], None] | None = None,
         is_shared: Callable[[str], bool] | None = None,
+        local: frozenset[str] = frozenset(),
     ) -> None:
         self._ask = Asked(connection, damaged)
         self._is_shared = is_shared
+        self._local = local
 
     # buckets
 
@@ -98,8 +101,10 @@ class Questions:
         """
         row = self._ask.one(_BUCKET, (name,))
         if row is not None:
-            sole = bool(row[4]) and not (self._is_shared is not None and self._is_shared(name))
-            return BucketRow(row[0], bool(row[1]), row[2], row[3], sole, row[5])
+            is_shared = self._is_shared is not None and row[5] != Replication.LOCAL and self._is_shared(name)
+            return BucketRow(row[0], bool(row[1]), row[2], row[3], bool(row[4]) and not is_shared, row[5])
+        if name in self._local:
+            return BucketRow(name, present=False, incarnation=0, created_ms=0, sole=True, replication=Replication.LOCAL)
         fact = self._ask.one(_REMOTE_BUCKET, (name,))
         if fact is not None:
             return BucketRow(name, bool(fact[0]), 0, fact[1], sole=False, replication=1, seen_ms=fact[2])
@@ -110,6 +115,11 @@ class Questions:
         known = {row[0] for row in self._ask.all("SELECT name FROM bucket UNION SELECT name FROM remote_bucket")}
         rows = (self.bucket(name) for name in sorted(known))
         return [row for row in rows if row is not None and row.present]
+
+    def local_buckets(self) -> list[str]:
+        """Those that stay local and are here, in name order."""
+        rows = self._ask.all("SELECT name FROM bucket WHERE replication = ? ORDER BY name", (int(Replication.LOCAL),))
+        return [str(name) for (name,) in rows]
 
     def buckets_seen_ms(self) -> int:
         """When the remote last listed its buckets; 0: never."""

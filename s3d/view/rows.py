@@ -26,6 +26,11 @@ class BucketRow(msgspec.Struct, frozen=True, gc=False):
     replication: int
     seen_ms: int = 0
 
+    @property
+    def stays_local(self) -> bool:
+        """Whether nothing of it ever goes to the remote."""
+        return self.replication == Replication.LOCAL
+
 
 class ObjectRow(msgspec.Struct, frozen=True, gc=False):
     """An object that was written or deleted here (see view/schema.sql for the columns)."""

@@ -18,6 +18,7 @@ CREATE TABLE progress (
 -- Buckets that were created or deleted here.
 --   sequence     the record that made the row what it is
 --   present      0: deleted here, not yet confirmed
+--   replication  as an object's; 3: it stays local, and everything in it (such a bucket is deleted without a trace)
 --   incarnation  the sequence of its CreateBucket: facts of an earlier bucket of the same name do not count
 --   sole         1: nobody else writes to it, so that a key without a row is absent; 0: absence must be asked for
 CREATE TABLE bucket (
@@ -36,7 +37,7 @@ CREATE TABLE bucket (
 --   attributes   JSON: what the client gave (headers, metadata, tags) and the checksums
 --   extents      JSON list of extents; NULL: the body of the row's own record
 --   parts        JSON list of [number, size, checksum] of a multipart object; NULL: it is not one
---   replication  0 pending, 1 completed, 2 parked
+--   replication  0 pending, 1 completed, 2 parked, 3 it stays local
 --   remote_etag, remote_version  what the remote answered; empty before
 --   confirmed_ms when that was known; 0 before
 CREATE TABLE object (
@@ -146,7 +147,8 @@ CREATE INDEX blob_use_by_blob ON blob_use (blob);
 
 -- Which record (holder) needs the body in another record's row: copies, parts made by copying, completed uploads.
 -- Gone when the holder is confirmed (a part's: when its upload is closed at the remote), or, where other bytes of the
--- holder are in blobs, when these go.
+-- holder are in blobs, when these go. An object that stays local holds what it needs, its own row too, until it is
+-- replaced or deleted.
 --   size  bytes of that body that the holder names
 CREATE TABLE row_use (
   holder INTEGER NOT NULL,
@@ -155,6 +157,13 @@ CREATE TABLE row_use (
   PRIMARY KEY (holder, row)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX row_use_by_row ON row_use (row);
+
+-- What lives in buckets that stay local: objects, and parts of their open uploads, by the record that made them.
+--   size  bytes of its body
+CREATE TABLE local_body (
+  sequence INTEGER PRIMARY KEY,
+  size     INTEGER NOT NULL
+) STRICT;
 
 -- Bodies that were still needed when their journal file was sealed: where they are since. Gone when nobody needs them.
 CREATE TABLE relocated (

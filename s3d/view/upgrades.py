@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -59,6 +59,12 @@ _STEPS: Mapping[int, str] = {
     ALTER TABLE pending ADD COLUMN superseded_by INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE pending ADD COLUMN supersedes INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX pending_by_superseder ON pending (superseded_by, sequence) WHERE superseded_by > 0;
+    """,
+    10: """
+    CREATE TABLE local_body (
+      sequence INTEGER PRIMARY KEY,
+      size     INTEGER NOT NULL
+    ) STRICT;
     """,
 }
 

@@ -14,6 +14,7 @@ import apsw
 
 from journal import DiskFull, Record
 from s3d.capacity.forecast import Flow
+from s3d.capacity.local import Staying
 from s3d.capacity.pending import Backlog
 from s3d.view.backlog import Tally
 from s3d.view.damage import ViewDamaged
@@ -42,7 +43,8 @@ _log = logging.getLogger(__name__)
 class View:
     """Folds records inside one transaction per batch. `token` is this run's, `trusted` the one a view must carry.
 
-    `is_shared`: see Questions. `by_key` keeps an index for `Questions.pending_before`, which costs each write a little.
+    `is_shared` and `local`: see Questions. `by_key` keeps an index for `Questions.pending_before`, which costs each
+    write a little.
     """
 
     def __init__(
@@ -53,13 +55,14 @@ class View:
         trusted: str | None,
         is_shared: Callable[[str], bool] | None = None,
         by_key: bool = False,
+        local: frozenset[str] = frozenset(),
     ) -> None:
         self._path = path
         self._token = token
         self._by_key = by_key
         self._connection, self._tally = self._open_counted(trusted)
         self._index(self._connection)
-        self.questions = Questions(self._connection, is_shared=is_shared)
+        self.questions = Questions(self._connection, is_shared=is_shared, local=local)
         self._position = self.questions.position
         self._origin = ("", 0)
         self._nothing_beside: bool | None = None  # see projection.fold; None: to be asked, by each batch anew
@@ -84,6 +87,16 @@ class View:
     def backlog(self) -> Backlog:
         """What is pending, as it is published. From any thread."""
         return self._tally.published
+
+    @property
+    def staying(self) -> Staying:
+        """What lives in buckets that stay local, as it is published. From any thread."""
+        return self._tally.published_staying
+
+    @property
+    def staying_of_batch(self) -> Staying:
+        """The same with what this batch has added and taken away: for the writer's decisions."""
+        return self._tally.staying
 
     @property
     def flow(self) -> Flow:

@@ -288,3 +288,16 @@ def settle(states, by):
         if state == by:
             states[sequence] = "superseded"
             settle(states, sequence)
+
+
+def test_what_stays_local_is_counted_apart(trail):
+    """Nobody will ever confirm it, and it speaks against nothing; nor is it called arrived."""
+    trail.write("scratch/k", size=7, stays_local=True)
+    trail.write("scratch/k", kind="DeleteObject", size=0, stays_local=True)
+    found = told(trail)
+    assert (found.verdict, found.total.records, found.local, found.local_bytes) == ("complete", 0, 2, 7)
+    confirm(trail, trail.write("b/k", size=3))
+    found = told(trail)
+    assert (found.verdict, found.total.records, found.total.confirmed, found.local) == ("complete", 1, 1, 2)
+    assert told(trail, bucket="scratch").local == 2
+    assert told(trail, bucket="b").local == 0

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from s3d.cli.room import forecast
-from s3d.telemetry.report import CapacityReport, ForecastReport, LinkReport, PendingSummary, Status
+from s3d.cli.room import forecast, staying
+from s3d.cli.status import _safe_to_power_off
+from s3d.telemetry.report import CapacityReport, ForecastReport, LinkReport, LocalReport, PendingSummary, Status
 
 MIB = 1024 * 1024
 
 
-def status(*, remote: LinkReport | None = None, **told: Any) -> Status:
+def status(*, remote: LinkReport | None = None, local: LocalReport | None = None, **told: Any) -> Status:
     """A daemon that foresees this."""
     given: dict[str, Any] = {
         "room_bytes": 500 * MIB,
@@ -41,6 +42,7 @@ def status(*, remote: LinkReport | None = None, **told: Any) -> Status:
             opens_at_bytes=0,
             opens_at_records=None,
             forecast=ForecastReport(**(given | told)),
+            local=local,
         ),
     )
 
@@ -75,3 +77,19 @@ def test_why_it_does_not_drain() -> None:
     assert forecast(status(drains="unknown"))[1][1] == "how fast is not known yet"
     assert forecast(status(drains="stopped", remote=link))[1][1] == "not while the link is down"
     assert forecast(status(drains="stopped"))[1][1] == "never: no remote is configured"
+
+
+def test_what_stays_local_has_a_line_of_its_own() -> None:
+    """It says where it is, and that only here; full, what helps. Without such buckets there is no line."""
+    assert staying(status()) == []
+    held = LocalReport(buckets=2, objects=3, bytes=5 * MIB, bytes_max=10 * MIB)
+    ((name, text, _),) = staying(status(local=held))
+    assert name == "local"
+    assert text == "3 objects, 5.0 MiB of at most 10.0 MiB, in 2 buckets that stay local: on this disk only"
+    full = LocalReport(buckets=1, objects=1, bytes=10 * MIB, bytes_max=10 * MIB, refusing="local-bytes")
+    ((_, text, colour),) = staying(status(local=full))
+    assert text.endswith("in 1 bucket that stays local; writes are refused: delete some of it")
+    assert colour == "red"
+    code, answer = _safe_to_power_off(status(local=held))
+    assert code == 0
+    assert answer.endswith("1-0, but for 3 objects (5.0 MiB) that stay local, on this disk only.")

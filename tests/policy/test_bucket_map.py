@@ -14,6 +14,10 @@ def mapped(name: str, remote_bucket: str, prefix: str = "") -> MappedBucket:
     return MappedBucket(name=name, remote_bucket=remote_bucket, prefix=prefix)
 
 
+def local(name: str, **more: str) -> MappedBucket:
+    return MappedBucket(name=name, stays_local=True, **more)
+
+
 SITE = (mapped("photos", "company", "site-7/photos/"), mapped("docs", "company", "site-7/docs/"))
 EVERY = (mapped("*", "company", "site-7/{bucket}/"), mapped("docs", "archive"))
 
@@ -42,6 +46,17 @@ def test_what_others_are_mapped_into_is_not_reached_by_its_name():
     assert "company" not in BucketMap(SITE).names_at(["company", "logs"])
 
 
+@pytest.mark.parametrize("others", [(), SITE, EVERY, (mapped("*", "{bucket}-edge"),)])
+def test_what_stays_local_is_nowhere(others):
+    """Not under its own name, not by the table for all others, and a bucket there of that name is not it."""
+    buckets = BucketMap((*others, local("scratch")))
+    assert buckets.place("scratch") is None
+    assert "scratch" not in buckets.named
+    assert "scratch" not in buckets.names_at(["scratch", "scratch-edge", "logs"])
+    assert buckets.key_bytes_max("scratch") == 1024
+    assert [name for name in ("scratch", "logs") if buckets.stays_local(name)] == ["scratch"]
+
+
 @pytest.mark.parametrize(
     ("tables", "field", "said"),
     [
@@ -51,7 +66,14 @@ def test_what_others_are_mapped_into_is_not_reached_by_its_name():
         ((mapped("*", "company", "x/"),), "prefix", "need {bucket} once"),
         ((mapped("*", "{bucket}", "{bucket}/"),), "prefix", "need {bucket} once"),
         ((mapped("*", "company", "{bucket}/x/"),), "prefix", "end with {bucket}/"),
-        ((mapped("a", "company", "x/"), mapped("a", "other")), "name", "mapped twice"),
+        ((mapped("a", "company", "x/"), mapped("a", "other")), "name", "two tables"),
+        ((mapped("a", ""),), "remote_bucket", "not set"),
+        ((local("abc"), mapped("abc", "company")), "name", "two tables"),
+        ((local("abc", remote_bucket="company"),), "remote_bucket", "nowhere at the remote"),
+        ((local("abc", prefix="x/"),), "prefix", "nowhere at the remote"),
+        ((local("*"),), "name", "bucket by bucket"),
+        ((local("Abc"),), "name", "no name"),
+        ((local("a..b"),), "name", "no name"),
         ((mapped("*", "company", "{bucket}/"), mapped("*", "{bucket}")), "name", "already"),
         ((mapped("a", "company", "x/"), mapped("b", "company", "x/y/")), "prefix", "not apart"),
         ((mapped("a", "company"), mapped("b", "company", "x/")), "prefix", "not apart"),

@@ -28,6 +28,8 @@ MOMENT = Moment(
     full_seconds=5.0,
     drained_seconds=6.0,
     silence_seconds=7.0,
+    local_bytes=8,
+    local_bytes_max=9,
 )
 
 DROP = DropReport(

@@ -64,8 +64,16 @@ class SmallDisk(RealDisk):
 class Site:
     """`open`, `run` commands, `tend`, `close`; `expected` has the body of every record that has one."""
 
-    def __init__(self, directory: Path, *, limits: Limits = LIMITS, file_bytes_max: int = 48 * KIB) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        limits: Limits = LIMITS,
+        file_bytes_max: int = 48 * KIB,
+        local: frozenset[str] = frozenset(),
+    ) -> None:
         self.directory = directory
+        self.local = local
         self.limits = limits
         self.file_bytes_max = file_bytes_max
         self.clock = StillClock()
@@ -77,7 +85,7 @@ class Site:
     async def open(self, *, trusted: bool = False) -> "Site":
         before, self._runs = f"run-{self._runs}", self._runs + 1
         path = str(self.directory / "view.db")
-        self.view = View(path, token=f"run-{self._runs}", trusted=before if trusted else None)
+        self.view = View(path, token=f"run-{self._runs}", trusted=before if trusted else None, local=self.local)
         self.backend = SqliteBackend(
             str(self.directory / "journal"),
             disk=self.disk,
@@ -85,7 +93,7 @@ class Site:
             ballast_bytes=0,
             file_bytes_max=self.file_bytes_max,
         )
-        machine = StateMachine(self.view, has_remote=True, origin=self.backend)
+        machine = StateMachine(self.view, has_remote=True, origin=self.backend, local=self.local)
         self.journal = await Journal.open(self.backend, machine, now_ms=lambda: int(self.clock.seconds * 1000))
         files = BlobFiles(self.disk, str(self.directory / "blobs"))
         files.prepare()
@@ -185,13 +193,18 @@ class Site:
         for (sequence,) in self._reader.execute("SELECT sequence FROM relocated").fetchall():
             assert self.ask.row_is_needed(int(sequence)), f"a blob holds {sequence}, which nobody needs"
         for (holder,) in self._reader.execute("SELECT holder FROM row_use").fetchall():
-            held = self.ask.pending(int(holder)) is not None or self._is_part_or_has_blobs(int(holder))
+            held = self.ask.pending(int(holder)) is not None or self._is_held(int(holder))
             assert held, f"record {holder} holds on to a row for ever"
+        lives = "SELECT sequence FROM object WHERE present UNION SELECT sequence FROM part"
+        stays = f"SELECT sequence FROM local_body WHERE sequence NOT IN ({lives})"
+        assert self._reader.execute(stays).fetchall() == [], "something stays local, and is nobody's"
         for (sequence,) in self._reader.execute("SELECT sequence FROM carried").fetchall():
             assert self.ask.pending(int(sequence)) is not None, f"record {sequence} is carried for nobody"
 
-    def _is_part_or_has_blobs(self, sequence: int) -> bool:
-        statement = "SELECT 1 FROM part WHERE sequence = ?1 UNION ALL SELECT 1 FROM blob_use WHERE sequence = ?1"
+    def _is_held(self, sequence: int) -> bool:
+        """It is a part, has blobs, or lives in a bucket that stays local."""
+        tables = ("part", "blob_use", "local_body")
+        statement = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE sequence = ?1" for table in tables)
         return self._reader.execute(statement, (sequence,)).fetchone() is not None
 
     async def check_fold(self) -> None:

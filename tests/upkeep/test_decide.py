@@ -61,6 +61,8 @@ def test_the_active_file_is_left_alone():
         (FileNeeds(), Seal),
         (FileNeeds(bodies=1, body_bytes=100, records=1), Relocate),
         (FileNeeds(bodies=1, body_bytes=101, records=1), Keep),
+        (FileNeeds(bodies=9, body_bytes=900, staying_bytes=800), Relocate),  # what stays local has nothing to wait for
+        (FileNeeds(bodies=9, body_bytes=901, staying_bytes=800), Keep),
         (FileNeeds(records=100), Seal),  # deletes that wait have no bodies
         (None, Keep),
     ],

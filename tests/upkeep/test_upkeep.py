@@ -391,9 +391,9 @@ steps = st.one_of(
 )
 
 
-async def live(directory, story):
+async def live(directory, story, local=frozenset()):
     """A site's life; the checks are in between, and at the end."""
-    site = await Site(Path(directory), file_bytes_max=32 * KIB).open()
+    site = await Site(Path(directory), file_bytes_max=32 * KIB, local=local).open()
     uploads: dict[str, str] = {}
     try:
         await site.run(create("left"))

@@ -24,6 +24,7 @@ MADE_SINCE = {
     ALTER TABLE pending DROP COLUMN superseded_by;
     ALTER TABLE pending DROP COLUMN supersedes;
     """,
+    10: "DROP TABLE local_body;",
 }
 
 
