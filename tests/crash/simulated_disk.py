@@ -32,7 +32,8 @@ class PowerCut(BaseException):
 class Volume:
     """A mounted `Storage` that records what is done to it.
 
-    `eio_at` is the index of an I/O that fails (a sync loses what it should have made durable), `full` a range of
+    `eio_at` is the index of an I/O that fails (a sync loses what it should have made durable), or from which on all do
+    (a range), `full` a range of
     indexes at which there is no space, `cut_at` the index at which everything ends in PowerCut.
     """
 
@@ -40,7 +41,7 @@ class Volume:
         self,
         storage: Storage,
         *,
-        eio_at: int | None = None,
+        eio_at: int | range | None = None,
         full: range = range(0),
         cut_at: int | None = None,
     ) -> None:
@@ -48,7 +49,7 @@ class Volume:
         self.storage = storage
         self.log: list[Operation] = []
         self.locked: set[str] = set()
-        self._eio_at = eio_at
+        self._failing = eio_at if isinstance(eio_at, range) else () if eio_at is None else (eio_at,)
         self._full = full
         self._cut_at = cut_at
 
@@ -62,7 +63,7 @@ class Volume:
         index = len(self.log)
         if self._cut_at is not None and index >= self._cut_at:
             raise PowerCut
-        if index == self._eio_at:
+        if index in self._failing:
             operation = FailedSync(operation.inode, seed=index) if isinstance(operation, Sync) else Nothing()
             self._do(operation)
             raise OSError(errno.EIO, "input/output error of the simulated volume")

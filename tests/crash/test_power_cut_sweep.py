@@ -23,6 +23,7 @@ from .workload import BLOBS, Ledger, Life, empty_storage
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 CASES = 20_000
+FOR_EVER = 10**9
 SEEDS = 4  # the cases are spread over so many tests, so that a failure is found early and the report shows progress
 
 
@@ -160,3 +161,26 @@ def test_i3_a_failed_fsync_stops_the_journal_and_loses_nothing_later(vfs: Simula
             survivor.kill()
     blobs = sum(1 for event in quiet.events if event.kind == "attempt")
     assert stopped >= blobs, "an fsync error ends the life, unless it was a blob's, which fails one request"
+
+
+@pytest.mark.parametrize("at", range(0, 120, 17))
+def test_i2_a_disk_that_goes_on_failing_ends_every_start_and_loses_nothing(vfs: SimulatedVfs, at: int) -> None:
+    """No write succeeds any more: the life ends, so does the next one, and when the disk is mended all is there."""
+    failed = Life(vfs, Volume(empty_storage(), eio_at=range(at, FOR_EVER)), Ledger(), seed=1)
+    try:
+        failed.open()
+        assert not failed.work(100), "it went on acknowledging"
+    except JournalError:
+        pass
+    finally:
+        failed.kill()
+    ledger, storage = failed.ledger_at(failed.volume.index), failed.volume.storage
+    again = Life(vfs, Volume(storage.copy(), eio_at=range(FOR_EVER)), ledger, seed=2)
+    with pytest.raises(JournalError):
+        again.open()
+    again.kill()
+    mended = Life(vfs, Volume(again.volume.storage.copy()), ledger, seed=3)
+    mended.open()
+    mended.found(*check(mended, ledger))
+    assert mended.work(3)
+    mended.stop()

@@ -10,7 +10,7 @@ import pytest
 
 from s3d.remote.failures import FailureKind, RemoteFailure
 
-from .conftest import AnyRemote, answer, both_forms, read_request, remote_at, server
+from .conftest import AnyRemote, answer, read_request, remote_at, server
 
 ROLE = "edge-role"
 KEYS = {
@@ -55,7 +55,6 @@ async def refusal(remote: AnyRemote) -> RemoteFailure:
     return refused.value
 
 
-@both_forms
 async def test_a7_a_file_that_is_half_written_is_read_again(
     nothing_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

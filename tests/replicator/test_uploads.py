@@ -1,6 +1,8 @@
 """Multipart uploads: parts side by side, resumed by part, and sent again where the remote forgot them."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,3 +171,31 @@ async def test_a1_a_token_that_expires_in_the_middle_of_an_upload_costs_it_nothi
     assert (site.pending(), site.parked()) == ([], {})
     assert remote.calls["CreateMultipartUpload"] == 1
     assert [effect[0] for effect in remote.effects].count("UploadPart") == 3
+
+
+async def test_s5_a_stop_in_the_middle_of_a_complete_is_no_second_one(tmp_path: Path, remote: FakeRemote) -> None:
+    """The remote has obeyed, and its answer is not waited for: the next run finds the object."""
+    site = Site(tmp_path, remote)
+    await site.open()
+    await site.create_bucket()
+    await an_upload(site)
+    await site.settled()
+    obeyed, original = asyncio.Event(), remote.call
+
+    async def unanswered(operation: str, *rest: Any) -> Any:
+        output = await original(operation, *rest)
+        if operation == "CompleteMultipartUpload":
+            obeyed.set()
+            await asyncio.Event().wait()
+        return output
+
+    remote.call = unanswered  # type: ignore[method-assign]
+    await site.complete("k", "u1")
+    await obeyed.wait()
+    await site.close()
+    remote.call = original  # type: ignore[method-assign]
+    await site.open()
+    await site.settled()
+    assert remote.content() == site.model
+    assert (site.pending(), remote.uploads, remote.calls["CompleteMultipartUpload"]) == ([], {}, 1)
+    await site.close()
