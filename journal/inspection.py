@@ -20,6 +20,7 @@ import apsw
 
 from journal.backend import Identity
 from journal.catalogue import FileRow
+from journal.copying import active_path, copy_consistently, read_mark
 from journal.database import (
     catalogue_of,
     check_pages,
@@ -34,16 +35,12 @@ from journal.database import (
 )
 from journal.errors import JournalDamaged, JournalError, JournalForeign
 from journal.files import BaseInfo, FileInfo, file_name, sealed_name
-from journal.mark import MARK_BYTES, MARK_NAME, Mark, newest_slot
+from journal.mark import Mark
 from journal.opening import LOCK_NAME, compare, explain, find_hash
 from journal.readers import checked_body, rows
 from journal.reading import file_infos
 from journal.record import Head, Record
-from journal.survey import unsealed_numbers
 from journal.verify import ADVICE, verify_chain
-
-_COPY_ATTEMPTS = 10
-_LOG_HEADER_BYTES = 32  # the WAL's header holds salts that change whenever the log is begun anew
 
 
 class Inspection:
@@ -160,9 +157,9 @@ def inspect(directory: str, *, scratch: str | None = None) -> Iterator[Inspectio
     try:
         path, mark = f"{directory}/{file_name(1)}", None
         try:
-            mark = _read_mark(directory)  # before the copy: the records that it speaks of are then in the copy
-            path = _active_path(directory, mark)
-            copy = _copy_consistently(path, private)
+            mark = read_mark(directory)  # before the copy: the records that it speaks of are then in the copy
+            path = active_path(directory, mark)
+            copy = copy_consistently(path, private)
             connection = connect_writer(copy, None, exclusive=False)
             inspection = _inspection(directory, path, connection, mark)
         except apsw.Error as error:
@@ -198,50 +195,3 @@ def _inspection(directory: str, path: str, connection: apsw.Connection, mark: Ma
     if schema == 0:
         raise JournalForeign(f"{path} is empty", hint=ADVICE)
     return Inspection(directory, connection, schema, mark)
-
-
-def _active_path(directory: str, mark: Mark | None) -> str:
-    """The file that the mark names, or the highest one; that a newer one may be on its way does not matter."""
-    numbers = unsealed_numbers(os.listdir(directory))
-    number = mark.file_number if mark is not None and mark.file_number in numbers else (numbers or [1])[-1]
-    return f"{directory}/{file_name(number)}"
-
-
-def _read_mark(directory: str) -> Mark | None:
-    try:
-        with open(f"{directory}/{MARK_NAME}", "rb") as file:
-            content = file.read(MARK_BYTES)
-    except FileNotFoundError:
-        return None
-    newest = newest_slot(content)
-    return newest.mark if newest is not None else None
-
-
-def _copy_consistently(source: str, private: str) -> str:
-    target = f"{private}/{os.path.basename(source)}"
-    for _ in range(_COPY_ATTEMPTS):
-        before = _log_header(source)
-        shutil.copyfile(source, target)
-        _copy_log(source, target)
-        if _log_header(source) == before:
-            return target
-    raise JournalError(
-        "the journal is written too fast to be copied",
-        hint="ask the daemon itself (`s3d audit`), or stop it for the inspection",
-    )
-
-
-def _copy_log(source: str, target: str) -> None:
-    try:
-        shutil.copyfile(f"{source}-wal", f"{target}-wal")
-    except FileNotFoundError:
-        if os.path.exists(f"{target}-wal"):
-            os.unlink(f"{target}-wal")
-
-
-def _log_header(path: str) -> bytes:
-    try:
-        with open(f"{path}-wal", "rb") as file:
-            return file.read(_LOG_HEADER_BYTES)
-    except FileNotFoundError:
-        return b""

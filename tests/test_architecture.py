@@ -20,7 +20,7 @@ FLOORS = (
     {"cli"},  # what a person types
     {"app"},  # builds everything, and is used by nobody but `cli run`
     {"http", "drop"},  # surfaces (FUSE and a console will stand here)
-    {"operations", "replicator", "upkeep", "gaps"},  # what can be asked for; journal -> remote; the journal's files
+    {"operations", "replicator", "upkeep", "gaps", "replay"},  # what can be asked for; journal -> remote; its files
     {"commands", "queries", "audit"},  # mutations; reads; what the records say to an auditor
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
     {"bundle"},  # a carried disk: what is in its files, and who can read and write them

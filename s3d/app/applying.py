@@ -15,6 +15,7 @@ import msgspec
 from journal import Head, Identity, Journal, Record, SqliteBackend
 from journal.disk import Disk
 from s3d.app.replication import DEFAULT_REGION, client_settings
+from s3d.app.until_done import Advance, until_done
 from s3d.bundle.errors import BundleError
 from s3d.bundle.items import Manifest
 from s3d.bundle.reader import BundleReader
@@ -29,18 +30,16 @@ from s3d.policy.bucket_map import BucketMap, MappedBucket
 from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.mapped import MappedRemote
 from s3d.remote.seam import ReadableFile, Remote
-from s3d.replicator.link import Link, LinkStatus
+from s3d.replicator.link import Link
 from s3d.replicator.replicator import Replicator
 from s3d.replicator.settings import ReplicatorSettings
 from s3d.view.questions import Questions
 from s3d.view.trust import ViewTrust, this_boot
 from s3d.view.view import View
 
-POLL_SECONDS = 0.1
 FOLD_RECORDS = 1000
 MESSAGE_CHARACTERS_MAX = 300
 _PAGE = 1000
-Advance = Callable[[int], object]
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -106,39 +105,14 @@ async def apply_bundle(
         link.start()
         replicator.start()
         try:
-            error = await _wait(replicator, link, questions, clock, crashes, patience_seconds, advance)
+            error = await until_done(
+                replicator, link, lambda: questions.pending_totals().count, clock, crashes, patience_seconds, advance
+            )
         finally:
             await replicator.stop()
             await link.stop()
             await remote.close()
         return _applied(journal, questions, reader, manifest.last, error)
-
-
-async def _wait(
-    replicator: Replicator,
-    link: Link,
-    questions: Questions,
-    clock: Clock,
-    crashes: list[BaseException],
-    patience_seconds: float,
-    advance: Advance,
-) -> str:
-    """Until nothing can be done any more; why that is too early, or nothing."""
-    pending, silent_since = questions.pending_totals().count, clock.monotonic()
-    while not replicator.is_at_an_end:
-        if crashes:
-            raise crashes[0]
-        await clock.sleep(POLL_SECONDS)
-        asked = clock.monotonic()
-        left = questions.pending_totals().count
-        await clock.sleep(10 * (clock.monotonic() - asked))  # counting a million takes a while
-        if left != pending or link.circuit.status is LinkStatus.UP:
-            silent_since = clock.monotonic()
-        advance(pending - left)
-        pending = left
-        if clock.monotonic() - silent_since > patience_seconds:
-            return link.circuit.reason or "the remote does not answer"
-    return ""
 
 
 def _applied(journal: Journal, questions: Questions, reader: BundleReader, last: int, error: str) -> Applied:

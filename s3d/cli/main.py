@@ -36,6 +36,7 @@ COMMANDS = {
     "cache": ("s3d.cli.cache:cache", "Have what is at the remote here."),
     "bundle": ("s3d.cli.bundle:bundle", "Carry pending records to headquarters on a disk, and receipts back."),
     "drop": ("s3d.cli.drop:drop", "Folders whose files become objects."),
+    "replay": ("s3d.cli.replay:replay", "Send what a data directory holds to the remote, without its daemon."),
     "journal": ("s3d.cli.journal:journal", "Verify, export or adopt a journal on disk."),
 }
 

@@ -14,10 +14,26 @@ def progress(name: str, *, in_bytes: bool) -> Iterator[Callable[[int], Advance]]
         yield lambda _total: lambda _done: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.text import Text
+
+    class PerSecond(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
 
     amount = DownloadColumn(binary_units=True) if in_bytes else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), amount, TimeRemainingColumn())
+    rate = TransferSpeedColumn() if in_bytes else PerSecond()
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), amount, rate, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
 
         def begin(total: int) -> Advance:

@@ -1,0 +1,236 @@
+"""Replay what a data directory holds to the remote, without its daemon and without touching it.
+
+The journal is branched into a directory of the replay's own, and the replicator of the daemon works on the branch: its
+order, its patience, its way of looking before it repeats, and outcomes in a journal. So a kill at any time is safe, and
+calling it again goes on. Bodies are read where they are.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from random import Random
+
+import msgspec
+import structlog
+
+from journal import Journal, Record, SqliteBackend
+from journal.branch import held, make_branch
+from journal.disk import Disk
+from journal.inspection import inspect
+from s3d.app.replication import DEFAULT_REGION, client_settings
+from s3d.app.until_done import Advance, until_done
+from s3d.blobs.checks import BlobChecks
+from s3d.blobs.files import BlobFiles
+from s3d.blobs.pool import BlobPool
+from s3d.blobs.rows import RowBodies
+from s3d.clock import Clock, milliseconds
+from s3d.commands.machine import StateMachine
+from s3d.commands.outcomes import ResumeRecords
+from s3d.config.settings import RemoteSettings
+from s3d.errors import DataDirectoryError
+from s3d.operations.bodies import BodyCache
+from s3d.policy.bucket_map import BucketMap, MappedBucket
+from s3d.remote.client import AiobotocoreRemote
+from s3d.remote.mapped import MappedRemote
+from s3d.remote.seam import Remote
+from s3d.replay.fates import Fate, confirmed_by, fates
+from s3d.replay.selection import SelectedQuestions, Selection
+from s3d.replicator.link import Link
+from s3d.replicator.replicator import Replicator
+from s3d.replicator.settings import ReplicatorSettings
+from s3d.values import BlobBytes, Extents
+from s3d.view.trust import ViewTrust, this_boot
+from s3d.view.view import View
+
+BODY_THREADS = 4
+FATES_PAGE = 1000
+_log = structlog.get_logger("s3d")
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Whose records are replayed, and up to where: what a branch was made of."""
+
+    instance: str
+    epoch: int
+    head: int
+    head_hash: bytes
+
+
+class Branch(msgspec.Struct, frozen=True):
+    """A branch that is open: its journal with everything that became of the records since, and what is asked of it."""
+
+    source: Source
+    journal: Journal
+    questions: SelectedQuestions
+    rows: RowBodies
+    pool: BlobPool
+
+
+@contextlib.asynccontextmanager
+async def branched(
+    data_dir: str, journal_dir: str, state: str, selection: Selection, disk: Disk, clock: Clock
+) -> AsyncIterator[Branch]:
+    """Branch the journal of a data directory, or go on with the branch that `state` has of it. Nobody else may write.
+
+    Every record is verified before there is a branch. Raises S3dError or JournalError.
+    """
+    with held(journal_dir):
+        os.makedirs(state, exist_ok=True)
+        lock = disk.lock(f"{state}/lock")
+        if lock is None:
+            raise DataDirectoryError(f"another replay uses {state}", hint="wait for it, or choose another --state")
+        try:
+            source = await asyncio.to_thread(_prepare, journal_dir, state, disk)
+            async with _opened(source, data_dir, state, selection, disk, clock) as branch:
+                yield branch
+        finally:
+            lock.close()
+
+
+def remote_of(settings: RemoteSettings, buckets: tuple[MappedBucket, ...]) -> Remote:
+    """The remote to send to, through a map of buckets if there is one. To be closed."""
+    client = AiobotocoreRemote(client_settings(settings, settings.region or DEFAULT_REGION))
+    return MappedRemote(client, BucketMap(buckets)) if buckets else client
+
+
+async def replay(
+    branch: Branch,
+    remote: Remote,
+    settings: RemoteSettings,
+    clock: Clock,
+    *,
+    retry: bool,
+    patience_seconds: float,
+    advance: Advance,
+) -> str:
+    """Send what is selected and pending; why that ended early, or nothing. Raises S3dError or JournalError.
+
+    `retry`: what was refused before is tried again. `patience_seconds`: how long the remote may be out of reach before
+    this ends, to be called again. `advance` is told of records that are done.
+    """
+    questions = branch.questions
+    if retry:
+        await branch.journal.submit(ResumeRecords(None, "replay"), essential=True)
+    link = Link(remote, clock, Random())
+    crashes: list[BaseException] = []
+    replicator = Replicator(
+        branch.journal,
+        questions,
+        lambda sequence: branch.rows.read(sequence, remember=False),
+        branch.pool.files.path,
+        remote,
+        link,
+        clock,
+        Random(),
+        ReplicatorSettings(
+            lanes_max=settings.lanes_max,
+            backoff_seconds_max=max(1.0, min(settings.backoff_seconds_max, patience_seconds / 2)),
+            conditional=settings.conditional_writes,
+            identity_token=settings.identity_token,
+            site=settings.site or "",
+            region=settings.region or DEFAULT_REGION,
+        ),
+        crashed=crashes.append,
+        are_sound=BlobChecks(branch.pool, _tell_of_damage).are_sound,
+    )
+    await replicator.taken_out(branch.source.head)  # the site may have sent any of them, and not have written it down
+    link.start()
+    replicator.start()
+    try:
+        return await until_done(
+            replicator, link, lambda: questions.selected_totals().count, clock, crashes, patience_seconds, advance
+        )
+    finally:
+        await replicator.stop()
+        await link.stop()
+
+
+def fates_of(branch: Branch, selection: Selection) -> Iterator[Fate]:
+    """What has become of every record that the journal still has. Blocks on the disk, for a moment each page."""
+    journal, head = branch.journal, branch.source.head
+    confirmed = confirmed_by(_records(journal, head, journal.head.sequence))
+    blobs = branch.pool.files
+
+    def are_here(extents: Extents) -> bool:
+        return all(os.path.exists(blobs.path(one.blob)) for one in extents if isinstance(one, BlobBytes))
+
+    yield from fates(_records(journal, 0, head), confirmed, branch.questions, selection, are_here)
+
+
+def _records(journal: Journal, after: int, last: int) -> Iterator[Record]:
+    while after < last and (page := journal.read(after, FATES_PAGE)):
+        yield from (record for record in page if record.sequence <= last)
+        after = page[-1].sequence
+
+
+def _prepare(journal_dir: str, state: str, disk: Disk) -> Source:
+    known = _known_source(state, disk)
+    with inspect(journal_dir) as inspection:
+        identity, head = inspection.identity, inspection.head
+        found = Source(identity.instance, identity.epoch, head.sequence, head.hash)
+        if known is not None:
+            if found != known:
+                raise DataDirectoryError(
+                    f"{state} is the state of a replay of other records", hint="choose another directory with --state"
+                )
+            return known
+        inspection.verify()
+        base = inspection.base()
+        older = [file.name for file in inspection.files()[:-1]] + ([base.name] if base is not None else [])
+    make_branch(journal_dir, f"{state}/journal", older)
+    _write_durably(disk, f"{state}/source", msgspec.json.encode(found))
+    return found
+
+
+def _known_source(state: str, disk: Disk) -> Source | None:
+    """What the branch in this directory is of; None: there is none, or its making was interrupted."""
+    if disk.exists(f"{state}/source"):
+        with open(f"{state}/source", "rb") as file:
+            return msgspec.json.decode(file.read(), type=Source)
+    if disk.exists(f"{state}/journal"):
+        for name in disk.names(f"{state}/journal"):
+            disk.unlink(f"{state}/journal/{name}")
+        os.rmdir(f"{state}/journal")
+    elif strangers := set(disk.names(state)) - {"lock", "journal.new"}:
+        raise DataDirectoryError(
+            f"{state} has other files in it, such as {min(strangers)}", hint="choose another directory with --state"
+        )
+    return None
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    source: Source, data_dir: str, state: str, selection: Selection, disk: Disk, clock: Clock
+) -> AsyncIterator[Branch]:
+    trust = ViewTrust(disk, state, *this_boot(state))
+    trusted, token = trust.begin()
+    view = View(f"{state}/view.db", token=token, trusted=trusted)
+    backend = SqliteBackend(f"{state}/journal", disk=disk, ballast_bytes=0)
+    machine = StateMachine(view, has_remote=True, origin=backend)
+    journal = await Journal.open(backend, machine, now_ms=lambda: milliseconds(clock.now()))
+    pool = BlobPool(BlobFiles(disk, f"{data_dir}/blobs"), BODY_THREADS)
+    try:
+        questions = SelectedQuestions(view.reader(), selection)
+        rows = RowBodies(journal.body, questions.relocated, pool, BodyCache(0))
+        yield Branch(source, journal, questions, rows, pool)
+    finally:
+        pool.close()
+        await journal.close()
+        if view.close(sync=True):
+            trust.end_clean(token)
+
+
+def _write_durably(disk: Disk, path: str, content: bytes) -> None:
+    file = disk.create(f"{path}.new")
+    try:
+        file.pwrite(content, 0)
+        file.sync()
+    finally:
+        file.close()
+    disk.rename(f"{path}.new", path)
+    disk.sync_directory(os.path.dirname(path))
+
+
+def _tell_of_damage(blob: str, reason: str) -> None:
+    _log.error("a body is damaged", blob=blob, reason=reason)

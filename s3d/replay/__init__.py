@@ -1,0 +1,1 @@
+"""Replay without a daemon: which records of a journal are sent, and what became of each."""
