@@ -1,10 +1,12 @@
 """docs/failures.md says what the cases say, and every test that it names is there."""
 
+import fnmatch
+import re
 from collections import Counter
 
 import pytest
 
-from .page import ORDER, PAGE, Group, groups, names_in, text
+from .page import ORDER, PAGE, TESTS, Group, groups, modules, names_in, text
 
 AGAIN = "`python -m tests.failures` writes it anew"
 
@@ -38,3 +40,20 @@ def test_every_case_has_a_name_of_its_own_and_says_how_it_stands():
         assert case.gap or case.tests, f"{case.id} is neither shown nor said to be open"
         assert case.does or not case.tests, f"{case.id} shows what it does not say"
         assert len(case.tests) == len(set(case.tests)), case.id
+
+
+def test_every_test_that_another_page_names_exists():
+    """Tests, with a star for several, their modules, and their folders."""
+    names = {name for module in modules() for name in names_in(module)} | {
+        module.rpartition("/")[2] for module in modules()
+    }
+    missing = []
+    for page in (TESTS.parent / "docs").rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        for named in re.findall(r"`(test_[a-z0-9_*]+)`", text):
+            if not fnmatch.filter(names, named):
+                missing.append(f"{page.name}: {named}")
+        for path in re.findall(r"`(tests/[a-z0-9_/.]+)`", text):
+            if not (TESTS.parent / path).exists():
+                missing.append(f"{page.name}: {path}")
+    assert not missing, "\n".join(missing)
