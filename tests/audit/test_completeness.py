@@ -110,10 +110,11 @@ def test_what_waits_is_named_with_the_reason(trail):
     confirm(trail, 1, resumed, late, parked)
     found = told(trail)
     assert (found.verdict, found.total.confirmed, found.total.superseded) == ("complete", 4, 1)
+    assert found.parked == found.pending == ()
 
 
 def test_a_superseded_write_is_open_again_when_the_later_one_is_given_up(trail):
-    """Dropping B sends A after all; a chain is settled by its last link."""
+    """Dropping B sends A after all."""
     first, second, third = (trail.write("b/k") for _ in range(3))
     trail.tell(SUPERSEDED, Superseded(sequences=(first,), by=second))
     trail.tell(SUPERSEDED, Superseded(sequences=(second,), by=third))
@@ -126,6 +127,16 @@ def test_a_superseded_write_is_open_again_when_the_later_one_is_given_up(trail):
     found = told(trail)
     assert (found.verdict, found.total.confirmed, found.total.superseded) == ("lacking", 1, 1)
     assert found.why == ("1 write is given up by a person",)
+
+
+def test_a_chain_of_superseded_writes_is_settled_by_its_last_link(trail):
+    """A by B and B by C: all three have ended when C is confirmed."""
+    first, second, third = (trail.write("b/k") for _ in range(3))
+    trail.tell(SUPERSEDED, Superseded(sequences=(first,), by=second))
+    trail.tell(SUPERSEDED, Superseded(sequences=(second,), by=third))
+    confirm(trail, third)
+    found = told(trail)
+    assert (found.verdict, found.total.confirmed, found.total.superseded) == ("complete", 1, 2)
 
 
 def test_a_later_write_outside_of_the_period_settles_those_inside(trail):
