@@ -94,10 +94,11 @@ def test_a_store_that_was_filled_is_taken_over_and_not_folded_again(tmp_path):
     """The view belongs to its journal and has every record: a start would else be measured with a rebuild in it."""
     from benchmarks.stores import fill
 
-    fill(tmp_path / "store", 50, 16)
-    position, instance = (
-        apsw.Connection(str(tmp_path / "store/view.db")).execute("SELECT position, instance FROM progress").fetchone()
-    )
+    fill(tmp_path / "store", 50, 16, grouped=True)
+    view = apsw.Connection(str(tmp_path / "store/view.db"))
+    position, instance = view.execute("SELECT position, instance FROM progress").fetchone()
+    assert view.execute("SELECT count(*) FROM pending WHERE order_group <> ''").get == 5, "a tenth of them"
+    view.close()
     backend = SqliteBackend(str(tmp_path / "store/journal"))
     assert position == backend.open().sequence == 51, "the bucket and its objects"
     assert instance == backend.identity.instance

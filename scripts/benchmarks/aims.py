@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.findings import SUBJECT, Findings, Row, Spread
+from benchmarks.backlog import PAUSED
+from benchmarks.findings import SUBJECT, Findings, Row, Sample, Spread
 from benchmarks.large import BOTH_AND_WRITE, MD5_AND_WRITE, UNSIGNED_BODY
 from benchmarks.sending import ALONE
 from benchmarks.small import BARE_AND_SYNC
@@ -22,6 +23,7 @@ class Aim:
     bound: float
     unit: str = ""
     at_most: bool = False
+    on_request: bool = False  # no word about it in a run that was not asked for its row
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Outcome:
 
 def outcomes(findings: Findings, store: int) -> list[Outcome]:
     """One for each aim, in a fixed order; `store` is how many objects the aims for a large store are about."""
-    found = [_outcome(findings, aim) for aim in _aims(store)]
+    found = [_outcome(findings, aim) for aim in _aims(store) if aim.row in findings.rows or not aim.on_request]
     return [*found, _memory(findings)]
 
 
@@ -55,8 +57,40 @@ def _aims(store: int) -> list[Aim]:
         Aim("draining 4 KiB objects to a sink, of s5cmd", "drain-sink", _of("s5cmd"), 1.0),
         Aim("draining 4 KiB objects to another s3d, of s5cmd", "drain-s3d", _of("s5cmd"), 1.0),
         Aim("draining 4 KiB objects to Ceph RGW, of s5cmd", "drain-rgw", _of("s5cmd"), 1.0),
+        Aim("draining a backlog to a sink, of s5cmd", "backlog-sink", _of("s5cmd"), 1.0, on_request=True),
+        Aim("draining a backlog to another s3d, of s5cmd", "backlog-s3d", _of("s5cmd"), 1.0, on_request=True),
+        Aim("draining a backlog to rclone serve s3, of s5cmd", "backlog-rclone", _of("s5cmd"), 1.0, on_request=True),
+        Aim(
+            "rate of acknowledgements while it drains, of the same paused",
+            "backlog-acks",
+            _of(PAUSED),
+            0.75,
+            on_request=True,
+        ),
+        Aim(
+            "p50 of them at a pace, of the same paused",
+            "backlog-paced",
+            _latency(PAUSED, _p50),
+            1.33,
+            at_most=True,
+            on_request=True,
+        ),
+        Aim(
+            "p99 of them at a pace, of the same paused",
+            "backlog-paced",
+            _latency(PAUSED, _p99),
+            1.33,
+            at_most=True,
+            on_request=True,
+        ),
         Aim("PUT 4 KiB, acknowledged and confirmed in steady state", "steady", _value, 1500, "/s"),
-        Aim("p99 of an acknowledgement while replicating, of the same load without", "paced", _p99, 1.5, at_most=True),
+        Aim(
+            "p99 of an acknowledgement while replicating, of the same load without",
+            "paced",
+            _latency(ALONE, _p99),
+            1.5,
+            at_most=True,
+        ),
         Aim(
             f"first correct read after a stop, {store:,} pending", f"start-clean-{store}", _value, 5, "s", at_most=True
         ),
@@ -99,12 +133,21 @@ def _value(row: Row) -> Spread | None:
     return row.spread(SUBJECT)
 
 
-def _p99(row: Row) -> Spread | None:
+def _latency(other: str, of: Callable[[Sample], float | None]) -> _Figure:
     """A ratio within each round, as all of them are."""
-    alone = {sample.round: sample.p99_ms for sample in row.samples.get(ALONE, [])}
-    ratios = [
-        sample.p99_ms / other
-        for sample in row.samples.get(SUBJECT, [])
-        if sample.p99_ms and (other := alone.get(sample.round))
-    ]
-    return Spread.of(ratios) if ratios else None
+
+    def figure(row: Row) -> Spread | None:
+        others = {sample.round: of(sample) for sample in row.samples.get(other, [])}
+        pairs = [(of(sample), others.get(sample.round)) for sample in row.samples.get(SUBJECT, [])]
+        ratios = [mine / theirs for mine, theirs in pairs if mine and theirs]
+        return Spread.of(ratios) if ratios else None
+
+    return figure
+
+
+def _p50(sample: Sample) -> float | None:
+    return sample.p50_ms
+
+
+def _p99(sample: Sample) -> float | None:
+    return sample.p99_ms

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks import page, peers, report
 from benchmarks.load import wrk_missing
-from benchmarks.plan import SECTIONS, Plan
+from benchmarks.plan import ON_REQUEST, SECTIONS, Plan
 from benchmarks.run import run
 from benchmarks.servers import ServerFailed, start_bare
 
@@ -31,7 +31,8 @@ LONG_STORE = 10_000_000
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Interleaved rounds.")
 @click.option("--minutes", default=12.0, show_default=True, help="Fewer rounds where they would take longer; 0: all.")
 @click.option("--seconds", type=click.FloatRange(1), default=2.0, show_default=True, help="Each measurement.")
-@click.option("--rows", default=",".join(SECTIONS), show_default=True, help="What to measure.")
+@click.option("--rows", default=",".join(SECTIONS), show_default=True, help="What to measure; `backlog` is another.")
+@click.option("--backlog", type=click.IntRange(1000), help="How many records wait, of the row `backlog`.  [100000]")
 @click.option("--peers", "with_peers", default=",".join(peers.STARTERS), show_default=True, help="Whom to measure too.")
 @click.option("--fetch-peers", is_flag=True, help="Install JuiceFS (100 MB) into the user's cache first.")
 @click.option("--no-unsigned", is_flag=True, help="Leave out the daemon without keys.")
@@ -66,6 +67,7 @@ def main(
     minutes: float,
     seconds: float,
     rows: str,
+    backlog: int | None,
     with_peers: str,
     fetch_peers: bool,
     no_unsigned: bool,
@@ -96,7 +98,7 @@ def main(
 
     plan = Plan(
         directory=Path(),
-        rows=_known("rows", rows, SECTIONS),
+        rows=_known("rows", rows, (*SECTIONS, *ON_REQUEST)),
         minutes=0 if long else minutes,
         rounds=rounds,
         seconds=seconds,
@@ -111,6 +113,8 @@ def main(
         plan = replace(plan, stores=(*plan.stores, LONG_STORE))
     if quick:
         plan = _small(plan)
+    if backlog is not None:
+        plan = replace(plan, backlog_objects=backlog)
     if fetch_peers:
         _fetch(say)
     if directory is not None:
@@ -135,6 +139,8 @@ def _small(plan: Plan) -> Plan:
         keys=5_000,
         drain_objects=500,
         drain_rounds=1,
+        backlog_objects=2_000,
+        backlog_rounds=1,
         large_rounds=1,
         paced=300.0,
         paced_seconds=1.0,

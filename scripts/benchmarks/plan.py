@@ -15,6 +15,7 @@ from benchmarks.signing import BODY_BYTES, BUCKET
 Say = Callable[[str], None]
 
 SECTIONS = ("put", "put1", "get", "cold", "list", "large", "drain", "sustained", "stores", "start")
+ON_REQUEST = ("backlog",)  # takes as long as all the others
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Plan:
     keys: int = 60_000  # after so many, keys are written again
     drain_objects: int = 6_000
     drain_rounds: int = 3
+    backlog_objects: int = 100_000
+    backlog_rounds: int = 2
     large_rounds: int = 6
     paced: float = 1500.0
     paced_seconds: float = 4.0

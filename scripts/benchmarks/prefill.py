@@ -1,13 +1,16 @@
 """A data directory with many objects in it, made by the journal and the view themselves: as the daemon would have
 made it, and without its requests.
 
-A program of its own, `python prefill.py DIRECTORY COUNT BODY_BYTES`, so that its memory ends with it. The daemon that
-starts on the directory finds what a clean stop of a daemon without a remote leaves behind: every record pending.
+A program of its own, `python prefill.py DIRECTORY COUNT BODY_BYTES [grouped]`, so that its memory ends with it. The
+daemon that starts on the directory finds what a clean stop of a daemon without a remote leaves behind: every record
+pending.
 """
 
 import sys
 import time
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from journal import SqliteBackend
 from journal.disk import RealDisk
@@ -23,11 +26,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.signing import BUCKET, key_of  # a program of its own has to find its siblings
 
 BATCH = 2000
+GROUP = 1000  # numbers from which every tenth object is in one order group: all side by side, then a barrier
 _ORIGIN = Origin("bench", "127.0.0.1", "0000000000000001", 0)
 
 
-def fill(directory: str, count: int, body_bytes: int) -> None:
+def fill(directory: str, count: int, body_bytes: int, *, grouped: bool = False) -> None:
     """Make the bucket and `count` objects `key_of(number)`, each of `body_bytes` times `x`."""
+    origin_of = _grouped if grouped else lambda _: _ORIGIN
     disk = RealDisk()
     disk.make_directory(directory)
     trust = ViewTrust(disk, directory, *this_boot(directory))
@@ -42,7 +47,7 @@ def fill(directory: str, count: int, body_bytes: int) -> None:
     body = _body(body_bytes)
     for first in range(0, count, BATCH):
         numbers = range(first, min(first + BATCH, count))
-        _run(committer, [PutObject(BUCKET, key_of(number), {}, body, _ORIGIN) for number in numbers])
+        _run(committer, [PutObject(BUCKET, key_of(number), {}, body, origin_of(number)) for number in numbers])
         backend.settle(idle=False)
     backend.close()
     if view.close(sync=True):
@@ -55,6 +60,12 @@ def _run(committer: Committer, commands: list[CreateBucket] | list[PutObject]) -
             raise outcome
 
 
+def _grouped(number: int) -> Origin:
+    if number % 10:
+        return _ORIGIN
+    return replace(_ORIGIN, group=f"batch-{number // GROUP}", barrier=number % GROUP == GROUP - 10)
+
+
 def _body(size_bytes: int) -> ReceivedBody:
     data = b"x" * size_bytes
     digests = digest_whole(data)
@@ -63,4 +74,4 @@ def _body(size_bytes: int) -> ReceivedBody:
 
 
 if __name__ == "__main__":
-    fill(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    fill(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), grouped="grouped" in sys.argv[4:])

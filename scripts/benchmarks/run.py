@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import large, sending, small, starting, stores
+from benchmarks import backlog, large, sending, small, starting, stores
 from benchmarks.aims import outcomes
 from benchmarks.document import document
 from benchmarks.findings import SUBJECT, Findings
@@ -53,6 +53,8 @@ class _Run:
             self._section("requests", lambda: self._requests(bare, peers))
         if "drain" in rows:
             self._section("drain", lambda: sending.measure_drains(bench, self._peers.get("rgw")))
+        if "backlog" in rows:
+            self._section("backlog", lambda: backlog.measure(bench))
         if "sustained" in rows:
             self._section("sustained", lambda: sending.measure_sustained(bench))
         if rows & {"stores", "list", "start"}:

@@ -96,6 +96,7 @@ class Daemon:
     checkout: Path | None = None
     port: int = 0
     keys: tuple[str, str] = (ACCESS_KEY, SECRET_KEY)  # for the remote
+    settings: str = SETTINGS
 
     def start(self) -> Server:
         """Return when it is ready. Raises ServerFailed with the end of its log when it ends before that."""
@@ -116,7 +117,7 @@ class Daemon:
     def spawn(self, log: Path) -> subprocess.Popen[str]:
         """Start it and return at once."""
         settings = self.directory.with_name(f"{self.directory.name}.toml")
-        settings.write_text(SETTINGS)
+        settings.write_text(self.settings)
         command = [str(Path(sys.executable).with_name("s3d")), "run", "--config", str(settings)]
         command += ["--data-dir", str(self.directory), "--admin", "http://127.0.0.1:0"]
         command += ["--listen", f"http://127.0.0.1:{self.port}"]
