@@ -14,6 +14,7 @@ import msgspec
 
 from journal import Head, Identity, Journal, Record, SqliteBackend
 from journal.disk import Disk
+from s3d.app.probing import ways_of
 from s3d.app.replication import DEFAULT_REGION, client_settings
 from s3d.app.until_done import Advance, until_done
 from s3d.bundle.errors import BundleError
@@ -94,7 +95,7 @@ async def apply_bundle(
             Random(),
             ReplicatorSettings(
                 lanes_max=settings.lanes_max,
-                conditional=settings.conditional_writes,
+                ways=ways_of(settings, ()),
                 identity_token=settings.identity_token,
                 later_is_enough=True,
                 region=region,

@@ -50,6 +50,7 @@ from s3d.http.admission import Admission
 from s3d.http.bundles import Bundles
 from s3d.http.gap_routes import gap_routes
 from s3d.http.journal_routes import journal_routes
+from s3d.http.remote_routes import remote_routes
 from s3d.http.webhooks import Webhooks
 from s3d.operations.bodies import BodyCache
 from s3d.operations.bundling import Bundling
@@ -65,6 +66,7 @@ from s3d.policy.bucket_map import BucketMap, staying_local
 from s3d.policy.rules import Rules
 from s3d.queries.asking import Asking
 from s3d.queries.caching import Cache
+from s3d.remote.remembered import Remembered
 from s3d.replicator.held import read_holding
 from s3d.telemetry.metrics import Load, Metrics
 from s3d.upkeep.decide import Limits
@@ -216,6 +218,7 @@ class Daemon:
         self._bundling = self._build_bundling(questions)
         more = [*Bundles(self._bundling).routes(), *journal_routes(journal)]
         more += gap_routes(self._audit) if self._audit is not None else []
+        more += remote_routes(self._replication.probing) if self._replication is not None else []
         self._admin = AdminDoor(self._settings, self._standing, self._clock, more)
         await self._admin.open()
         await self._begin(questions)
@@ -360,6 +363,7 @@ class Daemon:
             self._buckets,
             self._rules,
             self._settings.windows,
+            Remembered(self._disk, self._settings.data_dir),
         )
         self._asking = Asking(self._replication.upstream, questions, journal.submit, self._clock)
 

@@ -18,6 +18,7 @@ from journal import Journal, Record, SqliteBackend
 from journal.branch import held, make_branch
 from journal.disk import Disk
 from journal.inspection import inspect
+from s3d.app.probing import ways_of
 from s3d.app.replication import DEFAULT_REGION, client_settings
 from s3d.app.until_done import Advance, until_done
 from s3d.blobs.checks import BlobChecks
@@ -126,7 +127,7 @@ async def replay(
         ReplicatorSettings(
             lanes_max=settings.lanes_max,
             backoff_seconds_max=max(1.0, min(settings.backoff_seconds_max, patience_seconds / 2)),
-            conditional=settings.conditional_writes,
+            ways=ways_of(settings, ()),
             identity_token=settings.identity_token,
             site=settings.site or "",
             region=settings.region or DEFAULT_REGION,

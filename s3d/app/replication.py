@@ -11,6 +11,8 @@ from typing import Any
 
 from journal import Appended, Journal
 from s3d.app.flow import flow_report, upload_reports
+from s3d.app.link import LinkStanding
+from s3d.app.probing import Probing, ways_of
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
@@ -26,11 +28,12 @@ from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.mapped import MappedRemote
 from s3d.remote.process import ProcessRemote
+from s3d.remote.remembered import Remembered
 from s3d.remote.seam import Content, Flow, Remote, RemoteStream
 from s3d.remote.settings import RemoteSettings as ClientSettings
 from s3d.remote.upstream import Upstream
 from s3d.replicator.decide import Done, Park
-from s3d.replicator.link import Link, LinkStatus
+from s3d.replicator.link import Link
 from s3d.replicator.replicator import Replicator
 from s3d.replicator.schedule import Plan
 from s3d.replicator.settings import ReplicatorSettings
@@ -65,6 +68,7 @@ class Replication:
         buckets: BucketMap | None,
         rules: Rules,
         windows: Sequence[Window],
+        remembered: Remembered,
     ) -> None:
         self._clock = clock
         self._buckets = buckets
@@ -92,7 +96,7 @@ class Replication:
                 lanes_max=settings.lanes_max,
                 backoff_seconds_max=settings.backoff_seconds_max,
                 identity_token=settings.identity_token,
-                conditional=settings.conditional_writes,
+                ways=ways_of(settings, remembered.of(settings.endpoint or "")),
                 site=settings.site or "",
                 region=region,
                 plan=Plan(
@@ -111,6 +115,15 @@ class Replication:
             if rules.speak_of_urgency
             else None,
             may_coalesce=rules.may_coalesce,
+        )
+        self.probing = Probing(
+            settings,
+            remembered,
+            self._remote,
+            self.link,
+            clock,
+            self._replicator.take,
+            self._replicator.conditions_in,
         )
 
     async def start(self) -> None:
@@ -167,6 +180,7 @@ class Replication:
 
     def _buckets_seen(self, output: Mapping[str, Any], asked: float) -> None:
         """A probe has listed the buckets: a fact that answers ListBuckets while the link is down."""
+        self.probing.greeted(output, asked)
         fact = bucket_list_fact(output, milliseconds(asked))
         if fact is not None:
             self._tell(fact)
@@ -214,29 +228,6 @@ class Sender:
     def restarts(self) -> int:
         """How often it ended without being asked to."""
         return self._process.restarts if self._process is not None else 0
-
-
-class LinkStanding:
-    """What `s3d status` says of the link; `since` is in seconds since 1970, 0 before it was tried."""
-
-    def __init__(self, link: Link, clock: Clock) -> None:
-        self._link = link
-        self._clock = clock
-        self.since = 0.0
-        link.observe(self._changed)
-
-    @property
-    def state(self) -> str:
-        """`up`, `down` or `unknown`."""
-        return self._link.circuit.status.value
-
-    @property
-    def error(self) -> str:
-        """Why it is down."""
-        return self._link.circuit.reason
-
-    def _changed(self, _: LinkStatus) -> None:
-        self.since = self._clock.now()
 
 
 class _Measured:

@@ -32,9 +32,9 @@ class AdminClient:
         parameters = urlencode(query or {}, errors="surrogateescape")
         return self._ask("GET", f"{path}?{parameters}", None, answer, patience_seconds)
 
-    def post(self, path: str, document: Any, answer: type[Answer]) -> Answer:
-        """Have something done."""
-        return self._ask("POST", path, json.dumps(document), answer, 0.0)
+    def post(self, path: str, document: Any, answer: type[Answer], *, patience_seconds: float = 0.0) -> Answer:
+        """Have something done; `patience_seconds` is how long it may take."""
+        return self._ask("POST", path, json.dumps(document), answer, patience_seconds)
 
     def download(self, path: str, write: Callable[[bytes], object]) -> int:
         """Hand the pieces of an answer to `write`, however long it is; how many bytes it was."""

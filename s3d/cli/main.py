@@ -28,6 +28,7 @@ COMMANDS = {
     "pause": ("s3d.cli.pausing:pause", "Send nothing more to the remote, for now."),
     "resume": ("s3d.cli.pausing:resume", "Go on sending."),
     "gaps": ("s3d.cli.gaps:gaps", "Name what the remote has lost since it confirmed it."),
+    "remote": ("s3d.cli.remote:remote", "Find out what the remote can do."),
     "audit": ("s3d.cli.audit:audit", "Show an auditor that everything that was acknowledged has arrived."),
     "parked": ("s3d.cli.parked:parked", "List records that wait for a person; retry, rekey, export or drop them."),
     "ls": ("s3d.cli.objects:ls", "List buckets, or what is in one."),

@@ -95,6 +95,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         ("journal", f"at {found.head}, instance {found.instance}", ""),
         *_files(found),
         _remote(found),
+        *_clock(found),
         *_sender(found),
         *_flow(found),
         *_uploads(found),
@@ -132,8 +133,16 @@ def _remote(found: "Status") -> tuple[str, str, str]:
         return "remote", "none configured: everything stays pending on this disk", "yellow"
     since = f" since {found.remote.since}{duration_text(found.remote.since, found.at)}" if found.remote.since else ""
     error = f": {found.remote.error}" if found.remote.error else ""
-    link = f"{found.remote.endpoint}, link {found.remote.state}{since}{error}"
+    software = f" ({found.remote.software})" if found.remote.software else ""
+    link = f"{found.remote.endpoint}{software}, link {found.remote.state}{since}{error}"
     return "remote", link, _LINK_COLOURS.get(found.remote.state, "")
+
+
+def _clock(found: "Status") -> list[tuple[str, str, str]]:
+    from s3d.remote.capabilities import clock_warning
+
+    warning = clock_warning(found.remote.ahead_seconds) if found.remote is not None else ""
+    return [("clock", warning, "yellow")] if warning else []
 
 
 def _sender(found: "Status") -> list[tuple[str, str, str]]:

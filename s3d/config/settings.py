@@ -124,13 +124,14 @@ class RemoteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ),
     ] = True
     conditional_writes: Annotated[
-        bool,
+        bool | None,
         Meta(
             description="Whether the remote honours `If-Match` and `If-None-Match` on writes, for rules with "
             "`conflict`. `false`: it ignores them, so it is asked what it has before each guarded write, which leaves "
-            "a window. One that answers `NotImplemented` to a condition is treated like that by itself."
+            "a window. Unset: what `s3d remote probe` has found, else yes; one that answers `NotImplemented` to a "
+            "condition is treated as if it were `false` by itself."
         ),
-    ] = True
+    ] = None
     site: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,32}$")] | None,
         Meta(

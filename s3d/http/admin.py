@@ -17,6 +17,7 @@
     POST /replication/resume  {"reason": "..."}: go on
     POST /parked/rekey    {"seq": "1-42", "key": "KEY"}: send it under another key
     /bundle/…             for `s3d bundle` (http/bundles.py)
+    /v1/remote            what the remote can do (http/remote_routes.py)
 
 It listens on loopback and trusts whoever can reach that, so it has to keep out what reaches loopback uninvited: web
 pages. A name that resolves to 127.0.0.1 (DNS rebinding) fails the check of `Host`; a page that posts across origins

@@ -22,6 +22,7 @@ from s3d.operations.limits import check_key
 from s3d.operations.receipts import Known, Receipts
 from s3d.operations.records import conflict_report, record_report
 from s3d.operations.submitting import Submitter
+from s3d.remote.capabilities import Greeting
 from s3d.telemetry.drops import DropReport
 from s3d.telemetry.flow import FlowReport, UploadReport
 from s3d.telemetry.metrics import Load, Metrics, Moment
@@ -61,6 +62,8 @@ class LinkState(Protocol):
     def since(self) -> float: ...
     @property
     def error(self) -> str: ...
+    @property
+    def greeting(self) -> Greeting | None: ...
 
 
 class SenderState(Protocol):
@@ -371,7 +374,17 @@ class Standing:
         since = iso_time(self._link.since) if self._link.since else ""
         endpoint = self._settings.remote.endpoint or ""
         flow = self._flow() if self._flow is not None else None
-        return LinkReport(endpoint, self._link.state, since, self._link.error, self._sender_report(), flow)
+        greeting = self._link.greeting
+        return LinkReport(
+            endpoint,
+            self._link.state,
+            since,
+            self._link.error,
+            self._sender_report(),
+            flow,
+            greeting.software if greeting is not None else "",
+            greeting.ahead_seconds if greeting is not None else None,
+        )
 
     def _sender_report(self) -> SenderReport | None:
         if self._sender is None or self._sender.pid is None:

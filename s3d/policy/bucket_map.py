@@ -18,7 +18,7 @@ from s3d.errors import S3dError
 
 KEY_BYTES_MAX = 1024
 BUCKET = "{bucket}"
-_LIST_KEYS = ("Contents", "Versions", "DeleteMarkers", "Uploads")
+_LIST_KEYS = ("Contents", "Versions", "DeleteMarkers", "Uploads", "Deleted")
 _KEYS_IN = ("Key", "Prefix", "StartAfter", "KeyMarker")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]\Z")  # what a bucket that is made here may be called
 _KEYS_OUT = ("Key", "Prefix", "StartAfter", "KeyMarker", "NextKeyMarker", "Marker", "NextMarker")
@@ -212,6 +212,9 @@ def to_remote(place: Place, parameters: Mapping[str, Any]) -> dict[str, Any]:
         for name in _KEYS_IN:
             if name in translated:
                 translated[name] = place.prefix + translated[name]
+        if "Delete" in translated:
+            objects = [{**one, "Key": place.prefix + one["Key"]} for one in translated["Delete"]["Objects"]]
+            translated["Delete"] = {**translated["Delete"], "Objects": objects}
     return translated
 
 

@@ -17,6 +17,7 @@ from s3d.remote.outgoing import OutgoingBody, open_plainly
 from s3d.remote.seam import Content, Flow, OpenFile, RemoteStream
 from s3d.remote.settings import RemoteSettings
 
+GREETINGS = frozenset({"ListBuckets", "HeadBucket"})
 READ_THREADS = 4
 CHUNK_BYTES = 256 * 1024
 
@@ -119,7 +120,9 @@ class AiobotocoreRemote:
                     failing.append(body)
                     arguments |= _body_arguments(content, body)
                 output: dict[str, Any] = await self._method(operation)(**arguments)
-                output.pop("ResponseMetadata", None)
+                answered = output.pop("ResponseMetadata", {})
+                if operation in GREETINGS:
+                    output["Greeting"] = _greeting(answered.get("HTTPHeaders", {}))
                 return output
 
     def _method(self, operation: str) -> Any:
@@ -146,6 +149,10 @@ class AiobotocoreStream:
 
     async def close(self) -> None:
         self._body.close()
+
+
+def _greeting(headers: Mapping[str, Any]) -> dict[str, str]:
+    return {"Date": str(headers.get("date", "")), "Server": str(headers.get("server", ""))}
 
 
 def _body_arguments(content: Content, body: OutgoingBody) -> dict[str, Any]:

@@ -35,6 +35,17 @@ OpenFile = Callable[[str], ReadableFile]
 """Opens what a `FileSlice` names as its path. Raises OSError."""
 
 
+class Framing(msgspec.Struct, frozen=True):
+    """That a body is in chunks of its own already (`aws-chunked`), with a checksum behind it under this header's name.
+
+    `decoded_size` is how long it is without the frames. See "Checking object integrity with trailing checksums" in the
+    S3 User Guide.
+    """
+
+    trailer: str
+    decoded_size: int
+
+
 class Content(msgspec.Struct, frozen=True):
     """A body to be sent: its pieces in order, its size in bytes and, where known, digests for the remote to check."""
 
@@ -42,6 +53,7 @@ class Content(msgspec.Struct, frozen=True):
     size: int
     md5_base64: str = ""
     sha256_hex: str = ""
+    framing: Framing | None = None
 
 
 class Flow(Protocol):
@@ -89,7 +101,8 @@ class Remote(Protocol):
     ) -> Mapping[str, Any]:
         """Perform one operation (`PutObject`, `HeadObject`, …) and return its parsed output, without ResponseMetadata.
 
-        A `flow` decides how fast the content leaves; without one it leaves as fast as it can. Raises RemoteFailure.
+        ListBuckets and HeadBucket also say what `Date` and `Server` were, under `Greeting`. A `flow` decides how fast
+        the content leaves; without one it leaves as fast as it can. Raises RemoteFailure.
         """
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:

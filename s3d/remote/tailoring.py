@@ -21,6 +21,7 @@ from s3d.remote.outgoing import OutgoingBody
 
 _SIGNER = "s3d-known-payload"
 _PAYLOAD = "s3d_payload"
+_TRAILED = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
 
 class KnownPayloadAuth(S3SigV4Auth):  # type: ignore[misc]
@@ -93,6 +94,13 @@ def _before_call(params: dict[str, Any], context: dict[str, Any], **_: Any) -> N
     if not isinstance(body, OutgoingBody):
         return
     known = body.content.sha256_hex
+    if (framing := body.content.framing) is not None:
+        known = _TRAILED
+        params["headers"] |= {
+            "Content-Encoding": "aws-chunked",
+            "x-amz-decoded-content-length": str(framing.decoded_size),
+            "x-amz-trailer": framing.trailer,
+        }
     if body.in_memory:
         params["body"] = body.joined()
     elif not known:

@@ -62,7 +62,7 @@ def _answered(error: ClientError, operation: str) -> RemoteFailure:
         code = code_of_head(code)
     if status < 300:
         status = 500  # an error document under 200: the operation failed after its headers had gone out
-    return RemoteFailure(classify(code, status), code=code, status=status, message=str(details.get("Message", code)))
+    return RemoteFailure(classify(code, status), code=code, status=status, message=str(details.get("Message") or code))
 
 
 def _before_sending(error: BaseException) -> bool:

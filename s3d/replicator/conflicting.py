@@ -29,6 +29,7 @@ from s3d.replicator.conflicts import (
 )
 from s3d.replicator.outcomes import persist
 from s3d.replicator.requests import TOKEN_KEY, Form, Guard, Job, bare
+from s3d.replicator.settings import Ways
 from s3d.view.questions import Questions
 
 Call = Callable[..., Awaitable[Mapping[str, Any]]]
@@ -46,10 +47,10 @@ class Unmet(RemoteFailure):
 class Guarding:
     """Sends guarded writes, and says whose an object is that stands in the way. Raises RemoteFailure.
 
-    `conditional` says that the remote honours conditions on PutObject; once it answers NotImplemented to one, or where
-    it is known not to, it is looked at before each write instead, with a window in which another write is not noticed.
-    Before copies, deletions and the end of uploads it is looked at in any case: services that take conditions on
-    PutObject ignore them there without a word (Ceph RGW 16).
+    `ways` says how the remote honours conditions on PutObject; once it answers NotImplemented to one, or where it is
+    known not to, it is looked at before each write instead, with a window in which another write is not noticed.
+    Before copies, the end of uploads, and deletions where nobody knows better, it is looked at in any case: services
+    that take conditions on PutObject ignore them there without a word (Ceph RGW 16).
     """
 
     def __init__(
@@ -58,19 +59,33 @@ class Guarding:
         questions: Questions,
         replaced_etag: Callable[[Job], str | None],
         token_prefix: str,
-        *,
-        conditional: bool,
+        ways: Ways,
     ) -> None:
         self._call = call
         self._questions = questions
         self._replaced_etag = replaced_etag
         self._token_prefix = token_prefix
-        self._form = Form.QUOTED if conditional else Form.UNSENT
+        self.take(ways)
+
+    def take(self, ways: Ways) -> None:
+        """It is known by now how the remote wants it."""
+        self._form, self._forms, self._deletions = ways.conditions, dict(ways.of_buckets), ways.deletions
+
+    def form_of(self, bucket: str) -> Form:
+        """How conditions on PutObject go out there, by what is known so far."""
+        return self._forms.get(bucket, self._form)
+
+    def _use(self, form: Form, bucket: str) -> None:
+        """What one bucket has shown holds for it, where it was known apart, else for all that were not."""
+        if bucket in self._forms:
+            self._forms[bucket] = form
+        else:
+            self._form = form
 
     async def send(self, job: Job, send: Send) -> Confirmation:
         """One attempt. A condition that does not hold is a failure of kind CONDITION, whatever the remote calls it."""
-        expected, form = self._expected(job), self._form
-        if form is Form.UNSENT or job.record.kind != "PutObject":
+        expected, form = self._expected(job), self.form_of(job.bucket)
+        if form is Form.UNSENT or not self._is_honoured(job, expected):
             theirs = await self.look(job)
             if not theirs.present and job.record.kind == DELETION:
                 return Confirmation(job.sequence)
@@ -82,7 +97,7 @@ class Guarding:
             if failure.kind is FailureKind.CONDITION:
                 raise Unmet(form, failure) from failure
             if form is not Form.UNSENT and failure.code == "NotImplemented":
-                self._form = Form.UNSENT
+                self._use(Form.UNSENT, job.bucket)
                 return await self.send(job, send)
             if expected and failure.code in {"NoSuchKey", "NotFound"} and job.record.kind != "CopyObject":
                 raise _not_as_believed() from failure  # what S3 says of If-Match where there is nothing
@@ -93,17 +108,23 @@ class Guarding:
         theirs, expected = _theirs(await self._head(job)), self._expected(job)
         found = judge(job.record.kind, job.sequence, job.mutation, theirs, expected, token_prefix=self._token_prefix)
         if isinstance(found, Ourselves) and found.etag == expected and isinstance(refused, Unmet):
-            self._misunderstood(refused.form)
+            self._misunderstood(refused.form, job.bucket)
         return found
 
     async def look(self, job: Job) -> Side:
         """What is there."""
         return _side(await self._head(job))
 
-    def _misunderstood(self, form: Form) -> None:
+    def _is_honoured(self, job: Job, expected: str) -> bool:
+        """Whether a condition on this kind of write means anything there."""
+        if job.record.kind == DELETION:
+            return bool(expected) and job.bucket in self._deletions
+        return job.record.kind == "PutObject"
+
+    def _misunderstood(self, form: Form, bucket: str) -> None:
         """It refuses what is so: some services compare the quotes too (Ceph RGW 16). Many may find that out at once."""
-        if form is self._form:
-            self._form = Form.BARE if form is Form.QUOTED else Form.UNSENT
+        if form is self.form_of(bucket):
+            self._use(Form.BARE if form is Form.QUOTED else Form.UNSENT, bucket)
 
     def _expected(self, job: Job) -> str:
         if job.expected is not None:

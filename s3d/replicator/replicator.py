@@ -32,7 +32,7 @@ from s3d.replicator.pacing import PacedRemote
 from s3d.replicator.progress import Progress, Snapshot, struggling
 from s3d.replicator.ready import ByPriority
 from s3d.replicator.schedule import Schedule
-from s3d.replicator.settings import ReplicationObserver, ReplicatorSettings
+from s3d.replicator.settings import ReplicationObserver, ReplicatorSettings, Ways
 from s3d.replicator.shares import Shares
 from s3d.replicator.transfer import Transfer
 from s3d.replicator.versioning import Versioning
@@ -115,9 +115,10 @@ class Replicator:
             questions,
             token_prefix=f"{journal.identity.instance}-{journal.identity.epoch}" if settings.identity_token else "",
             region=settings.region,
-            conditional=settings.conditional,
+            ways=settings.ways,
             later_is_enough=settings.later_is_enough,
         )
+        self.conditions_in = self._transfer.guarding.form_of  # how they go out in a bucket, by what is known so far
         self._conflicts = Conflicts(
             journal, clock, settings.site or journal.identity.instance[:8], self._transfer.withdraw, observer
         )
@@ -196,6 +197,12 @@ class Replicator:
         for sequence, delivery in self._deliveries.items():
             if sequence <= through:
                 delivery.look_first()
+
+    def take(self, ways: Ways, keeps_versions: Mapping[str, bool]) -> None:
+        """It is known by now how the remote wants it, and of some buckets whether they keep versions."""
+        self._transfer.take(ways)
+        for bucket, keeps in keeps_versions.items():
+            self._versioning.learn(bucket, is_off=not keeps)
 
     def learned(self, outcomes: Mapping[int, Done | Park]) -> None:
         """What became of records that others have sent, durably. What of them is loaded here ends with its next

@@ -1,12 +1,26 @@
 """What a replicator is told at its start: its bounds, and who wants to know what it does."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from s3d.events import Decided
 from s3d.remote.failures import FailureKind
 from s3d.replicator.decide import BACKOFF_SECONDS_MAX
+from s3d.replicator.requests import Form
 from s3d.replicator.schedule import UNRESTRICTED, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How this remote takes what others take otherwise: conditions on PutObject, in some buckets and in all others; in
+    which buckets it is known to honour one on DeleteObject; and whether it makes copies.
+    """
+
+    conditions: Form = Form.QUOTED
+    of_buckets: Mapping[str, Form] = field(default_factory=dict)
+    deletions: frozenset[str] = frozenset()
+    copies: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +34,7 @@ class ReplicatorSettings:
     window_records_max: int = 5000
     backoff_seconds_max: float = BACKOFF_SECONDS_MAX
     identity_token: bool = True
-    conditional: bool = True
+    ways: Ways = field(default_factory=Ways)
     site: str = ""
     later_is_enough: bool = False
     region: str = "us-east-1"

@@ -21,6 +21,7 @@ from s3d.replicator.requests import (
     plain_parameters,
     put_parameters,
 )
+from s3d.replicator.settings import Ways
 from s3d.replicator.uploads import Anew, Uploads
 from s3d.view.questions import Questions
 
@@ -46,7 +47,7 @@ class Transfer:
         *,
         token_prefix: str,
         region: str,
-        conditional: bool,
+        ways: Ways,
         later_is_enough: bool = False,
     ) -> None:
         self._later_is_enough = later_is_enough
@@ -56,7 +57,8 @@ class Transfer:
         self._token_prefix = token_prefix
         self._region = region
         self._questions = questions
-        self.guarding = Guarding(remote.call, questions, self._replaced_etag, token_prefix, conditional=conditional)
+        self.guarding = Guarding(remote.call, questions, self._replaced_etag, token_prefix, ways)
+        self._copies = ways.copies
         self._uploads = uploads = Uploads(remote, bodies, questions, self._token, self._replaced_etag)
         self._senders: Mapping[str, Callable[[Job, bool], Awaitable[Confirmation]]] = {
             "PutObject": self._put_object,
@@ -90,6 +92,11 @@ class Transfer:
         if job.mutation.upload:
             with contextlib.suppress(RemoteFailure):
                 await self._uploads.withdraw(job)
+
+    def take(self, ways: Ways) -> None:
+        """It is known by now how the remote wants it."""
+        self.guarding.take(ways)
+        self._copies = ways.copies
 
     @property
     def begun_anew(self) -> Mapping[str, Anew]:
@@ -187,12 +194,14 @@ class Transfer:
     async def _copy_object(self, job: Job, repeated: bool) -> Confirmation:  # noqa: FBT001
         """Copy at the remote, or upload the bytes that the copy captured (decision 21)."""
         mutation = job.mutation
+        bytes_are_here = bool(job.extents) or not mutation.size
+        if not self._copies and bytes_are_here:
+            return await self._put_object(job, repeated)
         source = self._remote_etag(mutation.copy_sequence, mutation.copy_bucket, mutation.copy_key)
         parameters = copy_parameters(job, self._token(job), source or mutation.copy_etag, self._replaced_etag(job))
         try:
             output = await self._call("CopyObject", parameters)
         except RemoteFailure as failure:
-            bytes_are_here = bool(job.extents) or not mutation.size
             if failure.kind in _COPY_ELSEWISE and bytes_are_here:
                 return await self._put_object(job, repeated)
             raise

@@ -36,6 +36,10 @@ class Versioning:
                 is_off = await self._ask(bucket)
         return is_off is True
 
+    def learn(self, bucket: str, *, is_off: bool) -> None:
+        """Somebody has asked for another reason."""
+        self._known[bucket] = (self._clock.monotonic() + KNOWN_SECONDS, is_off)
+
     def forget(self, bucket: str) -> None:
         """The bucket was changed."""
         self._known.pop(bucket, None)

@@ -22,7 +22,8 @@ class LinkReport(msgspec.Struct, frozen=True):
     """The remote: its endpoint without credentials, whether it can be reached and since when that is so.
 
     `state` is `up`, `down` or `unknown` (not tried yet); `error` is what the last failed attempt was told; `sender` is
-    None when the daemon itself sends; `flow` says how much goes there.
+    None when the daemon itself sends; `flow` says how much goes there; `software` is what the service calls itself, and
+    `ahead_seconds` how far its clock is ahead of this machine's, None where it does not say.
     """
 
     endpoint: str
@@ -31,6 +32,8 @@ class LinkReport(msgspec.Struct, frozen=True):
     error: str = ""
     sender: "SenderReport | None" = None
     flow: FlowReport | None = None
+    software: str = ""
+    ahead_seconds: float | None = None
 
 
 class SenderReport(msgspec.Struct, frozen=True):

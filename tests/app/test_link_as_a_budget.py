@@ -38,6 +38,28 @@ def post(daemon: LiveDaemon, path: str, document: Any) -> Any:
         return json.loads(response.read())
 
 
+def is_probed(edge: LiveDaemon, remote: LiveDaemon) -> None:
+    """What the remote can do is found out, kept, and made use of where the configuration says nothing."""
+    assert [one["by"] for one in edge.ask("/v1/remote")["guards"]] == ["assumed"]
+    found = post(edge, "/v1/remote/probe", {"bucket": "plant"})
+    (probed,) = found["probed"]
+    verdicts = {one["name"]: one["verdict"] for one in probed["findings"]}
+    honoured = {"if-none-match", "if-match", "checksum-trailer", "checksum-crc64nvme", "list-v2", "part-copy"}
+    assert {name: verdicts[name] for name in honoured} == dict.fromkeys(honoured, "yes")
+    assert [(one["bucket"], one["conditions"], one["by"]) for one in found["guards"]] == [
+        ("plant", "quoted", "probed"),
+        ("", "quoted", "probed"),
+    ]
+    assert probed["left"] == []
+    assert abs(found["ahead_seconds"]) < 60
+    assert edge.ask("/v1/remote") == found
+    kept = json.loads((edge.directory / "remotes.json").read_text())
+    assert kept == [probed]
+    client = remote.client()
+    assert client.list_objects_v2(Bucket="plant", Prefix=".s3d-probe/")["KeyCount"] == 0
+    client.close()
+
+
 @pytest.fixture
 def remote(tmp_path: Path) -> Iterator[LiveDaemon]:
     with running_daemon(tmp_path / "remote", auth=False) as daemon:
@@ -62,6 +84,7 @@ def test_a_pause_outlives_a_kill_and_then_the_urgent_goes_first(tmp_path: Path, 
         assert remote.ask("/status")["head"] == "1-0"
         post(edge, "/replication/resume", {})
         wait_until(lambda: edge.ask("/status")["pending"]["count"] == 0, seconds=60)
+        is_probed(edge, remote)
         assert edge.stop() == 0
     finally:
         edge.kill()

@@ -21,6 +21,8 @@ from s3d.replicator.conflicts import (
     judge,
     sibling_key,
 )
+from s3d.replicator.requests import Form
+from s3d.replicator.settings import Ways
 from s3d.view import projection
 from s3d.view.view import View
 
@@ -353,6 +355,35 @@ async def test_what_was_deleted_at_the_remote_is_a_conflict(bucket: Site, remote
     assert remote.content()["b"] == {"k": b"2"}
 
 
+async def test_a_remote_known_to_honour_conditions_on_deletions_is_not_looked_at_first(
+    tmp_path: Any, remote: FakeRemote
+) -> None:
+    """The condition alone guards the deletion: no window, and a request less."""
+    plain = FakeRemote._DeleteObject
+
+    def honest(parameters: dict[str, Any], content: Any) -> Any:
+        there = remote.buckets["b"].get(parameters["Key"])
+        if there and parameters["IfMatch"] != f'"{there[-1].etag}"':
+            raise failed(FailureKind.CONDITION, "PreconditionFailed", 412)
+        return plain(remote, parameters, content)
+
+    remote._DeleteObject = honest  # type: ignore[method-assign]
+    site = Site(tmp_path, remote, ways=Ways(deletions=frozenset({"b"})))
+    await site.open()
+    await site.create_bucket()
+    await site.settled()
+    stranger(remote, b"1", key="same")
+    stranger(remote, b"2", key="other")
+    await site.append("DeleteObject", "b/same", conflict="hold", believed=md5(b"1"))
+    await site.settled()
+    assert remote.calls["HeadObject"] == 0
+    held = await site.append("DeleteObject", "b/other", conflict="hold", believed=md5(b"1"))
+    await site.settled()
+    assert remote.content()["b"] == {"other": b"2"}
+    assert site.parked() == {held: "Conflict"}
+    await site.close()
+
+
 @pytest.mark.parametrize("conditional", [True, False])
 async def test_a_remote_without_conditions_is_looked_at_first(
     tmp_path: Any, remote: FakeRemote, conditional: bool
@@ -365,7 +396,7 @@ async def test_a_remote_without_conditions_is_looked_at_first(
         return FakeRemote._PutObject(remote, parameters, content)
 
     remote._PutObject = plain  # type: ignore[method-assign]
-    site = Site(tmp_path, remote, conditional=conditional)
+    site = Site(tmp_path, remote, ways=Ways(Form.QUOTED if conditional else Form.UNSENT))
     await site.open()
     await site.create_bucket()
     await site.settled()
