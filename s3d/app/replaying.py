@@ -35,7 +35,7 @@ from s3d.policy.bucket_map import BucketMap, MappedBucket
 from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.mapped import MappedRemote
 from s3d.remote.seam import Remote
-from s3d.replay.fates import Fate, confirmed_by, fates
+from s3d.replay.fates import Fate, Outcomes, fates
 from s3d.replay.selection import SelectedQuestions, Selection
 from s3d.replicator.link import Link
 from s3d.replicator.replicator import Replicator
@@ -149,14 +149,16 @@ async def replay(
 
 def fates_of(branch: Branch, selection: Selection) -> Iterator[Fate]:
     """What has become of every record that the journal still has. Blocks on the disk, for a moment each page."""
-    journal, head = branch.journal, branch.source.head
-    confirmed = confirmed_by(_records(journal, head, journal.head.sequence))
-    blobs = branch.pool.files
+    journal, head, blobs = branch.journal, branch.source.head, branch.pool.files
+    origin = journal.files()[0].first
+    outcomes = Outcomes(origin, head)
+    for record in _records(journal, origin - 1, journal.head.sequence):
+        outcomes.take(record)
 
     def are_here(extents: Extents) -> bool:
         return all(os.path.exists(blobs.path(one.blob)) for one in extents if isinstance(one, BlobBytes))
 
-    yield from fates(_records(journal, 0, head), confirmed, branch.questions, selection, are_here)
+    yield from fates(_records(journal, origin - 1, head), outcomes, branch.questions, selection, are_here)
 
 
 def _records(journal: Journal, after: int, last: int) -> Iterator[Record]:

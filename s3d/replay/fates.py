@@ -6,17 +6,39 @@ from typing import Literal
 import msgspec
 
 from journal import Record
-from s3d.events import CONFIRMED, OUTCOMES, Confirmation, decode_confirmed, decode_mutation
+from s3d.events import (
+    GIVE_WAY,
+    OUTCOMES,
+    Confirmation,
+    decode_confirmed,
+    decode_conflicted,
+    decode_discarded,
+    decode_mutation,
+    decode_superseded,
+)
 from s3d.replay.selection import SelectedQuestions, Selection
 from s3d.values import Extents, split_stream, split_upload_stream
 from s3d.view.rows import PendingRow
 
-Outcome = Literal["confirmed-before", "confirmed", "refused", "superseded", "not-selected", "left"]
+Outcome = Literal[
+    "confirmed-before",
+    "confirmed",
+    "superseded",
+    "dropped",
+    "gave-way",
+    "stays-local",
+    "refused",
+    "not-selected",
+    "left",
+]
 MEANING: Mapping[Outcome, str] = {
     "confirmed-before": "the journal says that the remote has it",
     "confirmed": "the remote has it: sent by this replay, or found there",
+    "superseded": "a later write of its key goes, or went, in its place",
+    "dropped": "given up by a person",
+    "gave-way": "not sent over somebody else's write, as its rule says",
+    "stays-local": "of a bucket that is never sent",
     "refused": "the remote or the local disk says that it cannot be",
-    "superseded": "a later write of its key is sent in its place",
     "not-selected": "left out by --from, --to, --prefix or --only",
     "left": "not sent yet",
 }
@@ -38,18 +60,51 @@ class Fate(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str = ""
 
 
-def confirmed_by(records: Iterable[Record]) -> dict[int, Confirmation]:
-    """The confirmations that are in these records, by the sequence that they are of."""
-    found: dict[int, Confirmation] = {}
-    for record in records:
-        if record.kind == CONFIRMED:
-            found |= {one.sequence: one for one in decode_confirmed(record.payload).confirmations}
-    return found
+class Outcomes:
+    """What the records up to a branch's beginning, and behind it, say of those before them. A byte a record, and what
+    the remote said to those that were confirmed behind it.
+    """
+
+    def __init__(self, origin: int, head: int) -> None:
+        self._origin = origin
+        self._ended = bytearray(head - origin + 1)
+        self._head = head
+        self.confirmed: dict[int, Confirmation] = {}
+
+    def take(self, record: Record) -> None:
+        """The next record."""
+        match record.kind:
+            case "Confirmed":
+                confirmations = decode_confirmed(record.payload).confirmations
+                self._note("confirmed-before", (one.sequence for one in confirmations))
+                if record.sequence > self._head:
+                    self.confirmed |= {one.sequence: one for one in confirmations}
+            case "Superseded":
+                self._note("superseded", decode_superseded(record.payload).sequences)
+            case "Discarded":
+                self._note("dropped", decode_discarded(record.payload).sequences)
+            case "Conflicted":
+                conflicted = decode_conflicted(record.payload)
+                if conflicted.decided in GIVE_WAY:
+                    self._note("gave-way", (conflicted.sequence,))
+
+    def of(self, sequence: int) -> Outcome:
+        """How a record has ended that is not pending any more."""
+        return _ENDS[self._ended[sequence - self._origin]]
+
+    def _note(self, outcome: Outcome, sequences: Iterable[int]) -> None:
+        number = _ENDS.index(outcome)
+        for sequence in sequences:
+            if self._origin <= sequence <= self._head:
+                self._ended[sequence - self._origin] = number
+
+
+_ENDS: tuple[Outcome, ...] = ("left", "confirmed-before", "superseded", "dropped", "gave-way")
 
 
 def fates(
     records: Iterable[Record],
-    confirmed: Mapping[int, Confirmation],
+    outcomes: Outcomes,
     questions: SelectedQuestions,
     selection: Selection,
     are_here: Callable[[Extents], bool],
@@ -61,10 +116,14 @@ def fates(
         mutation = decode_mutation(record.payload)
         upload = mutation.upload
         bucket, key = split_upload_stream(record.stream, upload) if upload else split_stream(record.stream)
-        fate = Fate(record.sequence, record.kind, bucket, key, mutation.size, record.written_at, "confirmed-before")
-        confirmation = confirmed.get(record.sequence)
+        fate = Fate(
+            record.sequence, record.kind, bucket, key, mutation.size, record.written_at, outcomes.of(record.sequence)
+        )
+        confirmation = outcomes.confirmed.get(record.sequence)
         row = questions.pending(record.sequence)
-        if confirmation is not None:
+        if mutation.stays_local:
+            yield msgspec.structs.replace(fate, outcome="stays-local")
+        elif confirmation is not None:
             etag, version_id = confirmation.etag, confirmation.version_id
             yield msgspec.structs.replace(fate, outcome="confirmed", etag=etag, version_id=version_id)
         elif row is not None:
