@@ -265,11 +265,15 @@ class Replicator:
     # the turnstile of every attempt
 
     async def enter(self, sequence: int) -> float:
-        await self._unpaused.wait()
-        while self._schedule is not None and self._lanes.rank(sequence).priority not in self._permitted(sequence):
-            await self._ticked.wait()
-        await self._link.wait_until_up()
-        await self._gate.enter(sequence)
+        while True:
+            await self._unpaused.wait()
+            while not self._is_permitted(sequence):
+                await self._ticked.wait()
+            await self._link.wait_until_up()
+            await self._gate.enter(sequence)
+            if self._unpaused.is_set() and self._is_permitted(sequence):
+                break
+            self._gate.leave()  # that has changed while it waited: for the link perhaps, and for weeks
         self._begin_share(sequence)
         try:
             await self._attempted.cover(sequence)
@@ -328,6 +332,9 @@ class Replicator:
         permitted = self._permitted()
         return self._lanes.take(self._priorities.now_ms(), [one for one in shared if one in permitted])
 
+    def _is_permitted(self, sequence: int) -> bool:
+        return self._schedule is None or self._lanes.rank(sequence).priority in self._permitted(sequence)
+
     def _permitted(self, asking: int = 0) -> Collection[Priority]:
         """What may begin now; a record that asks for itself is not in its own way."""
         if self._schedule is None:
@@ -357,8 +364,8 @@ class Replicator:
         """Whether a later record of the same key is sent in the place of this one, and of others."""
         if not self._coalescing.is_possible(sequence):
             return False
-        await self._unpaused.wait()
         await self._link.wait_until_up()
+        await self._unpaused.wait()
         superseded = await self._coalescing.supersede(sequence)
         self._on_superseded(superseded)
         if sequence not in superseded:

@@ -11,6 +11,7 @@ import pytest
 from journal import DiskFull, JournalError, SqliteBackend, StateBehind
 from s3d.commands.pausing import PauseReplication, ResumeReplication
 from s3d.remote.failures import FailureKind
+from s3d.replicator.link import LinkStatus
 from s3d.values import BlobBytes
 
 from .doubles import FakeRemote, Fault, JumpingClock, denied, lost, transient
@@ -177,6 +178,26 @@ async def test_pause_begins_nothing_and_resume_goes_on(site: Site, remote: FakeR
     await clock.sleep(100)
     assert remote.content() == {"b": {}}
     assert site.replicator.snapshot().paused
+    site.replicator.resume()
+    await site.settled()
+    assert remote.content() == site.model
+
+
+async def test_a_pause_holds_what_waits_for_the_link(site: Site, remote: FakeRemote, clock: JumpingClock) -> None:
+    """Paused while the link is down: what was taken up before the outage does not leave when it is back."""
+    await site.create_bucket()
+    await site.settled()
+    remote.down = True
+    for key in "abc":
+        await site.put(key, b"1")
+    while site.link.circuit.status is not LinkStatus.DOWN:
+        await asyncio.sleep(0)
+    await clock.sleep(100)
+    site.replicator.pause()
+    remote.down = False
+    await clock.sleep(100)
+    assert site.link.circuit.status is LinkStatus.UP
+    assert remote.content() == {"b": {}}
     site.replicator.resume()
     await site.settled()
     assert remote.content() == site.model
