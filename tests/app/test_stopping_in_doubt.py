@@ -14,6 +14,7 @@ from s3d.app.farewell import EXIT_DONE, EXIT_PENDING
 from s3d.auth.keys import SecretKey
 from s3d.config import load
 from s3d.config.settings import RemoteSettings, Settings
+from s3d.policy.bucket_map import MappedBucket
 
 NO_BUCKETS = b"<ListAllMyBucketsResult><Buckets></Buckets></ListAllMyBucketsResult>"
 Respond = Callable[[str], Awaitable[bytes]]  # to the request for an object, by its first line
@@ -27,7 +28,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @contextlib.asynccontextmanager
 async def remote(settings: Settings, respond: Respond) -> AsyncIterator[Settings]:
-    """The settings of a daemon before a remote that takes buckets, and asks `respond` about objects."""
+    """The settings of a daemon before a remote that takes buckets, has one, and asks `respond` about objects."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -35,7 +36,7 @@ async def remote(settings: Settings, respond: Respond) -> AsyncIterator[Settings
             method, target, _ = first.split(" ")
             if method == "PUT" and target.partition("?")[0].count("/") > 1:
                 writer.write(await respond(target))
-            elif method == "HEAD":
+            elif method == "HEAD" and target != "/company":
                 writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
             else:
                 writer.write(answer("200 OK", NO_BUCKETS if method == "GET" and target.startswith("/?") else b""))
@@ -106,8 +107,15 @@ async def test_s7_what_was_refused_is_still_told_after_a_restart(settings):
     await again.stop()
 
 
-async def test_s11_what_waits_goes_to_the_remote_that_is_configured_next(settings):
-    """Written without any remote; then one is configured, and has all of it."""
+@pytest.mark.parametrize(
+    ("map_to", "place"),
+    [
+        ((), "/bucket"),
+        ((MappedBucket(name="*", remote_bucket="company", prefix="site-7/{bucket}/"),), "/company/site-7/bucket"),
+    ],
+)
+async def test_s11_what_waits_goes_where_the_next_configuration_says(settings, map_to, place):
+    """Written without any remote; then one is configured, or one and a map of buckets, and has all of it."""
     daemon = Daemon(settings)
     await daemon.start(lambda: None)
     await put(daemon, "/bucket")
@@ -121,8 +129,8 @@ async def test_s11_what_waits_goes_to_the_remote_that_is_configured_next(setting
         return answer("200 OK", b"", 'ETag: "9dd4e461268c8034f5c8564e155c67a6"')
 
     async with remote(settings, take) as configured:
-        again = Daemon(configured)
+        again = Daemon(msgspec.structs.replace(configured, buckets=map_to))
         await again.start(lambda: None)
         await until(lambda: len(arrived) == 3)
         assert await again.stop() == EXIT_DONE
-    assert sorted(arrived) == ["/bucket/0", "/bucket/1", "/bucket/2"]
+    assert sorted(arrived) == [f"{place}/{number}" for number in range(3)]
