@@ -18,6 +18,7 @@ from journal import CommitAmbiguous
 from journal.disk import RealDisk
 from s3d import garbage
 from s3d.app.auditing import build_gap_audit
+from s3d.app.caching import build_cache
 from s3d.app.doors import AdminDoor, S3Door, build_operations, paused_of, resumed_of
 from s3d.app.dropping import build_drops
 from s3d.app.farewell import (
@@ -65,7 +66,6 @@ from s3d.operations.submitting import Submitter
 from s3d.policy.bucket_map import BucketMap, staying_local
 from s3d.policy.rules import Rules
 from s3d.queries.asking import Asking
-from s3d.queries.caching import Cache
 from s3d.remote.remembered import Remembered
 from s3d.replicator.held import read_holding
 from s3d.telemetry.metrics import Load, Metrics
@@ -156,7 +156,15 @@ class Daemon:
         )
         self._metrics.watch_waiting(lambda: self._contract.waiting)
         self._build_replication(questions)
-        self._cache = self._build_cache(questions)
+        self._cache = build_cache(
+            self._settings.cache,
+            self._ground,
+            questions,
+            self._checks,
+            self._replication,
+            self._recycling,
+            self._clock,
+        )
         self._writes = Queue(http.writes_waiting_max, self._metrics.refused)
         submitter = Submitter(journal.submit, self._asking, self._writes)
         self._intake = self._build_intake(submitter)
@@ -308,25 +316,6 @@ class Daemon:
             limits,
             is_low=self._recycling.is_low,
         )
-
-    def _build_cache(self, questions: Questions) -> Cache | None:
-        if self._replication is None:
-            return None
-        journal, checks, settings = self._ground.journal, self._checks, self._settings.cache
-        cache = Cache(
-            self._ground.pool,
-            questions,
-            self._replication.upstream,
-            journal.submit,
-            self._clock,
-            lambda extents: not checks.has_damage(extents),
-            checks.are_sound,
-            capacity_bytes=settings.capacity_bytes,
-            read_ahead_bytes=settings.read_ahead_bytes,
-            has_room=self._recycling.has_room,
-        )
-        self._recycling.watch(cache)
-        return cache
 
     def _build_intake(self, submitter: Submitter) -> Intake:
         view, rules = self._ground.view, self._rules if self._rules.refusals else None

@@ -1,82 +1,56 @@
-"""Bytes of remote objects: those that are here, those that are arriving, and the fetches that fill the holes.
+"""Bytes of remote objects for readers: what is here of them, what is arriving, and the fetches that fill the holes.
 
-What is here of an object is a list of pieces with holes, all of one version (its ETag). A reader's stretch is put
-together from pieces, from fetches that are under way for somebody else, and from fetches that it begins itself, each
-bound to the version (If-Match): whatever many readers miss at one time is fetched once. A version that is gone at the
-remote takes its pieces along. Failing to cache is never the client's problem.
+A reader's stretch is put together from pieces (pieces.py), from fetches that are under way for somebody else, and from
+fetches that it begins itself, each bound to the version (If-Match): whatever many readers miss at one time is fetched
+once. A version that is gone at the remote takes its pieces along. Failing to cache is never the client's problem.
 """
 
 import asyncio
-import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Self
 
 import structlog
 
-from journal import JournalError
-from s3d.blobs.files import BlobWriter
 from s3d.blobs.pool import BlobPool
-from s3d.capacity.volume import units_for
-from s3d.clock import Clock, milliseconds
-from s3d.queries.filling import READ_BYTES, Fill, Open, Version
+from s3d.queries.filling import Fill, Open, Version
+from s3d.queries.pieces import Pieces
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import RemoteStream
 from s3d.remote.upstream import Upstream
-from s3d.values import BlobBytes, Extent, Extents
-from s3d.view.damage import ViewDamaged
-from s3d.view.facts import CachedFact, EvictedFact, Fact, UsedFact
-from s3d.view.questions import Questions
+from s3d.values import Extents
 from s3d.view.rows import CachedPiece
 
 FILL_BYTES_MAX = 64 * 1024 * 1024  # of a hole, in one request: so much is lost when it breaks
 READ_AHEADS_MAX = 4  # at once
 _FOLLOWED_MAX = 1024  # readers whose last stretch is remembered, to tell who reads on
-_USES_MAX = 4096
-_EVICTED_AT_ONCE = 64
 _log = structlog.get_logger("s3d.cache")
-Learn = Callable[..., Awaitable[object]]  # of a Fact; `essential` where it makes room
-Sound = Callable[[Sequence[Extent]], Awaitable[bool]]
-Here = Callable[[Extents], bool]
 Name = tuple[str, str]
 
 
 class Cache:
-    """Within `capacity_bytes`, the least recently used objects let go first. Used on the event loop.
+    """Readers of remote objects, and what they share. Used on the event loop.
 
-    `are_sound` reads a blob before it is first given, and tells whether it holds what was written; `are_here` knows
-    those that were found not to. `has_room` says whether the volume can take so many bytes more, what may be let go of
-    included.
+    `has_room` says whether the volume can take so many bytes more, what may be let go of included.
     """
 
     def __init__(
         self,
+        pieces: Pieces,
         pool: BlobPool,
-        questions: Questions,
         upstream: Upstream,
-        learn: Learn,
-        clock: Clock,
-        are_here: Here,
-        are_sound: Sound,
         *,
-        capacity_bytes: int,
         read_ahead_bytes: int = 0,
         has_room: Callable[[int], bool] = lambda _: True,
     ) -> None:
-        self._has_room = has_room
+        self.pieces = pieces
         self._pool = pool
-        self._questions = questions
         self._upstream = upstream
-        self._learn = learn
-        self._clock = clock
-        self._are_here = are_here
-        self._are_sound = are_sound
-        self._capacity_bytes = capacity_bytes
-        self._read_ahead_bytes = min(read_ahead_bytes, FILL_BYTES_MAX, capacity_bytes)
+        self._has_room = has_room
+        self._read_ahead_bytes = min(read_ahead_bytes, FILL_BYTES_MAX, pieces.capacity_bytes)
         self._fills: dict[Name, list[Fill]] = {}
         self._opening: dict[Name, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._uses: dict[Name, int] = {}
         self._read_to: OrderedDict[Name, int] = OrderedDict()
         self._reading_ahead: set[asyncio.Task[None]] = set()
 
@@ -95,16 +69,10 @@ class Cache:
 
     def extents(self, version: Version) -> Extents | None:
         """All of its bytes; None where one of them is not here."""
-        pieces = self._pieces(version)
-        at = 0
-        for piece in pieces:
-            if piece.start != at:
-                return None
-            at = piece.end
-        if at != version.size or not pieces:
-            return None
-        self._touch(version)
-        return tuple(BlobBytes(piece.blob, 0, piece.length) for piece in pieces)
+        found = self.pieces.extents(version)
+        if found is not None:
+            self.pieces.touch(version)
+        return found
 
     def has_some(self, version: Version, start: int, end: int) -> bool:
         """Whether a byte of this stretch is here, or arriving."""
@@ -112,18 +80,13 @@ class Cache:
 
     def has_all(self, version: Version, start: int, end: int) -> bool:
         """Whether every byte of this stretch is here."""
-        for piece in self._pieces(version):
+        for piece in self.pieces.of(version):
             if piece.start <= start < piece.end:
                 start = piece.end
         return start >= end
 
     def _is_wanted(self, start: int, end: int) -> bool:
-        return start < end and end - start <= self._capacity_bytes and self._has_room(end - start)
-
-    @property
-    def cached_bytes(self) -> int:
-        """What it holds."""
-        return self._questions.cached_bytes()
+        return start < end and end - start <= self.pieces.capacity_bytes and self._has_room(end - start)
 
     # giving it
 
@@ -161,7 +124,7 @@ class Cache:
         """
         if not self._is_wanted(start, end) and not self.has_some(version, start, end):
             return None
-        self._touch(version)
+        self.pieces.touch(version)
         self._follow(version, start, end)
         first = await self.source(version, start, end)
         return Reading(self, version, start, end, first if isinstance(first, Fill) else None)
@@ -175,7 +138,7 @@ class Cache:
             await fill.begun()
         except RemoteFailure as failure:
             if failure.kind in {FailureKind.CONDITION, FailureKind.ABSENT}:
-                await self.forget(version)
+                await self.pieces.forget(version)
             raise
         return fill
 
@@ -186,33 +149,12 @@ class Cache:
             if fill is not None:
                 await fill.begun()
                 return fill
-            piece = self._piece_at(version, at)
+            piece = self.pieces.at(version, at)
             if piece is None:
                 return await self.fetch(version, at, end)
-            if await self._are_sound((BlobBytes(piece.blob, 0, piece.length),)):
+            if await self.pieces.is_sound(piece):
                 return piece
-            await self.forget(version)
-
-    async def read_piece(self, piece: CachedPiece, at: int, end: int) -> AsyncIterator[bytes]:
-        """What a piece has of a stretch. Raises RemoteFailure where the disk does not give it."""
-        self._pool.pin(piece.blob)
-        try:
-            while at < min(end, piece.end):
-                size = min(READ_BYTES, end - at, piece.end - at)
-                try:
-                    data = await self._pool.run(self._pool.files.read, piece.blob, at - piece.start, size)
-                except OSError as error:
-                    raise RemoteFailure(FailureKind.AMBIGUOUS, code="NoBlob", message=str(error)) from error
-                if not data:
-                    raise RemoteFailure(FailureKind.AMBIGUOUS, code="NoBlob", message="a cached piece is too short")
-                yield data
-                at += len(data)
-        finally:
-            self._pool.release(piece.blob)
-
-    async def forget(self, version: Version) -> None:
-        """Let go of what is here of a version."""
-        await self._tell(EvictedFact(version.bucket, version.key, version.etag))
+            await self.pieces.forget(version)
 
     # filling
 
@@ -230,7 +172,7 @@ class Cache:
 
     def _fill(self, version: Version, start: int, end: int, open_: Open, *, stays: bool) -> Fill:
         name = version.bucket, version.key
-        fill = Fill(version, start, end, open_, self._pool, self._complete, stays=stays)
+        fill = Fill(version, start, end, open_, self._pool, self.pieces.keep, stays=stays)
         self._pool.pin(fill.writer.id)
         running = self._fills.setdefault(name, [])
         running.append(fill)
@@ -246,95 +188,7 @@ class Cache:
         task.add_done_callback(self._tasks.discard)
         return fill
 
-    async def _complete(self, fill: Fill) -> None:
-        """Name the blob in the view, once its bytes are as durable as the view may turn out to be."""
-        version, writer = fill.version, fill.writer
-        if not await self._finish(writer):
-            return
-        now_ms = milliseconds(self._clock.now())
-        length = fill.end - fill.start
-        fact = CachedFact(
-            version.bucket, version.key, version.etag, version.size, fill.start, length, writer.id, now_ms
-        )
-        await self._tell(fact)
-        if length < version.size and version.md5:
-            await self._verify(version)
-        await self._make_room()
-
-    async def _finish(self, writer: BlobWriter) -> bool:
-        try:
-            await self._pool.run(writer.finish)
-        except OSError as error:
-            _log.warning("not caching", error=str(error))
-            await self._pool.run(writer.abort)
-            return False
-        return True
-
-    async def _verify(self, version: Version) -> None:
-        """An object that was put together from pieces has to have the MD5 that the remote says."""
-        extents = self.extents(version)
-        if extents is None:
-            return
-        with self._pool.pinned(extents):
-            try:
-                found = await self._pool.run(self._md5_of, extents)
-            except OSError as error:
-                _log.warning("a cached object cannot be read", error=str(error))
-                found = ""
-        if found != version.md5:
-            _log.warning("pieces of an object are not what its ETag says", bucket=version.bucket, key=version.key)
-            await self.forget(version)
-
-    def _md5_of(self, extents: Extents) -> str:
-        digest = hashlib.md5(usedforsecurity=False)
-        for extent in extents:
-            assert isinstance(extent, BlobBytes), "a cached piece is a blob"
-            for offset in range(0, extent.length, READ_BYTES):
-                digest.update(self._pool.files.read(extent.blob, offset, READ_BYTES))
-        return digest.hexdigest()
-
-    async def let_go(self, size_bytes: int) -> int:
-        """Give up the longest unused until so many bytes are gone, or nothing is left; how many are.
-
-        Raises JournalError, ViewDamaged or OSError.
-        """
-        uses, self._uses = self._uses, {}
-        await self._learn(UsedFact(tuple((*name, used_ms) for name, used_ms in uses.items())), essential=True)
-        gone = 0
-        while gone < size_bytes and (oldest := self._questions.least_recently_used(_EVICTED_AT_ONCE)):
-            for bucket, key, etag, held in oldest[: units_for([one[3] for one in oldest], size_bytes - gone)]:
-                blobs = [piece.blob for piece in self._questions.cached_pieces(bucket, key, etag)]
-                await self._learn(EvictedFact(bucket, key, etag), essential=True)  # it makes room
-                for blob in blobs:
-                    self._pool.remove_unused(blob, self._questions.blob_in_use)
-                gone += held
-        return gone
-
-    async def _make_room(self) -> None:
-        beyond = self._questions.cached_bytes() - self._capacity_bytes
-        if beyond > 0:
-            try:
-                await self.let_go(beyond)
-            except (JournalError, ViewDamaged, OSError) as error:
-                _log.warning("the cache is larger than it may be", error=str(error))
-
-    async def _tell(self, fact: Fact) -> bool:
-        """Whether the view has learned it; a blob that nothing names is collected."""
-        try:
-            await self._learn(fact)
-        except (JournalError, ViewDamaged) as error:
-            _log.warning("not caching", error=str(error))
-            return False
-        return True
-
     # looking
-
-    def _pieces(self, version: Version) -> list[CachedPiece]:
-        found = self._questions.cached_pieces(version.bucket, version.key, version.etag)
-        return [piece for piece in found if self._are_here((BlobBytes(piece.blob, 0, piece.length),))]
-
-    def _piece_at(self, version: Version, at: int) -> CachedPiece | None:
-        return next((piece for piece in self._pieces(version) if piece.start <= at < piece.end), None)
 
     def _running(self, version: Version) -> list[Fill]:
         return [one for one in self._fills.get((version.bucket, version.key), ()) if one.version == version]
@@ -344,13 +198,8 @@ class Cache:
 
     def _stretches(self, version: Version) -> list[tuple[int, int]]:
         """Where what is here or arriving begins and ends."""
-        here = [(piece.start, piece.end) for piece in self._pieces(version)]
+        here = [(piece.start, piece.end) for piece in self.pieces.of(version)]
         return here + [(fill.start, fill.end) for fill in self._running(version) if fill.failure is None]
-
-    def _touch(self, version: Version) -> None:
-        """Remember the use; it is written down when room has to be made."""
-        if len(self._uses) < _USES_MAX:
-            self._uses[version.bucket, version.key] = milliseconds(self._clock.now())
 
     # reading ahead
 
@@ -370,7 +219,7 @@ class Cache:
     async def _read_ahead(self, version: Version, start: int) -> None:
         end = min(version.size, start + self._read_ahead_bytes)
         while start < end:
-            known = self._under_way(version, start) or self._piece_at(version, start)
+            known = self._under_way(version, start) or self.pieces.at(version, start)
             if known is None:
                 try:
                     known = await self.fetch(version, start, end, stays=True)
@@ -422,7 +271,7 @@ class Reading:
                 self._leave()
                 found = await self._cache.source(self._version, at, self._end)
                 if isinstance(found, CachedPiece):
-                    async for piece in self._cache.read_piece(found, at, self._end):
+                    async for piece in self._cache.pieces.read(found, at, self._end):
                         yield piece
                         at += len(piece)
                     continue

@@ -23,6 +23,7 @@ from s3d.errors import S3Error
 from s3d.queries.asking import Asking
 from s3d.queries.caching import Cache
 from s3d.queries.objects import Found, ObjectReader
+from s3d.queries.pieces import Pieces
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.view.facts import BucketFact
 
@@ -123,17 +124,16 @@ class Site:
         edge.run(BucketFact(self.bucket, present=True, seen_ms=edge.now_ms))
         checks = BlobChecks(pool, lambda _blob, _why: None)
         asking = Asking(self.remote, edge.ask, self._submit, self)
-        self.cache = Cache(
+        pieces = Pieces(
             pool,
             edge.ask,
-            self.remote,
             self._submit,
             self,
             lambda extents: not checks.has_damage(extents),
             checks.are_sound,
             capacity_bytes=capacity_bytes,
-            read_ahead_bytes=ahead,
         )
+        self.cache = Cache(pieces, pool, self.remote, read_ahead_bytes=ahead)
         self.reader = ObjectReader(
             edge.ask, asking, self, lambda _: True, checks.are_sound, lambda _b, _k: 0, self.cache
         )

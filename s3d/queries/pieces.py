@@ -1,0 +1,202 @@
+"""Bytes of remote objects that are here: looking, reading, keeping, letting go.
+
+What is here of an object is a list of pieces with holes, all of one version (its ETag); each piece is a blob. They are
+facts: a piece has its name in the view once its bytes are on disk, and one that loses its name is collected.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import structlog
+
+from journal import JournalError
+from s3d.blobs.files import BlobWriter
+from s3d.blobs.pool import BlobPool
+from s3d.capacity.volume import units_for
+from s3d.clock import Clock, milliseconds
+from s3d.queries.filling import READ_BYTES, Fill, Version
+from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.values import BlobBytes, Extent, Extents
+from s3d.view.damage import ViewDamaged
+from s3d.view.facts import CachedFact, EvictedFact, Fact, UsedFact
+from s3d.view.questions import Questions
+from s3d.view.rows import CachedPiece
+
+_USES_MAX = 4096
+_EVICTED_AT_ONCE = 64
+_log = structlog.get_logger("s3d.cache")
+Learn = Callable[..., Awaitable[object]]  # of a Fact; `essential` where it makes room
+Sound = Callable[[Sequence[Extent]], Awaitable[bool]]
+Here = Callable[[Extents], bool]
+
+
+class Pieces:
+    """Within `capacity_bytes`, the least recently used objects let go first. Used on the event loop.
+
+    `are_sound` reads a blob before it is first given, and tells whether it holds what was written; `are_here` knows
+    those that were found not to.
+    """
+
+    def __init__(
+        self,
+        pool: BlobPool,
+        questions: Questions,
+        learn: Learn,
+        clock: Clock,
+        are_here: Here,
+        are_sound: Sound,
+        *,
+        capacity_bytes: int,
+    ) -> None:
+        self.capacity_bytes = capacity_bytes
+        self._pool = pool
+        self._questions = questions
+        self._learn = learn
+        self._clock = clock
+        self._are_here = are_here
+        self._are_sound = are_sound
+        self._uses: dict[tuple[str, str], int] = {}
+
+    # looking
+
+    def of(self, version: Version) -> list[CachedPiece]:
+        """What is here of a version, in order."""
+        found = self._questions.cached_pieces(version.bucket, version.key, version.etag)
+        return [piece for piece in found if self._are_here((BlobBytes(piece.blob, 0, piece.length),))]
+
+    def at(self, version: Version, offset: int) -> CachedPiece | None:
+        """The piece that has this byte."""
+        return next((piece for piece in self.of(version) if piece.start <= offset < piece.end), None)
+
+    def extents(self, version: Version) -> Extents | None:
+        """All of its bytes; None where one of them is not here."""
+        at, pieces = 0, self.of(version)
+        for piece in pieces:
+            if piece.start != at:
+                return None
+            at = piece.end
+        if at != version.size or not pieces:
+            return None
+        return tuple(BlobBytes(piece.blob, 0, piece.length) for piece in pieces)
+
+    @property
+    def cached_bytes(self) -> int:
+        """What is here of all of them."""
+        return self._questions.cached_bytes()
+
+    # reading
+
+    async def is_sound(self, piece: CachedPiece) -> bool:
+        """Whether a piece holds what was written."""
+        return await self._are_sound((BlobBytes(piece.blob, 0, piece.length),))
+
+    async def read(self, piece: CachedPiece, at: int, end: int) -> AsyncIterator[bytes]:
+        """What a piece has of a stretch. Raises RemoteFailure where the disk does not give it."""
+        self._pool.pin(piece.blob)
+        try:
+            while at < min(end, piece.end):
+                size = min(READ_BYTES, end - at, piece.end - at)
+                try:
+                    data = await self._pool.run(self._pool.files.read, piece.blob, at - piece.start, size)
+                except OSError as error:
+                    raise RemoteFailure(FailureKind.AMBIGUOUS, code="NoBlob", message=str(error)) from error
+                if not data:
+                    raise RemoteFailure(FailureKind.AMBIGUOUS, code="NoBlob", message="a cached piece is too short")
+                yield data
+                at += len(data)
+        finally:
+            self._pool.release(piece.blob)
+
+    def touch(self, version: Version) -> None:
+        """Remember the use; it is written down when room has to be made."""
+        if len(self._uses) < _USES_MAX:
+            self._uses[version.bucket, version.key] = milliseconds(self._clock.now())
+
+    # keeping
+
+    async def keep(self, fill: Fill) -> None:
+        """Name the blob in the view, once its bytes are as durable as the view may turn out to be."""
+        version, writer = fill.version, fill.writer
+        if not await self._finish(writer):
+            return
+        now_ms = milliseconds(self._clock.now())
+        length = fill.end - fill.start
+        fact = CachedFact(
+            version.bucket, version.key, version.etag, version.size, fill.start, length, writer.id, now_ms
+        )
+        await self._tell(fact)
+        if length < version.size and version.md5:
+            await self._verify(version)
+        await self._make_room()
+
+    async def forget(self, version: Version) -> None:
+        """Let go of what is here of a version."""
+        await self._tell(EvictedFact(version.bucket, version.key, version.etag))
+
+    async def _finish(self, writer: BlobWriter) -> bool:
+        try:
+            await self._pool.run(writer.finish)
+        except OSError as error:
+            _log.warning("not caching", error=str(error))
+            await self._pool.run(writer.abort)
+            return False
+        return True
+
+    async def _verify(self, version: Version) -> None:
+        """An object that was put together from pieces has to have the MD5 that the remote says."""
+        extents = self.extents(version)
+        if extents is None:
+            return
+        with self._pool.pinned(extents):
+            try:
+                found = await self._pool.run(self._md5_of, extents)
+            except OSError as error:
+                _log.warning("a cached object cannot be read", error=str(error))
+                found = ""
+        if found != version.md5:
+            _log.warning("pieces of an object are not what its ETag says", bucket=version.bucket, key=version.key)
+            await self.forget(version)
+
+    def _md5_of(self, extents: Extents) -> str:
+        digest = hashlib.md5(usedforsecurity=False)
+        for extent in extents:
+            assert isinstance(extent, BlobBytes), "a cached piece is a blob"
+            for offset in range(0, extent.length, READ_BYTES):
+                digest.update(self._pool.files.read(extent.blob, offset, READ_BYTES))
+        return digest.hexdigest()
+
+    # letting go
+
+    async def let_go(self, size_bytes: int) -> int:
+        """Give up the longest unused until so many bytes are gone, or nothing is left; how many are.
+
+        Raises JournalError, ViewDamaged or OSError.
+        """
+        uses, self._uses = self._uses, {}
+        await self._learn(UsedFact(tuple((*name, used_ms) for name, used_ms in uses.items())), essential=True)
+        gone = 0
+        while gone < size_bytes and (oldest := self._questions.least_recently_used(_EVICTED_AT_ONCE)):
+            for bucket, key, etag, held in oldest[: units_for([one[3] for one in oldest], size_bytes - gone)]:
+                blobs = [piece.blob for piece in self._questions.cached_pieces(bucket, key, etag)]
+                await self._learn(EvictedFact(bucket, key, etag), essential=True)  # it makes room
+                for blob in blobs:
+                    self._pool.remove_unused(blob, self._questions.blob_in_use)
+                gone += held
+        return gone
+
+    async def _make_room(self) -> None:
+        beyond = self.cached_bytes - self.capacity_bytes
+        if beyond > 0:
+            try:
+                await self.let_go(beyond)
+            except (JournalError, ViewDamaged, OSError) as error:
+                _log.warning("the cache is larger than it may be", error=str(error))
+
+    async def _tell(self, fact: Fact) -> bool:
+        """Whether the view has learned it; a blob that nothing names is collected."""
+        try:
+            await self._learn(fact)
+        except (JournalError, ViewDamaged) as error:
+            _log.warning("not caching", error=str(error))
+            return False
+        return True
