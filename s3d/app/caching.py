@@ -7,6 +7,7 @@ from s3d.clock import Clock
 from s3d.config.settings import CacheSettings
 from s3d.queries.caching import Cache
 from s3d.queries.pieces import Pieces
+from s3d.telemetry.metrics import Metrics
 from s3d.upkeep.recycling import Recycling
 from s3d.view.questions import Questions
 
@@ -19,6 +20,7 @@ def build_cache(
     replication: Replication | None,
     recycling: Recycling,
     clock: Clock,
+    metrics: Metrics,
 ) -> Cache | None:
     """None: there is no remote that anything could be read from."""
     if replication is None:
@@ -33,6 +35,7 @@ def build_cache(
         capacity_bytes=settings.capacity_bytes,
     )
     recycling.watch(pieces)
+    metrics.watch_cache(pieces.counts)
     return Cache(
         pieces,
         ground.pool,

@@ -164,6 +164,7 @@ class Daemon:
             self._replication,
             self._recycling,
             self._clock,
+            self._metrics,
         )
         self._writes = Queue(http.writes_waiting_max, self._metrics.refused)
         submitter = Submitter(journal.submit, self._asking, self._writes)

@@ -8,13 +8,15 @@ once. A version that is gone at the remote takes its pieces along. Failing to ca
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any, Self
 
 import structlog
 
 from s3d.blobs.pool import BlobPool
 from s3d.queries.filling import Fill, Open, Version
-from s3d.queries.pieces import Pieces
+from s3d.queries.pieces import Name, Pieces
+from s3d.queries.promises import ASKING, Promise, announced, md5_promise
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import RemoteStream
 from s3d.remote.upstream import Upstream
@@ -25,7 +27,6 @@ FILL_BYTES_MAX = 64 * 1024 * 1024  # of a hole, in one request: so much is lost 
 READ_AHEADS_MAX = 4  # at once
 _FOLLOWED_MAX = 1024  # readers whose last stretch is remembered, to tell who reads on
 _log = structlog.get_logger("s3d.cache")
-Name = tuple[str, str]
 
 
 class Cache:
@@ -84,6 +85,13 @@ class Cache:
             if piece.start <= start < piece.end:
                 start = piece.end
         return start >= end
+
+    def count_read(self, *, hit: bool) -> None:
+        """Count a read of an object that is not kept here for its own sake; `hit`: all of it was in the cache."""
+        if hit:
+            self.pieces.counts.hits += 1
+        else:
+            self.pieces.counts.misses += 1
 
     def _is_wanted(self, start: int, end: int) -> bool:
         return start < end and end - start <= self.pieces.capacity_bytes and self._has_room(end - start)
@@ -163,6 +171,8 @@ class Cache:
         parameters = {"Bucket": version.bucket, "Key": version.key, "IfMatch": f'"{version.match}"'}
         if (start, end) != (0, version.size):
             parameters["Range"] = f"bytes={start}-{end - 1}"
+        else:
+            parameters |= ASKING
         stream = await self._upstream.open("GetObject", parameters)
         whole = f"bytes 0-{version.size - 1}/{version.size}"
         if stream.output.get("ContentRange", whole) != f"bytes {start}-{end - 1}/{version.size}":
@@ -172,7 +182,7 @@ class Cache:
 
     def _fill(self, version: Version, start: int, end: int, open_: Open, *, stays: bool) -> Fill:
         name = version.bucket, version.key
-        fill = Fill(version, start, end, open_, self._pool, self.pieces.keep, stays=stays)
+        fill = Fill(version, start, end, open_, self._pool, self._complete, self.pieces.broken_promise, stays=stays)
         self._pool.pin(fill.writer.id)
         running = self._fills.setdefault(name, [])
         running.append(fill)
@@ -187,6 +197,24 @@ class Cache:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return fill
+
+    async def _complete(self, fill: Fill) -> None:
+        await self.pieces.keep(fill, partial(self._promised, fill))
+
+    async def _promised(self, fill: Fill) -> Promise | None:
+        """What the whole object is, of which a fill has brought a part; None: it cannot be known now.
+
+        An answer with a range has no checksum of the whole, so the remote is asked, unless the ETag says it.
+        """
+        version = fill.version
+        if (promise := md5_promise(version.etag, version.match, fill.output)) is not None:
+            return promise
+        asked = {"Bucket": version.bucket, "Key": version.key, "IfMatch": f'"{version.match}"', **ASKING}
+        try:
+            return announced(await self._upstream.call("HeadObject", asked))
+        except RemoteFailure as failure:
+            _log.info("an object is not verified", bucket=version.bucket, key=version.key, error=str(failure))
+            return None
 
     # looking
 

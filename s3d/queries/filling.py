@@ -1,25 +1,25 @@
 """One fetch of a stretch of a remote object's bytes, which goes to a blob and from there to any number of readers.
 
 The fetch goes at the remote's pace: a slow reader reads from the blob later, and one that goes away is not missed while
-another is left. The last piece is announced only when the length is right and, of a whole object whose ETag is one, the
-MD5: what is not what the remote promised never looks complete to a reader, and never gets a name in the cache.
+another is left. The last piece is announced only when the length is right and, of a whole object, the checksum that the
+remote has announced (promises.py): what is not that never looks complete to a reader, and gets no name in the cache.
 """
 
 import asyncio
-import hashlib
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 
-from s3d.blobs.files import BlobWriter
+from s3d.blobs.files import CHECKSUM, BlobWriter
 from s3d.blobs.pool import BlobPool
+from s3d.checksums import Hasher, hasher
+from s3d.queries.promises import Promise, promise_of
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import RemoteStream
 
 READ_BYTES = 256 * 1024
 Open = Callable[[], Awaitable[RemoteStream]]
-_MD5_ETAG = re.compile(r"[0-9a-f]{32}\Z")
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -31,17 +31,13 @@ class Version(msgspec.Struct, frozen=True):
     size: int
     match: str
 
-    @property
-    def md5(self) -> str:
-        """The MD5 of its bytes in hexadecimal; empty where the ETag is something else."""
-        return self.etag if _MD5_ETAG.match(self.etag) else ""
-
 
 class Fill:
     """Bytes `start` to `end` (exclusive) of a version, arriving from the stream that `open_` gives, once `run`.
 
     It is known before the remote is asked, so that nobody else asks for the same. A fill that its readers have left is
-    cancelled, unless it `stays`. `complete` is handed it once its bytes are all in the blob.
+    cancelled, unless it `stays`. `complete` is handed it once its bytes are all in the blob; `broken_promise` is told
+    when they are not what the remote has announced.
     """
 
     def __init__(
@@ -52,6 +48,7 @@ class Fill:
         open_: Open,
         pool: BlobPool,
         complete: Callable[["Fill"], Awaitable[None]],
+        broken_promise: Callable[[Version], object],
         *,
         stays: bool,
     ) -> None:
@@ -61,10 +58,12 @@ class Fill:
         self.writer: BlobWriter = pool.files.begin()
         self.failure: RemoteFailure | None = None
         self.arrived = start  # readers may have what is before this
+        self.output: Mapping[str, Any] = {}  # what the remote has said, once it has begun
         self._open = open_
         self._begun = asyncio.Event()
         self._pool = pool
         self._complete = complete
+        self._broken_promise = broken_promise
         self._stays = stays
         self._is_whole = False
         self._readers = 0
@@ -134,6 +133,7 @@ class Fill:
         try:
             await self._on_disk(self._pool.start(self.writer.create))
             stream = await self._open()
+            self.output = stream.output
             self._begun.set()
             await self._receive(stream)
             failure = None
@@ -155,21 +155,36 @@ class Fill:
         await self._complete(self)
 
     async def _receive(self, stream: RemoteStream) -> None:
-        expected = self.version.md5 if (self.start, self.end) == (0, self.version.size) else ""
-        digest = hashlib.md5(usedforsecurity=False)
+        promise = self._promise()
+        digest = self._hasher(promise) if promise is not None else None
         at = self.start
         async for piece in stream.chunks():
-            await self._on_disk(self._pool.start(self.writer.write, piece))
-            digest.update(piece)
+            await self._on_disk(self._pool.start(self._keep, piece, digest))
             at += len(piece)
-            if at < self.end:
-                self._announce(at, piece)
-            elif at > self.end or (expected and digest.hexdigest() != expected):
-                raise _broken("the remote sent other bytes than it had announced")
-            else:
-                self._announce(at, piece)
+            if at > self.end:
+                raise _broken("the remote sent more than it had announced")
+            if at == self.end and promise is not None and digest is not None and digest.base64() != promise.value:
+                self._broken_promise(self.version)
+                raise _broken(f"the bytes are not what the remote has announced ({promise.algorithm})")
+            self._announce(at, piece)
         if at != self.end:
             raise _broken("the remote sent less than it had announced")
+
+    def _promise(self) -> Promise | None:
+        """What all of the bytes have to be; None: it is only a part of them, or nothing was announced."""
+        version = self.version
+        if (self.start, self.end) != (0, version.size):
+            return None
+        return promise_of(version.etag, version.match, self.output)
+
+    def _hasher(self, promise: Promise) -> Hasher:
+        return self.writer.checksum if promise.algorithm == CHECKSUM else hasher(promise.algorithm)
+
+    def _keep(self, piece: bytes, digest: Hasher | None) -> None:
+        """On a thread."""
+        self.writer.write(piece)
+        if digest is not None and digest is not self.writer.checksum:
+            digest.update(piece)
 
     async def _on_disk(self, work: asyncio.Future[None]) -> None:
         try:

@@ -14,6 +14,7 @@ from s3d.queries.asking import Asking, as_s3_error
 from s3d.queries.buckets import existing_bucket
 from s3d.queries.caching import Cache
 from s3d.queries.filling import Version
+from s3d.queries.promises import ASKING
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import RemoteStream
 from s3d.values import Extents, Replication, slice_extents
@@ -30,6 +31,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     Its bytes are `extents` here, or come from `stream` (which must be closed), or are only at the remote (neither).
     `replication` is None for what never went through this daemon, or stays here; `age_seconds` is set when the answer
     may be stale.
+    `is_cached`: the bytes that were asked for are a copy of what the remote has.
     `parts` are (number, size, checksum) of a multipart object; `said` is the remote's output about one part of it.
     """
 
@@ -44,6 +46,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     age_seconds: int | None = None
     parts: tuple[tuple[int, int, str], ...] = ()
     said: Mapping[str, Any] | None = None
+    is_cached: bool = False
 
     @property
     def has_unknown_parts(self) -> bool:
@@ -108,6 +111,8 @@ class ObjectReader:
         for _ in range(_PLACES):
             found = await self._open(bucket, key, part)
             if found.extents is None or await self._are_sound(_asked_for(part, found, found.extents)):
+                if self._cache is not None and (found.is_cached or found.stream is not None):
+                    self._cache.count_read(hit=found.is_cached)
                 return found
             _log.warning("the bytes of an object are damaged here", bucket=bucket, key=key, sequence=found.sequence)
         raise S3Error("InternalError", "The bytes of this object are damaged on the local disk, and nowhere else.")
@@ -149,7 +154,8 @@ class ObjectReader:
         assert found.extents is not None, "a row says where its bytes were put"
         if self._are_here(found.extents):
             return found
-        return msgspec.structs.replace(found, extents=self._cached(bucket, key, found.etag, found.size))
+        cached = self._cached(bucket, key, found.etag, found.size)
+        return msgspec.structs.replace(found, extents=cached, is_cached=cached is not None)
 
     def _is_known_here(self, bucket: BucketRow, row: ObjectRow | None) -> bool:
         return bucket.sole or self._asking is None or (row is not None and not row.confirmed)
@@ -182,7 +188,8 @@ class ObjectReader:
             return None  # refused by whoever makes the answer
         version, end = Version(bucket, key, found.etag, found.size, match), start + length
         await self._cache.opened(bucket, key)
-        if not self._asking.upstream.is_up and not self._cache.has_all(version, start, end):
+        is_cached = self._cache.has_all(version, start, end)
+        if not self._asking.upstream.is_up and not is_cached:
             raise remote_unreachable(f"The content of the object {key}")
         try:
             stream = await self._cache.reading(version, start, end)
@@ -190,7 +197,7 @@ class ObjectReader:
             if failure.kind in {FailureKind.CONDITION, FailureKind.ABSENT}:
                 return None  # changed since: whatever there is now is fetched
             raise as_s3_error(failure, f"The content of the object {key}") from failure
-        return msgspec.structs.replace(found, stream=stream) if stream is not None else None
+        return msgspec.structs.replace(found, stream=stream, is_cached=is_cached) if stream is not None else None
 
     async def _ask(self, bucket: str, key: str, row: ObjectRow | None) -> Found:
         """The remote decides; while it cannot be reached, what was last known is given with its age."""
@@ -207,12 +214,14 @@ class ObjectReader:
             raise no_such_key(key)
         if row is not None and row.present and fact.etag == row.remote_etag:
             return self._own(bucket, key, row)
+        cached = self._cached(bucket, key, fact.etag, fact.size)
         return Found(
             fact.size,
             fact.etag,
             fact.modified_ms,
             self._attributes(bucket, key, fact.attributes),
-            extents=self._cached(bucket, key, fact.etag, fact.size),
+            extents=cached,
+            is_cached=cached is not None,
         )
 
     def _fresh(self, bucket: str, key: str, row: ObjectRow | None) -> Found | None:
@@ -264,23 +273,26 @@ class ObjectReader:
             found.extents,
             age_seconds=max(0, age_ms // 1000),
             parts=found.parts,
+            is_cached=found.is_cached,
         )
 
     def _stale_fact(self, bucket: str, key: str, fact: RemoteObjectRow, now_ms: int) -> Found:
         if not fact.present:
             raise remote_unreachable(f"Whether the object {key} exists by now")
+        cached = self._cached(bucket, key, fact.etag, fact.size)
         return Found(
             fact.size,
             fact.etag,
             fact.modified_ms,
             self._attributes(bucket, key, fact.attributes),
-            extents=self._cached(bucket, key, fact.etag, fact.size),
+            extents=cached,
             age_seconds=max(0, (now_ms - fact.seen_ms) // 1000),
+            is_cached=cached is not None,
         )
 
     async def _fetch(self, bucket: str, key: str, part: Mapping[str, Any]) -> Found:
         assert self._asking is not None
-        parameters = {"Bucket": bucket, "Key": key, **part}
+        parameters = {"Bucket": bucket, "Key": key, **(part or ASKING)}
         question = self._asking.question(bucket)
         with self._opening(bucket, key):
             try:
@@ -324,7 +336,7 @@ class ObjectReader:
             raise remote_unreachable(f"The content of the object {key}")
         if (shared := await self._shared(bucket, key, found, row.remote_etag, part)) is not None:
             return shared
-        parameters = {"Bucket": bucket, "Key": key, **_range_of(part, found)}
+        parameters = {"Bucket": bucket, "Key": key, **(_range_of(part, found) or ASKING)}
         if row.remote_etag:
             parameters["IfMatch"] = f'"{row.remote_etag}"'
         version = Version(bucket, key, found.etag, found.size, row.remote_etag)

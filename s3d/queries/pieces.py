@@ -4,8 +4,9 @@ What is here of an object is a list of pieces with holes, all of one version (it
 facts: a piece has its name in the view once its bytes are on disk, and one that loses its name is collected.
 """
 
-import hashlib
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -13,9 +14,12 @@ from journal import JournalError
 from s3d.blobs.files import BlobWriter
 from s3d.blobs.pool import BlobPool
 from s3d.capacity.volume import units_for
+from s3d.checksums import hasher
 from s3d.clock import Clock, milliseconds
 from s3d.queries.filling import READ_BYTES, Fill, Version
+from s3d.queries.promises import Promise
 from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.telemetry.caching import CacheCounts
 from s3d.values import BlobBytes, Extent, Extents
 from s3d.view.damage import ViewDamaged
 from s3d.view.facts import CachedFact, EvictedFact, Fact, UsedFact
@@ -28,6 +32,7 @@ _log = structlog.get_logger("s3d.cache")
 Learn = Callable[..., Awaitable[object]]  # of a Fact; `essential` where it makes room
 Sound = Callable[[Sequence[Extent]], Awaitable[bool]]
 Here = Callable[[Extents], bool]
+Name = tuple[str, str]
 
 
 class Pieces:
@@ -55,7 +60,9 @@ class Pieces:
         self._clock = clock
         self._are_here = are_here
         self._are_sound = are_sound
-        self._uses: dict[tuple[str, str], int] = {}
+        self._uses: dict[Name, int] = {}
+        self._verifying: WeakValueDictionary[Name, asyncio.Lock] = WeakValueDictionary()
+        self.counts = CacheCounts()
 
     # looking
 
@@ -70,14 +77,7 @@ class Pieces:
 
     def extents(self, version: Version) -> Extents | None:
         """All of its bytes; None where one of them is not here."""
-        at, pieces = 0, self.of(version)
-        for piece in pieces:
-            if piece.start != at:
-                return None
-            at = piece.end
-        if at != version.size or not pieces:
-            return None
-        return tuple(BlobBytes(piece.blob, 0, piece.length) for piece in pieces)
+        return _whole(version, self.of(version))
 
     @property
     def cached_bytes(self) -> int:
@@ -114,20 +114,30 @@ class Pieces:
 
     # keeping
 
-    async def keep(self, fill: Fill) -> None:
-        """Name the blob in the view, once its bytes are as durable as the view may turn out to be."""
+    async def keep(self, fill: Fill, promised: Callable[[], Awaitable[Promise | None]]) -> None:
+        """Name the blob in the view, once its bytes are as durable as the view may turn out to be.
+
+        A whole object was verified as it arrived; one that is put together from pieces is held against what was
+        `promised`, if anything was, before it is complete.
+        """
         version, writer = fill.version, fill.writer
         if not await self._finish(writer):
             return
-        now_ms = milliseconds(self._clock.now())
-        length = fill.end - fill.start
-        fact = CachedFact(
-            version.bucket, version.key, version.etag, version.size, fill.start, length, writer.id, now_ms
-        )
-        await self._tell(fact)
-        if length < version.size and version.md5:
-            await self._verify(version)
+        piece = CachedPiece(fill.start, fill.end - fill.start, writer.id)
+        if piece.length == version.size:
+            await self._name(version, piece)
+        else:
+            async with self._verifying.setdefault((version.bucket, version.key), asyncio.Lock()):
+                if await self._is_as_promised(version, piece, promised):
+                    await self._name(version, piece)
+                else:
+                    await self.forget(version)
         await self._make_room()
+
+    def broken_promise(self, version: Version) -> None:
+        """Bytes have arrived that are not what the remote has announced."""
+        self.counts.mismatches += 1
+        _log.warning("an object is not what the remote has announced", bucket=version.bucket, key=version.key)
 
     async def forget(self, version: Version) -> None:
         """Let go of what is here of a version."""
@@ -142,28 +152,36 @@ class Pieces:
             return False
         return True
 
-    async def _verify(self, version: Version) -> None:
-        """An object that was put together from pieces has to have the MD5 that the remote says."""
-        extents = self.extents(version)
-        if extents is None:
-            return
+    async def _name(self, version: Version, piece: CachedPiece) -> None:
+        now_ms = milliseconds(self._clock.now())
+        name = version.bucket, version.key, version.etag, version.size
+        await self._tell(CachedFact(*name, piece.start, piece.length, piece.blob, now_ms))
+
+    async def _is_as_promised(
+        self, version: Version, piece: CachedPiece, promised: Callable[[], Awaitable[Promise | None]]
+    ) -> bool:
+        """Whether one more piece leaves a hole, or makes the object that the remote has announced."""
+        extents = _whole(version, sorted([*self.of(version), piece], key=lambda one: one.start))
+        promise = await promised() if extents is not None else None
+        if extents is None or promise is None:
+            return True
         with self._pool.pinned(extents):
             try:
-                found = await self._pool.run(self._md5_of, extents)
+                found = await self._pool.run(self._digest_of, extents, promise.algorithm)
             except OSError as error:
                 _log.warning("a cached object cannot be read", error=str(error))
-                found = ""
-        if found != version.md5:
-            _log.warning("pieces of an object are not what its ETag says", bucket=version.bucket, key=version.key)
-            await self.forget(version)
+                return False
+        if found != promise.value:
+            self.broken_promise(version)
+        return found == promise.value
 
-    def _md5_of(self, extents: Extents) -> str:
-        digest = hashlib.md5(usedforsecurity=False)
+    def _digest_of(self, extents: Extents, algorithm: str) -> str:
+        digest = hasher(algorithm)
         for extent in extents:
             assert isinstance(extent, BlobBytes), "a cached piece is a blob"
             for offset in range(0, extent.length, READ_BYTES):
                 digest.update(self._pool.files.read(extent.blob, offset, READ_BYTES))
-        return digest.hexdigest()
+        return digest.base64()
 
     # letting go
 
@@ -200,3 +218,15 @@ class Pieces:
             _log.warning("not caching", error=str(error))
             return False
         return True
+
+
+def _whole(version: Version, pieces: Sequence[CachedPiece]) -> Extents | None:
+    """All bytes of a version; None where one of them is in no piece."""
+    at = 0
+    for piece in pieces:
+        if piece.start != at:
+            return None
+        at = piece.end
+    if at != version.size or not pieces:
+        return None
+    return tuple(BlobBytes(piece.blob, 0, piece.length) for piece in pieces)

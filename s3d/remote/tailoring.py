@@ -5,6 +5,8 @@
 - A body's SHA-256 is known from the journal, so it is signed as it is, not computed again by reading the file on the
   event loop; where it is not known, a streamed body goes as UNSIGNED-PAYLOAD.
 - No `Expect: 100-continue`: aiohttp waits for the 100 without a limit, and not every remote sends one.
+- The checksum of an object that is read is asked for and handed on; whoever keeps the bytes verifies it, and botocore,
+  which would compute it a second time, does not.
 """
 
 from contextvars import ContextVar
@@ -90,6 +92,7 @@ def tailor(client: Any) -> None:
 def _before_call(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     context.setdefault("s3_redirect", {})["redirected"] = True  # botocore's redirector takes its one redirect as spent
     params["headers"].pop("Expect", None)
+    context.get("checksum", {}).pop("response_algorithms", None)
     body = params.get("body")
     if not isinstance(body, OutgoingBody):
         return

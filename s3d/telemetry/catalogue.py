@@ -224,6 +224,19 @@ LINK_UP = Metric(
 )
 HEAD = Metric("s3d_journal_head", "gauge", "records", "Sequence number of the last record.")
 CACHE_BYTES = Metric("s3d_cache_bytes", "gauge", "bytes", "Cached bodies on disk.")
+CACHE_READS = Metric(
+    "s3d_cache_reads_total",
+    "counter",
+    "reads",
+    "Reads of what is not kept here for its own sake: `hit`, all bytes were in the cache, or `miss`.",
+    ("result",),
+)
+CACHE_MISMATCHES = Metric(
+    "s3d_cache_mismatches_total",
+    "counter",
+    "objects",
+    "Objects that arrived with other bytes than the remote had announced: not given to their end, and not cached.",
+)
 JOURNAL_FILES = Metric("s3d_journal_files", "gauge", "files", "Files of the journal; `s3d status` says why of each.")
 JOURNAL_BYTES = Metric("s3d_journal_bytes", "gauge", "bytes", "Their size on disk.")
 
@@ -296,6 +309,8 @@ METRICS = (
     LINK_UP,
     HEAD,
     CACHE_BYTES,
+    CACHE_READS,
+    CACHE_MISMATCHES,
     JOURNAL_FILES,
     JOURNAL_BYTES,
     DROP_TAKEN,

@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 
 from s3d import __version__
 from s3d.telemetry import catalogue
+from s3d.telemetry.caching import CacheCounts
 from s3d.telemetry.catalogue import Metric
 from s3d.telemetry.drops import DropReport
 from s3d.telemetry.lag import Lag
@@ -106,10 +107,16 @@ class Metrics:
         self.registry.register(self._moments)
         self._drops = _Drops()
         self.registry.register(self._drops)
+        self._cache = _Cache()
+        self.registry.register(self._cache)
 
     def watch_drops(self, reports: Callable[[], tuple[DropReport, ...]]) -> None:
         """Ask this about drop folders from now on."""
         self._drops.reports = reports
+
+    def watch_cache(self, counts: CacheCounts) -> None:
+        """Show what this cache counts from now on."""
+        self._cache.counts = counts
 
     def refused(self, reason: str) -> None:
         """Something was told to come again, because there was too much of `reason`."""
@@ -244,6 +251,28 @@ class _Drops(Collector):
             for one in reports:
                 family.add_metric((one.name,), value(one))
             yield family
+
+
+class _Cache(Collector):
+    """The cache, where there is one."""
+
+    counts: CacheCounts | None = None
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        return iter(())
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        counts = self.counts
+        if counts is None:
+            return
+        reads = CounterMetricFamily(
+            catalogue.CACHE_READS.name, catalogue.CACHE_READS.meaning, labels=catalogue.CACHE_READS.labels
+        )
+        reads.add_metric(("hit",), counts.hits)
+        reads.add_metric(("miss",), counts.misses)
+        yield reads
+        metric = catalogue.CACHE_MISMATCHES
+        yield CounterMetricFamily(metric.name, metric.meaning, value=counts.mismatches)
 
 
 class _Counters:

@@ -19,12 +19,14 @@ from s3d.blobs.checks import BlobChecks
 from s3d.blobs.collect import collect
 from s3d.blobs.files import BlobFiles
 from s3d.blobs.pool import BlobPool
+from s3d.checksums import ALGORITHMS, encode
 from s3d.errors import S3Error
 from s3d.queries.asking import Asking
 from s3d.queries.caching import Cache
 from s3d.queries.objects import Found, ObjectReader
 from s3d.queries.pieces import Pieces
 from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.telemetry.caching import CacheCounts
 from s3d.view.facts import BucketFact
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,6 +74,8 @@ class Serving:
         self.breaks = False
         self.damages = False
         self.shortens = 0
+        self.said: dict[str, Any] = {}  # beside, of a whole object
+        self.etag_suffix = ""
         self.streams: list[Body] = []
 
     async def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +84,12 @@ class Serving:
         self.heads += 1
         await asyncio.sleep(0)
         body = self._body(parameters)
-        return {"ETag": f'"{etag_of(body)}"', "ContentLength": len(body), "LastModified": MOMENT}
+        return {
+            "ETag": f'"{self._etag(body)}"',
+            "ContentLength": len(body),
+            "LastModified": MOMENT,
+            **self._said(parameters),
+        }
 
     async def open(self, operation: str, parameters: dict[str, Any]) -> Body:
         assert operation == "GetObject"
@@ -88,7 +97,7 @@ class Serving:
         self.gets.append(parameters.get("Range", ""))
         await asyncio.sleep(0)
         body = self._body(parameters)
-        etag = etag_of(body)
+        etag = self._etag(body)
         if parameters.get("IfMatch", f'"{etag}"') != f'"{etag}"':
             raise RemoteFailure(FailureKind.CONDITION, code="PreconditionFailed", status=412)
         output: dict[str, Any] = {"ETag": f'"{etag}"', "ContentLength": len(body), "LastModified": MOMENT}
@@ -96,12 +105,20 @@ class Serving:
             first, last = map(int, parameters["Range"].removeprefix("bytes=").split("-"))
             output["ContentRange"] = f"bytes {first}-{min(last, len(body) - 1)}/{len(body)}"
             body = body[first : last + 1]
+        output |= self._said(parameters)
         self.sent_bytes += len(body)
         body = body[: len(body) // 2 if self.breaks else len(body) - self.shortens]
         if self.damages:
             body = b"X" + body[1:]
         self.streams.append(Body(self, output, body))
         return self.streams[-1]
+
+    def _etag(self, body: bytes) -> str:
+        return etag_of(body) + self.etag_suffix
+
+    def _said(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        assert not {"Range", "ChecksumMode"} <= parameters.keys(), "it is of the whole object"
+        return self.said if "ChecksumMode" in parameters else {}
 
     def _reachable(self) -> None:
         if not self.is_up:
@@ -265,6 +282,61 @@ async def test_pieces_that_do_not_make_the_object_are_dropped(edge, pool):
     await site.read(span=(10_000, 40_000))
     site.remote.damages = False
     assert await site.blobs() == set()
+    assert await site.read() == BODY
+
+
+@pytest.mark.parametrize("algorithm", ["CRC64NVME", "SHA256"])
+async def test_an_object_is_held_against_its_checksum(edge, pool, algorithm):
+    """The ETag of a multipart object says nothing of its bytes; what the remote announces beside it does."""
+    site = Site(edge, pool)
+    site.remote.objects["k"] = BODY
+    site.remote.etag_suffix = "-2"
+    site.remote.said = {
+        f"Checksum{algorithm}": encode(ALGORITHMS[algorithm].whole(BODY)),
+        "ChecksumType": "FULL_OBJECT",
+    }
+    site.remote.damages = True
+    found, chunks, taken = await site.begin()
+    with pytest.raises(RemoteFailure):
+        taken += b"".join([piece async for piece in chunks])
+    await found.stream.close()
+    assert len(taken) < len(BODY), "no reader has had the end"
+    assert await site.blobs() == set()
+    assert site.cache.pieces.counts.mismatches == 1
+    site.remote.damages = False
+    assert await site.read() == BODY
+    await site.settled()
+    assert await site.read() == BODY
+    assert (len(site.remote.gets), site.cache.pieces.counts) == (2, CacheCounts(hits=1, misses=2, mismatches=1))
+
+
+async def test_an_etag_that_only_looks_like_an_md5_is_not_held_against_the_bytes(edge, pool):
+    """Services that encrypt give such."""
+    site = Site(edge, pool)
+    site.remote.objects["k"] = BODY
+    site.remote.damages = True
+    site.remote.said = {"ServerSideEncryption": "aws:kms"}
+    assert len(await site.read()) == len(BODY)
+    await site.settled()
+    assert (len(await site.blobs()), site.cache.pieces.counts.mismatches) == (1, 0)
+
+
+async def test_pieces_of_a_multipart_object_are_held_against_its_checksum(edge, pool):
+    """Of ranges the remote announces none: it is asked when the last hole is filled, and none of them stays."""
+    site = Site(edge, pool)
+    site.remote.objects["k"] = BODY
+    site.remote.etag_suffix = "-2"
+    site.remote.said = {"ChecksumCRC32": encode(ALGORITHMS["CRC32"].whole(BODY))}
+    site.remote.damages = True
+    await site.read(span=(0, 10_000))
+    site.remote.damages = False
+    await site.read(span=(10_000, 40_000))
+    assert await site.blobs() == set()
+    assert site.cache.pieces.counts.mismatches == 1
+    await site.read(span=(0, 10_000))
+    await site.settled()
+    await site.read(span=(10_000, 40_000))
+    assert len(await site.blobs()) == 2
     assert await site.read() == BODY
 
 

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from journal import Entry, Head, MemoryBackend
 from journal.record import link
+from s3d.telemetry.caching import CacheCounts
 from s3d.telemetry.catalogue import METRICS
 from s3d.telemetry.document import table
 from s3d.telemetry.drops import DropReport
@@ -69,6 +70,7 @@ def busy():
     metrics.remote_request("PutObject", "ok", 0.1)
     metrics.replicated(2, 30)
     metrics.watch_drops(lambda: (DROP,))
+    metrics.watch_cache(CacheCounts(hits=3, misses=1, mismatches=2))
     return metrics
 
 
@@ -102,6 +104,8 @@ def test_counting_adds_up(busy):
     assert found["s3d_body_bytes_total", (("direction", "out"),)] == 20
     assert found["s3d_journal_commit_records_sum", ()] == 16
     assert found["s3d_replicated_bytes_total", ()] == 30
+    assert found["s3d_cache_reads_total", (("result", "hit"),)] == 3
+    assert found["s3d_cache_mismatches_total", ()] == 2
 
 
 def test_gauges_show_the_moment_of_the_scrape(busy):
