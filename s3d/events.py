@@ -3,8 +3,8 @@
 A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), of
 what the daemon did with its own files (`Relocated`, `Carried`, `LetGo`) or found out about buckets (`Shared`), files
 that it took (`FilesNoted`) and the remote (`GapsLooked`), or of what an operator decided (`ReplicationPaused`,
-`ReplicationResumed`). Payloads are JSON, so that an auditor can read them without this program; every payload carries a
-version, and old versions stay readable.
+`CachePinned`, and their opposites). Payloads are JSON, so that an auditor can read them without this program; every
+payload carries a version, and old versions stay readable.
 """
 
 from typing import Any, Literal
@@ -222,6 +222,25 @@ class GapsLooked(msgspec.Struct, frozen=True, omit_defaults=True, rename={"versi
     mended: int = 0
 
 
+class CachePinned(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """A person wants what is here of a bucket's keys with this prefix to stay here, and says why."""
+
+    version: int = 1
+    bucket: str = ""
+    prefix: str = ""
+    caller: str = ""
+    reason: str = ""
+
+
+class CacheUnpinned(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """It may be let go of again."""
+
+    version: int = 1
+    bucket: str = ""
+    prefix: str = ""
+    caller: str = ""
+
+
 CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
 CONFLICTED, SUPERSEDED = "Conflicted", "Superseded"
 GIVE_WAY = frozenset({"remote", "keep-both"})  # of what can be decided about a conflict: ours is not sent there
@@ -229,6 +248,7 @@ RELOCATED, CARRIED, SHARED, LET_GO = "Relocated", "Carried", "Shared", "LetGo"
 PAUSED, UNPAUSED, FILES_NOTED = "ReplicationPaused", "ReplicationResumed", "FilesNoted"
 GAPS_LOOKED = "GapsLooked"
 GAP_AUDIT = "gap-audit"  # the caller of what it sends again
+CACHE_PINNED, CACHE_UNPINNED = "CachePinned", "CacheUnpinned"
 # about records, buckets, files and replication as a whole, not objects
 OUTCOMES = frozenset(
     {
@@ -246,6 +266,8 @@ OUTCOMES = frozenset(
         UNPAUSED,
         FILES_NOTED,
         GAPS_LOOKED,
+        CACHE_PINNED,
+        CACHE_UNPINNED,
     }
 )
 
@@ -262,6 +284,8 @@ _let_go = msgspec.json.Decoder(LetGo)
 _shared = msgspec.json.Decoder(Shared)
 _carried = msgspec.json.Decoder(Carried)
 _paused = msgspec.json.Decoder(ReplicationPaused)
+_cache_pinned = msgspec.json.Decoder(CachePinned)
+_cache_unpinned = msgspec.json.Decoder(CacheUnpinned)
 _files_noted = msgspec.json.Decoder(FilesNoted)
 _gaps_looked = msgspec.json.Decoder(GapsLooked)
 _record = msgspec.json.Decoder(Record)
@@ -279,6 +303,8 @@ decode_let_go = _let_go.decode
 decode_shared = _shared.decode
 decode_carried = _carried.decode
 decode_paused = _paused.decode
+decode_cache_pinned = _cache_pinned.decode
+decode_cache_unpinned = _cache_unpinned.decode
 decode_files_noted = _files_noted.decode
 decode_gaps_looked = _gaps_looked.decode
 decode_record = _record.decode

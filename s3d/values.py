@@ -90,6 +90,17 @@ def split_upload_stream(stream: str, upload: str) -> tuple[str, str]:
     return split_stream(stream.removesuffix(f"?upload={upload}") if upload else stream)
 
 
+def behind_prefix(prefix: str) -> str | None:
+    """The smallest string that is greater than every string with this prefix; None when there is none."""
+    while prefix:
+        last = ord(prefix[-1])
+        if last < 0x10FFFF:
+            after = last + 1 if last + 1 != 0xD800 else 0xE000  # surrogates are not characters
+            return prefix[:-1] + chr(after)
+        prefix = prefix[:-1]
+    return None
+
+
 def slice_extents(extents: Extents, start: int, length: int) -> Extents:
     """The extents that cover `length` bytes from `start`, in order."""
     parts: list[Extent] = []

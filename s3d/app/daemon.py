@@ -18,7 +18,7 @@ from journal import CommitAmbiguous
 from journal.disk import RealDisk
 from s3d import garbage
 from s3d.app.auditing import build_gap_audit
-from s3d.app.caching import build_cache
+from s3d.app.caching import build_cache, build_keeping, build_sparing
 from s3d.app.doors import AdminDoor, S3Door, build_operations, paused_of, resumed_of
 from s3d.app.dropping import build_drops
 from s3d.app.farewell import (
@@ -49,6 +49,7 @@ from s3d.drop.surface import DropFolders
 from s3d.http import descriptors
 from s3d.http.admission import Admission
 from s3d.http.bundles import Bundles
+from s3d.http.cache_routes import cache_routes
 from s3d.http.gap_routes import gap_routes
 from s3d.http.journal_routes import journal_routes
 from s3d.http.remote_routes import remote_routes
@@ -225,7 +226,16 @@ class Daemon:
             self._clock,
         )
         self._bundling = self._build_bundling(questions)
-        more = [*Bundles(self._bundling).routes(), *journal_routes(journal)]
+        self._keeping = build_keeping(
+            self._settings,
+            self._ground,
+            questions,
+            self._cache,
+            self._rows,
+            self._recycling,
+            self._clock,
+        )
+        more = [*Bundles(self._bundling).routes(), *journal_routes(journal), *cache_routes(self._keeping)]
         more += gap_routes(self._audit) if self._audit is not None else []
         more += remote_routes(self._replication.probing) if self._replication is not None else []
         self._admin = AdminDoor(self._settings, self._standing, self._clock, more)
@@ -269,6 +279,7 @@ class Daemon:
         if self._audit is not None:
             self._audit.close()
         self._bundling.close()
+        self._keeping.close()
         await self._upkeep.close()
         self._recycling.close()
         await self._ground.close(sync=not self._failed)
@@ -316,6 +327,7 @@ class Daemon:
             self._clock,
             limits,
             is_low=self._recycling.is_low,
+            sparing=build_sparing(ground, self._rows, self._recycling, self._clock),
         )
 
     def _build_intake(self, submitter: Submitter) -> Intake:
@@ -382,6 +394,7 @@ class Daemon:
             ),
             load=self._load,
             drops=self._drops.reports if self._drops is not None else tuple,
+            pinned_bytes=lambda: self._recycling.pins.pinned_bytes,
         )
 
     def _build_bundling(self, questions: Questions) -> Bundling:

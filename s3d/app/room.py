@@ -49,7 +49,13 @@ def build_recycling(
         settings.data_dir,
         bounds,
         counts=settings.capacity.volume_bytes is not None,
+        pinned_bytes_max=pinned_bytes_max(settings, bounds),
     )
+
+
+def pinned_bytes_max(settings: Settings, bounds: Bounds) -> int:
+    """How much of what is pinned is kept: a share of the cache, which itself may be set larger than the volume."""
+    return int(min(settings.cache.capacity_bytes, bounds.volume) * settings.cache.pinned_share_max)
 
 
 def pending_cap(settings: CapacitySettings, volume_bytes: int) -> Cap:

@@ -16,7 +16,9 @@ RESERVE_PART = 20
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How things stand, in bytes: `used` by the data directory (0 where only the file system bounds it)."""
+    """How things stand, in bytes: `used` by the data directory (0 where only the file system bounds it), `cached` of
+    which may be let go of (what is not pinned).
+    """
 
     used: int
     free: int

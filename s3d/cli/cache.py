@@ -1,74 +1,15 @@
-"""`s3d cache warm`: have what is at the remote here, before the link goes.
-
-It lists and reads what a client would, over the daemon's S3 listener: so the listing is remembered as well, what is
-here already does not cross the link again, and a run that was interrupted goes on where it was.
-"""
-
-from typing import TYPE_CHECKING
+"""`s3d cache`: what is here of what is at the remote."""
 
 import click
 
-from s3d.cli.exits import FAILED, OK
-from s3d.cli.objects import endpoint, keys, progress
-from s3d.cli.options import as_json
-from s3d.cli.showing import count_text, printable, show_json, size_text
-from s3d.errors import S3dError
-
-if TYPE_CHECKING:
-    from s3d.cli.store import Store
-
-_PIECE_BYTES = 1024 * 1024
+from s3d.cli.cache_keeping import evict, pin, status, unpin
+from s3d.cli.warming import warm
 
 
-@click.group(short_help="Have what is at the remote here.")
+@click.group(short_help="What is here of the remote: show, fetch, pin, let go of.")
 def cache() -> None:
-    """Have bytes of the remote here, for reads without the link."""
+    """See what is here of what the remote has, have more of it here, keep it, or let go of it."""
 
 
-@cache.command(short_help="Read everything under a prefix once.")
-@click.argument("place", metavar="BUCKET[/PREFIX]")
-@endpoint
-@as_json
-def warm(store: "Store", place: str, as_json: bool) -> int:  # noqa: FBT001
-    """List a bucket, or what is under a prefix, and read each object once, so that both are known here.
-
-    Exit code 1 when an object could not be had; each is named, and another run tries those again.
-    """
-    bucket, _, prefix = place.partition("/")
-    if not bucket:
-        raise click.UsageError(f"{place!r} has no bucket in front of its slash")
-    failed: list[tuple[str, str]] = []
-    read_objects = read_bytes = 0
-    with store:
-        rows, notes = keys(store, bucket, prefix, "")
-        with progress(place, sum(size for size, _, _ in rows), quiet=False) as advance:
-            for size, _, key in rows:
-                try:
-                    read_bytes += _read(store, bucket, key)
-                    read_objects += 1
-                except S3dError as error:
-                    store.hang_up()
-                    failed.append((key, error.message))
-                advance(size)
-    is_listed = notes.age_seconds is None and not notes.is_partial
-    if as_json:
-        missing = [{"key": key, "error": why} for key, why in failed]
-        show_json({"objects": read_objects, "bytes": read_bytes, "listed_now": is_listed, "failed": missing})
-    else:
-        click.echo(f"{count_text(read_objects, 'object')}, {size_text(read_bytes)}, can be read here.")
-        for key, why in failed:
-            click.echo(f"not {printable(key)}: {printable(why)}", err=True)
-        if not is_listed:
-            click.echo("The remote was not asked for the listing now: there may be more.", err=True)
-    return FAILED if failed or not is_listed else OK
-
-
-def _read(store: "Store", bucket: str, key: str) -> int:
-    """Read an object to its end; its size. Raises S3dError when that does not come."""
-    with store.stream("GET", bucket, key) as response:
-        expected, size = int(response.headers.get("Content-Length", "0")), 0
-        while piece := store.read(response, _PIECE_BYTES):
-            size += len(piece)
-    if size != expected:
-        raise S3dError("it broke off", hint="run the same command again")
-    return size
+for command in (status, warm, pin, unpin, evict):
+    cache.add_command(command)

@@ -111,22 +111,22 @@ def _list_buckets(store: Store, *, as_json: bool) -> None:
         show_json([{"bucket": name, "created": moment} for name, moment in zip(names, created, strict=True)])
     else:
         show_table(("CREATED", "BUCKET"), list(zip(created, names, strict=True)))
-    _tell(_Notes().with_page(headers))
+    _tell(Notes().with_page(headers))
 
 
-class _Notes(NamedTuple):
+class Notes(NamedTuple):
     """What the daemon says beside a listing: how old a part of it may be, and whether it lacks something."""
 
     age_seconds: int | None = None
     is_partial: bool = False
 
-    def with_page(self, headers: Mapping[str, str]) -> "_Notes":
+    def with_page(self, headers: Mapping[str, str]) -> "Notes":
         ages = [self.age_seconds, int(headers["x-s3d-age-seconds"]) if "x-s3d-age-seconds" in headers else None]
         oldest = max((age for age in ages if age is not None), default=None)
-        return _Notes(oldest, self.is_partial or "x-s3d-partial" in headers)
+        return Notes(oldest, self.is_partial or "x-s3d-partial" in headers)
 
 
-def _tell(notes: _Notes) -> None:
+def _tell(notes: Notes) -> None:
     """Beside the listing, on standard error: its readers may be programs."""
     if notes.age_seconds is not None:
         click.echo(f"As of {age_text(notes.age_seconds)} ago: the remote was not asked now.", err=True)
@@ -134,10 +134,10 @@ def _tell(notes: _Notes) -> None:
         click.echo("Partial: the remote cannot be reached, and there may be more.", err=True)
 
 
-def keys(store: Store, bucket: str, prefix: str, delimiter: str) -> tuple[list[tuple[int, str, str]], _Notes]:
+def keys(store: Store, bucket: str, prefix: str, delimiter: str) -> tuple[list[tuple[int, str, str]], Notes]:
     """Size, time and key, page by page; of a rolled-up prefix the time is empty."""
     rows: list[tuple[int, str, str]] = []
-    notes = _Notes()
+    notes = Notes()
     query = {"list-type": "2", "encoding-type": "url", "prefix": prefix, "delimiter": delimiter}
     while True:
         headers, document = store.ask("GET", bucket, query={name: value for name, value in query.items() if value})

@@ -87,7 +87,8 @@ def _but_local(found: "Status") -> str:
 def _facts(found: "Status") -> list[tuple[str, str, str]]:
     who = "signed requests only" if found.authenticated else "anybody on this machine"
     state = "ready" if found.ready else f"not ready: {found.reason}"
-    cache = f"{size_text(found.cache_bytes)} of {size_text(found.cache_capacity_bytes)}"
+    pinned = f", {size_text(found.cache_pinned_bytes)} are pinned" if found.cache_pinned_bytes else ""
+    cache = f"{size_text(found.cache_bytes)} of {size_text(found.cache_capacity_bytes)}{pinned}"
     return [
         ("daemon", f"s3d {found.version}, {state}, since {found.started_at}", "green" if found.ready else "red"),
         ("listens", f"{found.listen} ({who})", ""),

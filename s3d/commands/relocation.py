@@ -28,10 +28,12 @@ class RelocateBodies(msgspec.Struct, frozen=True):
 class LetGoObjects(msgspec.Struct, frozen=True):
     """Give up the files of objects that the remote has: (bucket, key, sequence). The answer is their blobs.
 
-    Only what is confirmed is let go of, and only while there is a remote to read it from.
+    Only what is confirmed is let go of, and only while there is a remote to read it from. What is pinned stays, unless
+    `pinned`: there is more of that than may be.
     """
 
     objects: tuple[tuple[str, str, int], ...]
+    pinned: bool = False
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         taken: list[tuple[str, str, int]] = []
@@ -39,6 +41,8 @@ class LetGoObjects(msgspec.Struct, frozen=True):
         for bucket, key, sequence in self.objects if state.has_remote else ():
             row = state.questions.object(bucket, key)
             if row is None or row.sequence != sequence or not row.confirmed:
+                continue
+            if not self.pinned and state.questions.is_pinned(bucket, key):
                 continue
             held = [extent.blob for extent in row.extents if isinstance(extent, BlobBytes) and extent.blob != GONE]
             if held:

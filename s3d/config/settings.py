@@ -206,6 +206,15 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     capacity_bytes: Annotated[
         int, Meta(description="Disk space for cached bodies; the least recently used go first.", ge=0)
     ] = 10 * GIB
+    pinned_share_max: Annotated[
+        float,
+        Meta(
+            description="How much of the capacity (or of the volume, where that is smaller) pins may hold. What is "
+            "pinned beyond that is let go of after everything else. 0: `s3d cache pin` is refused.",
+            ge=0,
+            le=0.9,
+        ),
+    ] = 0.5
     read_ahead_bytes: Annotated[
         int,
         Meta(

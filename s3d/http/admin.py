@@ -16,7 +16,7 @@
     POST /replication/pause   {"reason": "..."}: begin nothing more at the remote, also after a restart
     POST /replication/resume  {"reason": "..."}: go on
     POST /parked/rekey    {"seq": "1-42", "key": "KEY"}: send it under another key
-    /bundle/…             for `s3d bundle` (http/bundles.py)
+    /bundle/…  /cache…    for `s3d bundle` and `s3d cache` (http/bundles.py, http/cache_routes.py)
     /v1/remote            what the remote can do (http/remote_routes.py)
 
 It listens on loopback and trusts whoever can reach that, so it has to keep out what reaches loopback uninvited: web

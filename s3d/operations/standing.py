@@ -101,6 +101,7 @@ class Standing:
         capacity: Callable[[int], CapacityReport],
         load: Callable[[], Load] = Load,
         drops: Callable[[], tuple[DropReport, ...]] = tuple,
+        pinned_bytes: Callable[[], int] = int,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -123,6 +124,7 @@ class Standing:
         self._capacity = capacity
         self._load = load
         self._drops = drops
+        self._pinned_bytes = pinned_bytes
         self._started = clock.now()
         self._receipts = Receipts(journal)
         self._announcements = Announcements(journal)
@@ -154,7 +156,7 @@ class Standing:
     async def status(self) -> Status:
         head = self.head
         totals, paused = await self._ask(_totals_and_pause)
-        cache_bytes = await self._ask(lambda questions: questions.cached_bytes())
+        cached = await self._ask(lambda questions: questions.cached())
         pending, remote = self._summary(totals, paused), self._link_report()
         obstacles = await self._obstacles(remote, pending)
         reason = self.sick() or self.unready() or (REBUILDING if totals.position < head else "")
@@ -169,13 +171,14 @@ class Standing:
             head=format_sequence(self.epoch, head),
             remote=remote,
             pending=pending,
-            cache_bytes=cache_bytes,
+            cache_bytes=cached.size_bytes,
             cache_capacity_bytes=self._settings.cache.capacity_bytes,
+            cache_pinned_bytes=self._pinned_bytes(),
             ready=not reason,
             reason=reason,
             files=self._files(),
             base=format_sequence(self.epoch, base.position) if (base := self._journal.base()) is not None else "",
-            capacity=self._capacity(cache_bytes),
+            capacity=self._capacity(cached.recyclable_bytes),
             drops=self._drops(),
             at=iso_time(self._clock.now()),
             obstacles=obstacles,
@@ -294,10 +297,10 @@ class Standing:
 
     async def metrics(self) -> bytes:
         totals, paused = await self._ask(_totals_and_pause)
-        cache_bytes = await self._ask(lambda questions: questions.cached_bytes())
+        cached = await self._ask(lambda questions: questions.cached())
         summary = self._summary(totals, paused)
         files = self._journal.files()
-        capacity = self._capacity(cache_bytes)
+        capacity = self._capacity(cached.recyclable_bytes)
         forecast = capacity.forecast
         state = self._link.state if self._link is not None else "unknown"
         return self._metrics.render(
@@ -309,7 +312,7 @@ class Standing:
                 paused=summary.paused is not None,
                 link_up={"up": True, "down": False}.get(state),
                 head=self.head,
-                cache_bytes=cache_bytes,
+                cache_bytes=cached.size_bytes,
                 journal_files=len(files),
                 journal_bytes=sum(file.size_bytes for file in files),
                 load=self._load(),

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from s3d.values import behind_prefix
 from s3d.view.questions import Questions
 from s3d.view.rows import ListedObject
 
@@ -117,17 +118,6 @@ def first_start(request: ListRequest) -> Start | None:
         behind = behind_prefix(rolled)
         return Start(behind, inclusive=True) if behind is not None else None
     return start
-
-
-def behind_prefix(prefix: str) -> str | None:
-    """The smallest string that is greater than every string with this prefix; None when there is none."""
-    while prefix:
-        last = ord(prefix[-1])
-        if last < 0x10FFFF:
-            after = last + 1 if last + 1 != 0xD800 else 0xE000  # surrogates are not characters
-            return prefix[:-1] + chr(after)
-        prefix = prefix[:-1]
-    return None
 
 
 def _take(page: Page, run: Run, request: ListRequest) -> Start | None:

@@ -15,7 +15,8 @@ import msgspec
 from s3d.clock import milliseconds
 from s3d.errors import S3Error
 from s3d.queries.asking import Asking
-from s3d.queries.listing import FIRST_RUN, Run, Start, behind_prefix
+from s3d.queries.listing import FIRST_RUN, Run, Start
+from s3d.values import behind_prefix
 from s3d.view.listed import ListedFact
 from s3d.view.questions import Questions
 from s3d.view.rows import ListedObject

@@ -80,9 +80,9 @@ class Pieces:
         return _whole(version, self.of(version))
 
     @property
-    def cached_bytes(self) -> int:
-        """What is here of all of them."""
-        return self._questions.cached_bytes()
+    def recyclable_bytes(self) -> int:
+        """What is here of all of them and not pinned."""
+        return self._questions.cached().recyclable_bytes
 
     # reading
 
@@ -185,28 +185,44 @@ class Pieces:
 
     # letting go
 
-    async def let_go(self, size_bytes: int) -> int:
+    async def let_go(self, size_bytes: int, *, pinned: bool = False) -> int:
         """Give up the longest unused until so many bytes are gone, or nothing is left; how many are.
 
-        Raises JournalError, ViewDamaged or OSError.
+        Of what is not `pinned`, or of what is. Raises JournalError, ViewDamaged or OSError.
         """
-        uses, self._uses = self._uses, {}
-        await self._learn(UsedFact(tuple((*name, used_ms) for name, used_ms in uses.items())), essential=True)
+        await self.write_down_uses()
         gone = 0
-        while gone < size_bytes and (oldest := self._questions.least_recently_used(_EVICTED_AT_ONCE)):
+        while gone < size_bytes and (oldest := self._questions.least_recently_used(_EVICTED_AT_ONCE, pinned=pinned)):
             for bucket, key, etag, held in oldest[: units_for([one[3] for one in oldest], size_bytes - gone)]:
-                blobs = [piece.blob for piece in self._questions.cached_pieces(bucket, key, etag)]
-                await self._learn(EvictedFact(bucket, key, etag), essential=True)  # it makes room
-                for blob in blobs:
-                    self._pool.remove_unused(blob, self._questions.blob_in_use)
+                await self.evict(bucket, key, etag, pinned=pinned)
                 gone += held
         return gone
 
+    async def evict(self, bucket: str, key: str, etag: str, *, pinned: bool = False) -> bool:
+        """Give up what is here of a version now; whether it is gone. What is pinned stays, unless `pinned`.
+
+        Raises JournalError, ViewDamaged or OSError.
+        """
+        blobs = [piece.blob for piece in self._questions.cached_pieces(bucket, key, etag)]
+        fact = EvictedFact(bucket, key, etag, spares_pins=not pinned)
+        await self._learn(fact, essential=True)  # it makes room
+        for blob in blobs:
+            self._pool.remove_unused(blob, self._questions.blob_in_use)
+        return not self._questions.cached_pieces(bucket, key, etag)
+
+    async def write_down_uses(self) -> None:
+        """Tell the view of all uses that were remembered. Raises JournalError or ViewDamaged."""
+        uses, self._uses = self._uses, {}
+        await self._learn(UsedFact(tuple((*name, used_ms) for name, used_ms in uses.items())), essential=True)
+
     async def _make_room(self) -> None:
-        beyond = self.cached_bytes - self.capacity_bytes
+        """What is pinned goes last: only when it alone is more than the whole capacity."""
+        beyond = self._questions.cached().size_bytes - self.capacity_bytes
         if beyond > 0:
             try:
-                await self.let_go(beyond)
+                gone = await self.let_go(beyond)
+                if gone < beyond:
+                    await self.let_go(beyond - gone, pinned=True)
             except (JournalError, ViewDamaged, OSError) as error:
                 _log.warning("the cache is larger than it may be", error=str(error))
 

@@ -224,6 +224,18 @@ LINK_UP = Metric(
 )
 HEAD = Metric("s3d_journal_head", "gauge", "records", "Sequence number of the last record.")
 CACHE_BYTES = Metric("s3d_cache_bytes", "gauge", "bytes", "Cached bodies on disk.")
+CACHE_PINNED = Metric(
+    "s3d_cache_pinned_bytes",
+    "gauge",
+    "bytes",
+    "Pinned objects that are here, cached or written here and confirmed, as of some seconds ago. Absent: no remote.",
+)
+CACHE_PINNED_MAX = Metric(
+    "s3d_cache_pinned_max_bytes",
+    "gauge",
+    "bytes",
+    "How much of them is kept (`cache.pinned_share_max`); what is beyond goes when nothing else is left to let go of.",
+)
 CACHE_READS = Metric(
     "s3d_cache_reads_total",
     "counter",
@@ -309,6 +321,8 @@ METRICS = (
     LINK_UP,
     HEAD,
     CACHE_BYTES,
+    CACHE_PINNED,
+    CACHE_PINNED_MAX,
     CACHE_READS,
     CACHE_MISMATCHES,
     JOURNAL_FILES,

@@ -9,6 +9,7 @@ whoever knows it.
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import accumulate
+from typing import Protocol
 
 import msgspec
 from prometheus_client import (
@@ -33,6 +34,13 @@ from s3d.telemetry.lag import Lag
 _REASONS = ("connections", "memory", "large-bodies", "long-requests", "writer")
 _FULL_REASONS = ("pending-bytes", "pending-records", "pending-class", "local-bytes")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Pins(Protocol):
+    """How much is pinned, and how much of that is kept."""
+
+    pinned_bytes: int
+    max_bytes: int
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -114,9 +122,9 @@ class Metrics:
         """Ask this about drop folders from now on."""
         self._drops.reports = reports
 
-    def watch_cache(self, counts: CacheCounts) -> None:
-        """Show what this cache counts from now on."""
-        self._cache.counts = counts
+    def watch_cache(self, counts: CacheCounts, pins: Pins) -> None:
+        """Show what this cache counts, and how much is pinned, from now on."""
+        self._cache.counts, self._cache.pins = counts, pins
 
     def refused(self, reason: str) -> None:
         """Something was told to come again, because there was too much of `reason`."""
@@ -257,14 +265,17 @@ class _Cache(Collector):
     """The cache, where there is one."""
 
     counts: CacheCounts | None = None
+    pins: Pins | None = None
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         return iter(())
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        counts = self.counts
-        if counts is None:
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        counts, pins = self.counts, self.pins
+        if counts is None or pins is None:
             return
+        for gauge, value in ((catalogue.CACHE_PINNED, pins.pinned_bytes), (catalogue.CACHE_PINNED_MAX, pins.max_bytes)):
+            yield GaugeMetricFamily(gauge.name, gauge.meaning, value=value)
         reads = CounterMetricFamily(
             catalogue.CACHE_READS.name, catalogue.CACHE_READS.meaning, labels=catalogue.CACHE_READS.labels
         )

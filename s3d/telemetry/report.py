@@ -168,6 +168,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     at: str = ""
     obstacles: tuple[Obstacle, ...] = ()
     uploads: tuple[UploadReport, ...] = ()
+    cache_pinned_bytes: int = 0
 
 
 class PendingRecord(msgspec.Struct, frozen=True):

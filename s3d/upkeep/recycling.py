@@ -6,7 +6,7 @@ file system, and stops as soon as they give it back. What journal files have is 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -18,8 +18,9 @@ from s3d.blobs.pool import BlobPool
 from s3d.capacity.volume import Bounds, Usage, decide, spare_bytes, units_for
 from s3d.clock import Clock
 from s3d.commands.relocation import LetGoObjects
+from s3d.upkeep.pinning import PinWatch
+from s3d.view.cached import CachedQuestions
 from s3d.view.damage import ViewDamaged
-from s3d.view.needs import Needs
 from s3d.view.questions import Connection
 
 LOOK_SECONDS = 1.0
@@ -36,13 +37,17 @@ class Cache(Protocol):
     """What was read from the remote, and can be read again."""
 
     @property
-    def cached_bytes(self) -> int: ...
-    async def let_go(self, size_bytes: int) -> int:
-        """Give up at least so many bytes, if there are; how many were."""
+    def recyclable_bytes(self) -> int:
+        """What may be let go of: what is not pinned."""
+
+    async def let_go(self, size_bytes: int, *, pinned: bool = False) -> int:
+        """Give up at least so many bytes, if there are, of what is not pinned, or of what is; how many were."""
 
 
 class Recycling:
-    """`connect` opens the view for reading. `counts` says whether the data directory has a bound of its own."""
+    """`connect` opens the view for reading. `counts` says whether the data directory has a bound of its own;
+    `pinned_bytes_max` of what is pinned are kept however narrow it becomes.
+    """
 
     def __init__(
         self,
@@ -56,6 +61,7 @@ class Recycling:
         bounds: Bounds,
         *,
         counts: bool,
+        pinned_bytes_max: int = 0,
     ) -> None:
         self._journal = journal
         self._connect = connect
@@ -68,7 +74,8 @@ class Recycling:
         self._counts = counts
         self._cache: Cache | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="recycling")
-        self._needs: Needs | None = None
+        self._questions: CachedQuestions | None = None
+        self.pins = PinWatch(self._pinned_bytes, clock, pinned_bytes_max)
         self._beside_bytes = 0  # of the data directory without the journal's files, when it was walked through
         self._walk_at = float("-inf")
         self._only_files_left = False
@@ -94,12 +101,13 @@ class Recycling:
     async def step(self) -> int:
         """Look once, and let go of what is missing; how many bytes. Raises JournalError, OSError or ViewDamaged."""
         await self._walk()
+        await self.pins.look()
         usage = self._usage()
         wanted = decide(usage, self._bounds)
         if not wanted.cached_bytes and not wanted.body_bytes:
             self._only_files_left = False
             return 0
-        usage = self._usage(self._cached_bytes())
+        usage = self._usage(self._recyclable_bytes())
         wanted = decide(usage, self._bounds)
         gone = 0
         if wanted.cached_bytes and self._cache is not None:
@@ -115,14 +123,14 @@ class Recycling:
         """Whether journal files have to give up their bodies too. Raises OSError."""
         return self._only_files_left and decide(self._usage(), self._bounds).body_bytes > 0
 
-    def spare_bytes(self, cached_bytes: int) -> int:
-        """What may still be written, when so much is in the cache. Raises OSError."""
-        return spare_bytes(self._usage(cached_bytes), self._bounds)
+    def spare_bytes(self, recyclable_bytes: int) -> int:
+        """What may still be written, when so much of the cache may be let go of. Raises OSError."""
+        return spare_bytes(self._usage(recyclable_bytes), self._bounds)
 
     def has_room(self, size_bytes: int) -> bool:
         """Whether one more body may be cached: there is room, or older ones can give way."""
         try:
-            return self.spare_bytes(0) >= size_bytes or self.spare_bytes(self._cached_bytes()) >= size_bytes
+            return self.spare_bytes(0) >= size_bytes or self.spare_bytes(self._recyclable_bytes()) >= size_bytes
         except OSError:
             return False
 
@@ -137,14 +145,29 @@ class Recycling:
         """
         if not self._candidates and self._clock.monotonic() >= self._search_at:
             self._candidates = await self._on_thread(lambda: self._asked().let_go_first(LET_GO_AT_ONCE))
+            if not self._candidates and (gone := await self._let_go_of_pins(wanted_bytes)):
+                return gone
             self._only_files_left = not self._candidates
             if self._only_files_left:
                 self._search_at = self._clock.monotonic() + SEARCH_AGAIN_SECONDS
         number = units_for([size for _, _, _, size in self._candidates], wanted_bytes)
         chosen, self._candidates = self._candidates[:number], self._candidates[number:]
+        return await self._let_go_of(chosen)
+
+    async def _let_go_of_pins(self, wanted_bytes: int) -> int:
+        """What is pinned beyond the limit, now that nothing else is left: cached reads, then bodies."""
+        wanted_bytes = min(wanted_bytes, await self.pins.measure())
+        gone = await self._cache.let_go(wanted_bytes, pinned=True) if wanted_bytes and self._cache is not None else 0
+        if gone < wanted_bytes:
+            found = await self._on_thread(lambda: self._asked().let_go_first(LET_GO_AT_ONCE, pinned=True))
+            chosen = found[: units_for([size for _, _, _, size in found], wanted_bytes - gone)]
+            gone += await self._let_go_of(chosen, pinned=True)
+        return gone
+
+    async def _let_go_of(self, chosen: Sequence[tuple[str, str, int, int]], *, pinned: bool = False) -> int:
         if not chosen:
             return 0
-        command = LetGoObjects(tuple((bucket, key, sequence) for bucket, key, sequence, _ in chosen))
+        command = LetGoObjects(tuple((bucket, key, sequence) for bucket, key, sequence, _ in chosen), pinned)
         appended = await self._journal.submit(command, essential=True)
         for blob in appended.answer:
             self._pool.remove_unused(blob, self._in_use)
@@ -159,8 +182,11 @@ class Recycling:
         files = sum(file.size_bytes for file in self._journal.files())
         return Usage(self._beside_bytes + files, free, cached_bytes)
 
-    def _cached_bytes(self) -> int:
-        return self._cache.cached_bytes if self._cache is not None else 0
+    def _recyclable_bytes(self) -> int:
+        return self._cache.recyclable_bytes if self._cache is not None else 0
+
+    async def _pinned_bytes(self) -> int:
+        return await self._on_thread(lambda: self._asked().pinned_bytes())
 
     async def _walk(self) -> None:
         began = self._clock.monotonic()
@@ -181,10 +207,10 @@ class Recycling:
                     except FileNotFoundError:
                         continue  # it has gone since
 
-    def _asked(self) -> Needs:
-        if self._needs is None:
-            self._needs = Needs(self._connect(), self._journal.distrust_state)
-        return self._needs
+    def _asked(self) -> CachedQuestions:
+        if self._questions is None:
+            self._questions = CachedQuestions(self._connect(), self._journal.distrust_state)
+        return self._questions
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -42,6 +42,7 @@ from s3d.upkeep.decide import (
     next_action,
 )
 from s3d.upkeep.moving import BODIES_AT_ONCE, RECORDS_AT_ONCE, carry_records, move_bodies
+from s3d.upkeep.sparing import Sparing
 from s3d.view.damage import ViewDamaged
 from s3d.view.needs import FileNeeds, Needs
 from s3d.view.questions import Connection
@@ -74,6 +75,7 @@ class Upkeep:
         limits: Limits,
         *,
         is_low: Callable[[], bool] = lambda: False,
+        sparing: Sparing | None = None,
     ) -> None:
         self._journal = journal
         self._connect = connect
@@ -83,6 +85,7 @@ class Upkeep:
         self._clock = clock
         self._limits = limits
         self._is_low = is_low
+        self._sparing = sparing
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="upkeep")
         self._needs: Needs | None = None  # on that thread
         self._snapshotting: Connection | None = None
@@ -226,6 +229,8 @@ class Upkeep:
 
     async def _seal(self, file: FileInfo, reason: str) -> bool:
         """Nobody begins to rely on the file's rows any more; when nobody does, and nothing needs them, they go."""
+        if self._sparing is not None:
+            await self._sparing.spare(await self._ask(lambda ask: ask.pinned_rows(file.first, file.last)))
         self._say_what_is_gone(leaving=file)
         try:
             if not await self._is_let_go(file) or (await self._needs_of(file)).bodies:

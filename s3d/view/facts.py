@@ -10,6 +10,7 @@ import apsw
 import msgspec
 
 from s3d.view.listed import ListedFact, forget_listed_bucket, learn_listed
+from s3d.view.pins import IS_PINNED
 
 
 class BucketFact(msgspec.Struct, frozen=True):
@@ -66,11 +67,12 @@ class UsedFact(msgspec.Struct, frozen=True):
 
 
 class EvictedFact(msgspec.Struct, frozen=True):
-    """What is cached of an object with this ETag is to be let go."""
+    """What is cached of an object with this ETag is to be let go; not if it `spares_pins` and the object has one."""
 
     bucket: str
     key: str
     etag: str
+    spares_pins: bool = False
 
 
 Fact = BucketFact | BucketListFact | ObjectFact | ListedFact | CachedFact | UsedFact | EvictedFact
@@ -78,6 +80,11 @@ _LEARN_BUCKET = """
 INSERT INTO remote_bucket VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT DO UPDATE SET present = ?2, created_ms = ?3, seen_ms = ?4 WHERE seen_ms <= ?4"""
 _USE = "UPDATE cached SET used_ms = max(used_ms, ?3) WHERE bucket = ?1 AND key = ?2"
+_CACHE = (
+    f"INSERT INTO cached VALUES (?1, ?2, ?3, ?4, ?5, {IS_PINNED})"  # noqa: S608 - our own words
+    " ON CONFLICT DO UPDATE SET used_ms = max(used_ms, ?5)"
+)
+_EVICT = "DELETE FROM cached WHERE bucket = ? AND key = ? AND etag = ? AND NOT (? AND pinned)"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -98,9 +105,7 @@ def learn(connection: apsw.Connection, fact: Fact) -> None:
         case UsedFact():
             connection.executemany(_USE, fact.uses)
         case EvictedFact():
-            connection.execute(
-                "DELETE FROM cached WHERE bucket = ? AND key = ? AND etag = ?", (fact.bucket, fact.key, fact.etag)
-            )
+            connection.execute(_EVICT, (fact.bucket, fact.key, fact.etag, fact.spares_pins))
 
 
 def _learn_cached(connection: apsw.Connection, fact: CachedFact) -> None:
@@ -109,10 +114,7 @@ def _learn_cached(connection: apsw.Connection, fact: CachedFact) -> None:
     connection.execute(
         "DELETE FROM cached WHERE bucket = ? AND key = ? AND (etag <> ? OR size <> ?)", (*name, fact.etag, fact.size)
     )
-    connection.execute(
-        "INSERT INTO cached VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET used_ms = max(used_ms, ?5)",
-        (*name, fact.etag, fact.size, fact.used_ms),
-    )
+    connection.execute(_CACHE, (*name, fact.etag, fact.size, fact.used_ms))
     connection.execute(
         "INSERT INTO cached_piece SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM cached_piece"
         " WHERE bucket = ?1 AND key = ?2 AND start < ?3 + ?4 AND start + length > ?3)",

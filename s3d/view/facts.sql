@@ -72,15 +72,17 @@ END;
 
 -- Remote objects of which bytes are here, all of one ETag. Deleting a row deletes its pieces.
 --   used_ms  when they were last asked for, as far as that was written down
+--   pinned   1: a pin or a tag holds them (pins.py keeps that up to date)
 CREATE TABLE cached (
   bucket  TEXT    NOT NULL,
   key     TEXT    NOT NULL,
   etag    TEXT    NOT NULL,
   size    INTEGER NOT NULL,
   used_ms INTEGER NOT NULL,
+  pinned  INTEGER NOT NULL,
   PRIMARY KEY (bucket, key)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX cached_by_use ON cached (used_ms);
+CREATE INDEX cached_by_use ON cached (pinned, used_ms);
 
 -- Their bytes: a list with holes. Each piece is a blob; no two overlap.
 CREATE TABLE cached_piece (
@@ -93,17 +95,25 @@ CREATE TABLE cached_piece (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cached_piece_by_blob ON cached_piece (blob);
 
--- How many bytes that is.
+-- How many bytes that is, and how many of them are pinned.
 CREATE TABLE cached_total (
-  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-  bytes    INTEGER NOT NULL
+  only_row     INTEGER PRIMARY KEY CHECK (only_row = 1),
+  bytes        INTEGER NOT NULL,
+  pinned_bytes INTEGER NOT NULL
 ) STRICT;
-INSERT INTO cached_total VALUES (1, 0);
+INSERT INTO cached_total VALUES (1, 0, 0);
 CREATE TRIGGER cached_gone AFTER DELETE ON cached BEGIN
+  UPDATE cached_total SET pinned_bytes = pinned_bytes - old.pinned * coalesce(
+    (SELECT sum(length) FROM cached_piece WHERE bucket = old.bucket AND key = old.key), 0);
   DELETE FROM cached_piece WHERE bucket = old.bucket AND key = old.key;
 END;
+CREATE TRIGGER cached_pinned AFTER UPDATE OF pinned ON cached WHEN old.pinned <> new.pinned BEGIN
+  UPDATE cached_total SET pinned_bytes = pinned_bytes + (new.pinned - old.pinned) * coalesce(
+    (SELECT sum(length) FROM cached_piece WHERE bucket = new.bucket AND key = new.key), 0);
+END;
 CREATE TRIGGER cached_piece_made AFTER INSERT ON cached_piece BEGIN
-  UPDATE cached_total SET bytes = bytes + new.length;
+  UPDATE cached_total SET bytes = bytes + new.length, pinned_bytes = pinned_bytes + new.length * coalesce(
+    (SELECT pinned FROM cached WHERE bucket = new.bucket AND key = new.key), 0);
 END;
 CREATE TRIGGER cached_piece_gone AFTER DELETE ON cached_piece BEGIN
   UPDATE cached_total SET bytes = bytes - old.length;

@@ -8,7 +8,10 @@ from collections.abc import Callable
 import apsw
 import msgspec
 
+from s3d.values import Replication, RowBytes
 from s3d.view.damage import Asked
+from s3d.view.pins import PINNED
+from s3d.view.rows import PinnedRow
 
 # Bodies in rows that have not been moved to blobs: of pending records (also of superseded ones: decision 9), of parts
 # of uploads that the remote has not closed (decision 10), those that a pending copy names in another's row, and those
@@ -32,11 +35,16 @@ _UNCARRIED = (
     " AND NOT EXISTS (SELECT 1 FROM carried WHERE carried.sequence = pending.sequence)"
 )
 
-_LET_GO_FIRST = (
-    "SELECT bucket, key, sequence, size FROM object WHERE replication = 1 AND present AND extents IS NOT NULL"
-    " AND EXISTS (SELECT 1 FROM blob_use WHERE blob_use.sequence = object.sequence)"
-    " ORDER BY confirmed_ms, sequence LIMIT ?"
-)
+
+# Pinned objects without files of their own; a cached copy, where there is one, is whole.
+_PINNED_ROWS = f"""{PINNED}
+SELECT bucket, key, object.sequence, etag, object.size, extents, coalesce(relocated.blob, '')
+FROM pinned CROSS JOIN object USING (bucket, key) LEFT JOIN relocated ON relocated.sequence = object.sequence
+WHERE present AND object.size > 0 AND object.replication <> {int(Replication.LOCAL)}
+  AND (extents IS NULL AND object.sequence BETWEEN ?1 AND ?2
+    OR extents IS NOT NULL AND NOT EXISTS (SELECT 1 FROM blob_use WHERE blob_use.sequence = object.sequence))
+  AND NOT EXISTS (SELECT 1 FROM cached WHERE cached.bucket = object.bucket AND cached.key = object.key
+    AND cached.etag = object.etag)"""  # noqa: S608 - our own words
 
 
 class FileNeeds(msgspec.Struct, frozen=True):
@@ -67,12 +75,15 @@ class Needs:
         """Records from `first` to `last` whose bodies in rows must not be lost, in order."""
         return [int(sequence) for (sequence,) in self._ask.all(_ROW_PAGE, (first, last, limit))]
 
-    def let_go_first(self, limit: int) -> list[tuple[str, str, int, int]]:
-        """Objects in files of their own that the remote has, the longest confirmed first: bucket, key, sequence, size.
-
-        Reads the whole table of objects.
-        """
-        return [(str(row[0]), str(row[1]), int(row[2]), int(row[3])) for row in self._ask.all(_LET_GO_FIRST, (limit,))]
+    def pinned_rows(self, first: int, last: int) -> list[PinnedRow]:
+        """Pinned objects that lose bytes with the rows from `first` to `last`, and of which nothing is cached."""
+        found = [PinnedRow(*row) for row in self._ask.all(_PINNED_ROWS, (first, last))]
+        return [
+            one
+            for one in found
+            if all(isinstance(extent, RowBytes) for extent in one.extents)
+            and any(first <= extent.sequence <= last for extent in one.extents if isinstance(extent, RowBytes))
+        ]
 
     def records(self, first: int, last: int, limit: int) -> list[int]:
         """Pending records from `first` to `last` that are in the journal only, in order."""

@@ -16,6 +16,8 @@ from journal import Record
 from s3d.capacity.local import Staying
 from s3d.capacity.pending import Backlog
 from s3d.events import (
+    CACHE_PINNED,
+    CACHE_UNPINNED,
     CARRIED,
     CONFIRMED,
     CONFLICTED,
@@ -49,8 +51,10 @@ from s3d.events import (
     decode_superseded,
 )
 from s3d.values import GONE, BlobBytes, Replication, TakenFile, split_stream, split_upload_stream, stream_of
+from s3d.view.beside import SETS_TAGS, Beside
 from s3d.view.listed import forget_listed_bucket, forget_listed_key
 from s3d.view.local_projection import settle_local
+from s3d.view.pins import forget_tag, has_pin, pin_prefix, settle_tag, unpin_prefix
 from s3d.view.superseding import settle_superseded
 from s3d.view.upload_projection import (
     abort_all,
@@ -75,7 +79,6 @@ SELECT sequence, kept_bytes, place > ?2 FROM (
   FROM conflict WHERE NOT EXISTS (SELECT 1 FROM pending WHERE pending.sequence = conflict.sequence)
   WINDOW latest AS (ORDER BY outcome DESC)
 ) WHERE place > ?2 OR (kept_bytes > 0 AND newer_bytes >= ?1)"""
-SETS_TAGS = frozenset({"PutObjectTagging", "DeleteObjectTagging"})
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -89,7 +92,6 @@ INSERT INTO object VALUES (?1, ?2, ?3, 0, 0, '', ?4, '', X'7B7D', NULL, NULL, 0,
 ON CONFLICT DO UPDATE SET sequence = ?3, present = 0, size = 0, etag = '', modified_ms = max(modified_ms, ?4),
   storage_class = '', attributes = X'7B7D', extents = NULL, parts = NULL, replication = 0,
   remote_etag = '', remote_version = '', confirmed_ms = 0"""
-_BESIDE = "SELECT EXISTS (SELECT 1 FROM remote_object) OR EXISTS (SELECT 1 FROM changed_tags)"
 _PENDING = "INSERT INTO pending (sequence, kind, bucket, key, size, at_ms, row_bytes) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 _REVIVE = "UPDATE pending SET superseded_by = 0 WHERE superseded_by > 0 AND superseded_by = ?"
@@ -99,12 +101,11 @@ _IN_GROUP = "UPDATE pending SET order_group = ?, order_barrier = ? WHERE sequenc
 _UNCHANGED = Backlog()
 
 
-def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = False) -> Backlog | Staying:
+def fold(connection: apsw.Connection, record: Record, beside: Beside) -> Backlog | Staying:
     """Apply one record to the tables, inside the caller's transaction.
 
-    Returns what it adds to `pending`, or to what stays local; negative: takes away.
-    `nothing_beside` says that neither `remote_object` nor `changed_tags` has a row: then nothing is looked for there
-    (two statements less for each object that is written; PUT 4 KiB in `scripts/bench`).
+    Returns what it adds to `pending`, or to what stays local; negative: takes away. The caller tells `beside`
+    afterwards (`Beside.folded`).
     """
     if record.kind in OUTCOMES:
         gone = _OUTCOMES[record.kind](connection, record)
@@ -118,14 +119,13 @@ def fold(connection: apsw.Connection, record: Record, *, nothing_beside: bool = 
         change = _wait_for_remote(connection, record, bucket, key, mutation)
     if mutation.taken is not None:
         _remember(connection, mutation.taken, mutation.etag)
+    if record.kind in _REPLACING:
+        beside.clear(bucket, key)
     apply = _MUTATIONS.get(record.kind)
     if apply is not None:
         apply(connection, record, bucket, key, mutation)
     if mutation.stays_local:
         change = settle_local(connection, record, bucket, key, mutation)
-    if record.kind in _REPLACING and not nothing_beside:
-        connection.execute("DELETE FROM remote_object WHERE bucket = ? AND key = ?", (bucket, key))
-        connection.execute("DELETE FROM changed_tags WHERE bucket = ? AND key = ?", (bucket, key))
     return change
 
 
@@ -136,12 +136,6 @@ def _wait_for_remote(connection: apsw.Connection, record: Record, bucket: str, k
     if mutation.group:
         connection.execute(_IN_GROUP, (mutation.group, mutation.barrier, record.sequence))
     return Backlog(1, size)
-
-
-def has_nothing_beside(connection: apsw.Connection) -> bool:
-    """Whether a fold may be told so. Only the kinds in `SETS_TAGS` and facts make it untrue."""
-    (found,) = connection.execute(_BESIDE).fetchone() or (1,)
-    return not found
 
 
 def _put_object(connection: apsw.Connection, record: Record, bucket: str, key: str, mutation: Mutation) -> None:
@@ -164,6 +158,8 @@ def _put_object(connection: apsw.Connection, record: Record, bucket: str, key: s
     )
     use_extents(connection, record.sequence, mutation.extents)
     _supersede(connection, mutation)
+    if "Tagging" in mutation.input and has_pin(mutation.input["Tagging"]):
+        settle_tag(connection, bucket, key, mutation.input["Tagging"], record.sequence)
 
 
 def _complete_upload(connection: apsw.Connection, record: Record, bucket: str, key: str, mutation: Mutation) -> None:
@@ -182,6 +178,7 @@ def _set_tags(connection: apsw.Connection, record: Record, bucket: str, key: str
     connection.execute(
         "INSERT OR REPLACE INTO changed_tags VALUES (?, ?, ?, ?)", (bucket, key, record.sequence, tagging)
     )
+    settle_tag(connection, bucket, key, tagging, record.sequence)
     row = connection.execute(
         "SELECT attributes FROM object WHERE bucket = ? AND key = ? AND present", (bucket, key)
     ).fetchone()
@@ -217,7 +214,7 @@ def _delete_bucket(connection: apsw.Connection, record: Record, bucket: str, key
         (bucket, record.sequence, record.written_at),
     )
     abort_all(connection, record, bucket)
-    for table in ("object", "remote_object", "changed_tags", "cached"):
+    for table in ("object", "remote_object", "changed_tags", "tag_pin", "cached"):
         connection.execute(f"DELETE FROM {table} WHERE bucket = ?", (bucket,))  # noqa: S608 - our own names
     connection.execute("DELETE FROM remote_bucket WHERE name = ?", (bucket,))
     forget_listed_bucket(connection, bucket)
@@ -327,6 +324,7 @@ def _conflicted(connection: apsw.Connection, record: Record) -> Backlog | None:
     if conflicted.decided in GIVE_WAY:
         connection.execute("DELETE FROM pending WHERE sequence = ?", (sequence,))
         connection.execute("DELETE FROM object WHERE bucket = ? AND key = ? AND sequence = ?", (bucket, key, sequence))
+        forget_tag(connection, str(bucket), str(key), sequence)
         connection.execute("DELETE FROM carried WHERE sequence = ?", (sequence,))
         if kept_bytes and row_bytes:
             connection.execute("INSERT OR IGNORE INTO row_use VALUES (?1, ?1, ?2)", (sequence, row_bytes))
@@ -386,6 +384,7 @@ def _discarded(connection: apsw.Connection, record: Record) -> Backlog:
         connection.execute("DELETE FROM object WHERE bucket = ? AND key = ? AND sequence = ?", (bucket, key, sequence))
         if connection.changes() and (before := revived.get(stream_of(bucket, key))) is not None:
             _MUTATIONS[before.kind](connection, before, bucket, key, decode_mutation(before.payload))
+        forget_tag(connection, bucket, key, sequence)
         connection.execute(_REVIVE, (sequence,))
         forget_listed_key(connection, bucket, key)  # it may be older than what was confirmed before this record
         connection.execute("DELETE FROM changed_tags WHERE sequence = ?", (sequence,))
@@ -494,4 +493,6 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], Backlog | None]] = {
     UNPAUSED: _unpaused,
     FILES_NOTED: _files_noted,
     GAPS_LOOKED: lambda _connection, _record: None,  # for auditors: nothing that is read here follows from it
+    CACHE_PINNED: pin_prefix,
+    CACHE_UNPINNED: unpin_prefix,
 }

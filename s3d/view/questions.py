@@ -13,9 +13,11 @@ from journal import Record
 from s3d.events import decode_record, encode
 from s3d.values import Replication, TakenFile
 from s3d.view.damage import Asked
+from s3d.view.pins import IS_PINNED
 from s3d.view.rows import (
     BucketRow,
     CachedPiece,
+    CachedTotal,
     ConflictRow,
     Gap,
     ListedObject,
@@ -25,6 +27,7 @@ from s3d.view.rows import (
     PausedRow,
     PendingRow,
     PendingTotals,
+    PinRow,
     RemoteObjectRow,
     TakenRow,
     UploadRow,
@@ -446,19 +449,43 @@ class Questions:
         row = self._ask.one("SELECT record FROM carried WHERE sequence = ?", (sequence,))
         return decode_record(bytes(row[0])) if row is not None else None
 
-    def least_recently_used(self, limit: int) -> Sequence[tuple[str, str, str, int]]:
-        """Cached objects, the longest unused first: bucket, key, ETag, and how many bytes of them are here."""
+    # the cache
+
+    def is_pinned(self, bucket: str, key: str) -> bool:
+        """Whether what is here of an object is to stay: a pin of a prefix says so, or a tag of its own."""
+        row = self._ask.one(f"SELECT {IS_PINNED}", (bucket, key))
+        return row is not None and bool(row[0])
+
+    def pin(self, bucket: str, prefix: str) -> PinRow | None:
+        """The pin of exactly this prefix."""
+        row = self._ask.one(
+            "SELECT bucket, prefix, sequence, at_ms, caller, reason FROM pin WHERE bucket = ? AND prefix = ?",
+            (bucket, prefix),
+        )
+        return PinRow(*row) if row is not None else None
+
+    def pins_count(self) -> int:
+        """How many prefixes are pinned."""
+        row = self._ask.one("SELECT count(*) FROM pin")
+        return int(row[0]) if row is not None else 0
+
+    def least_recently_used(self, limit: int, *, pinned: bool = False) -> Sequence[tuple[str, str, str, int]]:
+        """Cached objects, the longest unused first: bucket, key, ETag, and how many bytes of them are here.
+
+        Either those that are pinned, or the others.
+        """
         rows = self._ask.all(
             "SELECT bucket, key, etag, (SELECT coalesce(sum(length), 0) FROM cached_piece AS piece"
-            " WHERE piece.bucket = cached.bucket AND piece.key = cached.key) FROM cached ORDER BY used_ms LIMIT ?",
-            (limit,),
+            " WHERE piece.bucket = cached.bucket AND piece.key = cached.key) FROM cached WHERE pinned = ?"
+            " ORDER BY used_ms LIMIT ?",
+            (int(pinned), limit),
         )
         return [(str(row[0]), str(row[1]), str(row[2]), int(row[3])) for row in rows]
 
-    def cached_bytes(self) -> int:
+    def cached(self) -> CachedTotal:
         """What the cache holds."""
-        row = self._ask.one("SELECT bytes FROM cached_total")
-        return int(row[0]) if row else 0
+        row = self._ask.one("SELECT bytes, pinned_bytes FROM cached_total")
+        return CachedTotal(*row) if row else CachedTotal(0, 0)
 
     @property
     def position(self) -> int:

@@ -61,9 +61,7 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def extents(self) -> Extents:
         """Where the bytes are."""
-        if self.extents_json is None:
-            return (RowBytes(self.sequence, 0, self.size),) if self.size else ()
-        return _decoded(_extents, self.extents_json)
+        return _extents_of(self.extents_json, self.sequence, self.size)
 
     @property
     def confirmed(self) -> bool:
@@ -168,9 +166,7 @@ class PartRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def extents(self) -> Extents:
         """Where the bytes are."""
-        if self.extents_json is None:
-            return (RowBytes(self.sequence, 0, self.size),) if self.size else ()
-        return _decoded(_extents, self.extents_json)
+        return _extents_of(self.extents_json, self.sequence, self.size)
 
 
 class RemoteObjectRow(msgspec.Struct, frozen=True, gc=False):
@@ -210,6 +206,82 @@ class CachedPiece(msgspec.Struct, frozen=True, gc=False):
     def end(self) -> int:
         """Where it ends, exclusive."""
         return self.start + self.length
+
+
+class CachedObject(msgspec.Struct, frozen=True, gc=False):
+    """A remote object of which `held_bytes` are here; `pinned`: they stay."""
+
+    key: str
+    etag: str
+    pinned: int
+    held_bytes: int
+
+
+class WrittenObject(msgspec.Struct, frozen=True, gc=False):
+    """An object that was written here; `in_files`: its bytes are in files that could be let go of, pins aside."""
+
+    key: str
+    sequence: int
+    size: int
+    replication: int
+    pinned: int
+    in_files: int
+
+
+class HeldTotals(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is here of what the remote has as well, and could be let go of, were nothing pinned.
+
+    `written_…`: in files of objects that were written here. `pinned_bytes` are of both kinds. `oldest_ms` is when the
+    cached object that was unused for longest was last asked for; 0: there is none.
+    """
+
+    pieces: int
+    cached_objects: int
+    cached_bytes: int
+    written_objects: int
+    written_bytes: int
+    pinned_bytes: int
+    oldest_ms: int
+
+
+class CachedTotal(msgspec.Struct, frozen=True, gc=False):
+    """The bytes of all cached pieces, and how many of them are pinned."""
+
+    size_bytes: int
+    pinned_bytes: int
+
+    @property
+    def recyclable_bytes(self) -> int:
+        """What may be let go of."""
+        return self.size_bytes - self.pinned_bytes
+
+
+class PinRow(msgspec.Struct, frozen=True, gc=False):
+    """A prefix that was pinned: by which record and when (milliseconds since 1970), by whom, and why."""
+
+    bucket: str
+    prefix: str
+    sequence: int
+    at_ms: int
+    caller: str
+    reason: str
+
+
+class PinnedRow(msgspec.Struct, frozen=True, gc=False):
+    """A pinned object whose bytes lie in rows of the journal, or in a `blob` since it was moved out of its row."""
+
+    bucket: str
+    key: str
+    sequence: int
+    etag: str
+    size: int
+    extents_json: bytes | None
+    blob: str
+
+    @property
+    def extents(self) -> Extents:
+        """Where the bytes are."""
+        return _extents_of(self.extents_json, self.sequence, self.size)
 
 
 class ListedRange(msgspec.Struct, frozen=True, gc=False):
@@ -304,6 +376,13 @@ class PendingTotals(msgspec.Struct, frozen=True, gc=False):
 
 _conflicted = msgspec.json.Decoder(Conflicted)
 _result = msgspec.json.Decoder(UploadResult)
+
+
+def _extents_of(column: bytes | None, sequence: int, size: int) -> Extents:
+    """NULL: the body of the row's own record."""
+    if column is None:
+        return (RowBytes(sequence, 0, size),) if size else ()
+    return _decoded(_extents, column)
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], column: bytes) -> T:

@@ -223,3 +223,26 @@ CREATE TABLE taken_file (
   etag        TEXT    NOT NULL,
   PRIMARY KEY (folder, path)
 ) STRICT, WITHOUT ROWID;
+
+-- Prefixes of keys (empty: the whole bucket) of which an operator has said that what is here of them stays here.
+--   behind    the first key behind those that begin with it; NULL: there is none
+--   sequence  the record that says so
+CREATE TABLE pin (
+  bucket   TEXT    NOT NULL,
+  prefix   TEXT    NOT NULL,
+  behind   TEXT,
+  sequence INTEGER NOT NULL,
+  at_ms    INTEGER NOT NULL,
+  caller   TEXT    NOT NULL,
+  reason   TEXT    NOT NULL,
+  PRIMARY KEY (bucket, prefix)
+) STRICT, WITHOUT ROWID;
+
+-- Objects that were given the tag s3d.cache=pin here, which says the same of them.
+--   sequence  the record that gave it
+CREATE TABLE tag_pin (
+  bucket   TEXT    NOT NULL,
+  key      TEXT    NOT NULL,
+  sequence INTEGER NOT NULL,
+  PRIMARY KEY (bucket, key)
+) STRICT, WITHOUT ROWID;

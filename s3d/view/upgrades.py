@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -65,6 +65,28 @@ _STEPS: Mapping[int, str] = {
       sequence INTEGER PRIMARY KEY,
       size     INTEGER NOT NULL
     ) STRICT;
+    """,
+    11: """
+    CREATE TABLE pin (
+      bucket   TEXT    NOT NULL,
+      prefix   TEXT    NOT NULL,
+      behind   TEXT,
+      sequence INTEGER NOT NULL,
+      at_ms    INTEGER NOT NULL,
+      caller   TEXT    NOT NULL,
+      reason   TEXT    NOT NULL,
+      PRIMARY KEY (bucket, prefix)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE tag_pin (
+      bucket   TEXT    NOT NULL,
+      key      TEXT    NOT NULL,
+      sequence INTEGER NOT NULL,
+      PRIMARY KEY (bucket, key)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO tag_pin SELECT bucket, key, sequence FROM object
+      WHERE present AND instr('&' || json_extract(CAST(attributes AS TEXT), '$.Tagging') || '&', '&s3d.cache=pin&') > 0;
+    INSERT OR REPLACE INTO tag_pin SELECT bucket, key, sequence FROM changed_tags
+      WHERE instr('&' || tagging || '&', '&s3d.cache=pin&') > 0;
     """,
 }
 

@@ -17,13 +17,14 @@ from s3d.capacity.forecast import Flow
 from s3d.capacity.local import Staying
 from s3d.capacity.pending import Backlog
 from s3d.view.backlog import Tally
+from s3d.view.beside import Beside
 from s3d.view.damage import ViewDamaged
 from s3d.view.facts import Fact, learn
-from s3d.view.projection import SETS_TAGS, fold, has_nothing_beside
+from s3d.view.projection import fold
 from s3d.view.questions import Questions
 from s3d.view.upgrades import SCHEMA_VERSION, can_be_upgraded, upgrade
 
-FACTS_VERSION = 3  # of facts.sql; raise it alone: what the remote said may be forgotten
+FACTS_VERSION = 4  # of facts.sql; raise it alone: what the remote said may be forgotten
 FACT_TABLES = (  # of this and of earlier versions
     "facts_version",
     "remote_bucket",
@@ -65,7 +66,7 @@ class View:
         self.questions = Questions(self._connection, is_shared=is_shared, local=local)
         self._position = self.questions.position
         self._origin = ("", 0)
-        self._nothing_beside: bool | None = None  # see projection.fold; None: to be asked, by each batch anew
+        self._beside = Beside(self._connection)  # asked by each batch anew
 
     def bind(self, instance: str, epoch: int) -> None:
         """Belong to this journal. What was folded from another one, or from an epoch before a restore, is forgotten.
@@ -110,25 +111,22 @@ class View:
 
     def begin(self) -> None:
         """Open the batch's transaction."""
-        self._nothing_beside = None
+        self._beside.forget()
         self._guard("BEGIN IMMEDIATE")
 
     def fold(self, record: Record) -> None:
         """Apply a record; visible on the writer's own connection only. Raises DiskFull."""
         try:
-            if self._nothing_beside is None:
-                self._nothing_beside = has_nothing_beside(self._connection)
-            change = fold(self._connection, record, nothing_beside=self._nothing_beside)
+            change = fold(self._connection, record, self._beside)
         except apsw.FullError as error:
             raise DiskFull("no space for the view") from error
         self._tally.add(change)
-        if record.kind in SETS_TAGS:
-            self._nothing_beside = None
+        self._beside.folded(record)
         self._folded = record.sequence
 
     def learn(self, fact: Fact) -> None:
         """Put what the remote said beside what was folded. Raises DiskFull or ViewDamaged."""
-        self._nothing_beside = None
+        self._beside.forget()
         try:
             learn(self._connection, fact)
         except apsw.FullError as error:

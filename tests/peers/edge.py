@@ -89,9 +89,14 @@ class Edge:
 
     def says(self, *arguments: str) -> str:
         """Any command of the command line; both of its outputs. It has to succeed."""
-        command = [*S3D, *arguments]
-        found = subprocess.run(command, env=_environment(), capture_output=True, check=True, text=True)
+        found = self.ended(*arguments)
+        found.check_returncode()
         return found.stdout + found.stderr
+
+    def ended(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Any command of the command line, however it ended."""
+        command = [*S3D, *arguments]
+        return subprocess.run(command, env=_environment(), capture_output=True, check=False, text=True)
 
     def drain(self) -> None:
         """Until the remote has everything; anything else fails the test."""

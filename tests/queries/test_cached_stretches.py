@@ -415,7 +415,7 @@ async def test_the_least_recently_used_go_when_the_capacity_is_reached(tmp_path,
     site.remote.gets.clear()
     assert [await site.read(key) == BODY for key in ("a", "c")] == [True, True]
     assert site.remote.gets == []
-    assert edge.ask.cached_bytes() <= 100_000
+    assert edge.ask.cached().size_bytes <= 100_000
     edge.close()
 
 

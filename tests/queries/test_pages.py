@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from s3d.errors import S3Error
 from s3d.operations.listings import decode_token, encode_token
-from s3d.queries.listing import ListRequest, Run, Start, behind_prefix, first_start, make_page
+from s3d.queries.listing import ListRequest, Run, Start, first_start, make_page
+from s3d.values import behind_prefix
 from s3d.view.rows import ListedObject
 
 ALPHABET = "\0a/b-\ud7ff\ue000\U0001f600\U0010ffff"

@@ -47,6 +47,10 @@ DROP = DropReport(
 )
 
 
+class Pins:
+    pinned_bytes, max_bytes = 700, 500
+
+
 def samples(metrics, moment=MOMENT):
     text = metrics.render(moment).decode()
     return {
@@ -70,7 +74,7 @@ def busy():
     metrics.remote_request("PutObject", "ok", 0.1)
     metrics.replicated(2, 30)
     metrics.watch_drops(lambda: (DROP,))
-    metrics.watch_cache(CacheCounts(hits=3, misses=1, mismatches=2))
+    metrics.watch_cache(CacheCounts(hits=3, misses=1, mismatches=2), Pins())
     return metrics
 
 
@@ -106,6 +110,7 @@ def test_counting_adds_up(busy):
     assert found["s3d_replicated_bytes_total", ()] == 30
     assert found["s3d_cache_reads_total", (("result", "hit"),)] == 3
     assert found["s3d_cache_mismatches_total", ()] == 2
+    assert (found["s3d_cache_pinned_bytes", ()], found["s3d_cache_pinned_max_bytes", ()]) == (700, 500)
 
 
 def test_gauges_show_the_moment_of_the_scrape(busy):

@@ -22,6 +22,7 @@ from s3d.commands.uploads import AbortUpload, ClaimedPart, CompleteUpload, Creat
 from s3d.events import decode_mutation
 from s3d.operations.bodies import BodyCache
 from s3d.upkeep.decide import Limits
+from s3d.upkeep.sparing import Sparing
 from s3d.upkeep.upkeep import Upkeep
 from s3d.values import BlobBytes
 from s3d.view.questions import Questions
@@ -80,6 +81,7 @@ class Site:
         self.disk = SmallDisk()
         self.expected: dict[int, bytes] = {}
         self.is_low = False
+        self.pins_room_bytes = 10**9
         self._runs = 0
 
     async def open(self, *, trusted: bool = False) -> "Site":
@@ -110,6 +112,7 @@ class Site:
             self.clock,
             self.limits,
             is_low=lambda: self.is_low,
+            sparing=Sparing(self.rows, self.pool, self.journal.submit, self.clock, lambda: self.pins_room_bytes),
         )
         return self
 

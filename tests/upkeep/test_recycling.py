@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 from edge_state import ORIGIN, confirm, create, delete
+from structlog.testing import capture_logs
 
 from s3d.capacity.volume import Bounds
 from s3d.commands.objects import CopyObject, CopySource, PutObject, ReceivedBody
+from s3d.commands.pinning import PinPrefix, UnpinPrefix
+from s3d.commands.tagging import SetTags
 from s3d.upkeep.recycling import Recycling
 from s3d.values import BlobBytes
 
@@ -104,11 +107,11 @@ async def test_cached_reads_go_before_bodies(site: Narrow) -> None:
     """As much of the cache as is missing; bodies only for what the cache does not have."""
 
     class Cache:
-        cached_bytes, asked = 15_000, 0
+        recyclable_bytes, asked = 15_000, 0
 
-        async def let_go(self, size_bytes: int) -> int:
+        async def let_go(self, size_bytes: int, *, pinned: bool = False) -> int:
             self.asked += size_bytes
-            self.cached_bytes -= size_bytes
+            self.recyclable_bytes -= size_bytes
             site.disk.others -= size_bytes
             return size_bytes
 
@@ -125,6 +128,42 @@ async def test_cached_reads_go_before_bodies(site: Narrow) -> None:
     assert await site.recycling.step() == 10_000 + SIZE
     assert (cache.asked, site.here()) == (15_000, ["k1"])
     await site.check()
+
+
+async def test_what_is_pinned_goes_last_and_never_below_the_limit(site: Narrow) -> None:
+    """However narrow it becomes; and it is said once when more is pinned than that."""
+    sequences = [await site.put(f"k{n}") for n in range(6)]
+    await site.run(confirm(*sequences))
+    await site.run(PinPrefix("b", "k0", "admin"))
+    await site.run(PinPrefix("b", "k1", "admin"))
+    await site.run(SetTags("b", "k2", (("s3d.cache", "pin"),), ORIGIN))
+    site.recycling.pins.max_bytes = 2 * SIZE
+    site.disk.others = site.disk.size - 3 * (SIZE + 100)
+    with capture_logs() as said:
+        assert await site.recycling.step() == 3 * SIZE
+        assert site.here() == ["k0", "k1", "k2"]
+        site.disk.others += SIZE
+        assert await site.recycling.step() == SIZE
+        assert await site.recycling.step() == 0
+    assert site.here() == ["k1", "k2"]
+    assert [one["log_level"] for one in said if "more is pinned" in one["event"]] == ["warning"]
+    await site.check()
+
+
+async def test_a_pin_that_comes_after_the_search_counts(site: Narrow) -> None:
+    """What is let go of is decided where records are."""
+    sequences = [await site.put(f"k{n}") for n in range(3)]
+    await site.run(confirm(*sequences))
+    site.disk.others = site.disk.size - 2 * (SIZE + 100)
+    assert await site.recycling.step() == SIZE
+    await site.run(PinPrefix("b", "", "admin"))
+    site.recycling.pins.max_bytes = 9 * SIZE
+    site.disk.others = site.disk.size
+    assert await site.recycling.step() == 0
+    assert site.here() == ["k1", "k2"]
+    await site.run(UnpinPrefix("b", "", "admin"))
+    site.clock.steady += 10
+    assert await site.recycling.step() == 2 * SIZE
 
 
 async def test_nothing_to_let_go_of_is_not_searched_for_all_the_time(site: Narrow) -> None:
@@ -163,7 +202,7 @@ async def test_an_object_that_was_written_again_meanwhile_is_left_alone(site: Na
     first = await site.put("k0")
     await site.run(confirm(first))
     site.disk.others = 20 * (SIZE + 100)
-    site.recycling._asked = lambda: type("Old", (), {"let_go_first": lambda _, __: [("b", "k0", first, SIZE)]})()
+    site.recycling._candidates = [("b", "k0", first, SIZE)]
     await site.put("k0")
     assert await site.recycling.step() == 0
     assert site.here() == ["k0"]

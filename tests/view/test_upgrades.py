@@ -25,6 +25,7 @@ MADE_SINCE = {
     ALTER TABLE pending DROP COLUMN supersedes;
     """,
     10: "DROP TABLE local_body;",
+    11: "DROP TABLE pin; DROP TABLE tag_pin;",
 }
 
 
@@ -55,7 +56,7 @@ def schema_of(path):
 def edge(tmp_path):
     found = Edge(tmp_path, has_remote=True)
     found.run(create("b", remote_has_it=False), put("b", "k"), put("b", "l", b"1"), put("b", "l", b"2"))
-    found.run(confirm(2), park(3))
+    found.run(confirm(2), park(3), put("b", "tagged", Tagging="a=b&s3d.cache=pin"))
     yield found
     found.close()
 

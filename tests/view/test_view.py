@@ -200,14 +200,14 @@ def test_cached_blobs_are_in_use_until_they_are_evicted(edge):
     assert not edge.ask.blob_in_use("d" * 32), "it overlaps the first piece"
     assert edge.ask.cached_pieces("far", "k", "other etag") == []
     assert [(one.start, one.end) for one in edge.ask.cached_pieces("far", "k", "etag")] == [(0, 10), (20, 30)]
-    assert edge.ask.cached_bytes() == 20
+    assert edge.ask.cached().size_bytes == 20
     edge.run(CachedFact("far", "k", "etag2", 20, 0, 20, "b" * 32, 2), EvictedFact("far", "k", "etag"))
     assert [one.blob for one in edge.ask.cached_pieces("far", "k", "etag2")] == ["b" * 32]
-    assert (edge.ask.blob_in_use("a" * 32), edge.ask.cached_bytes()) == (False, 20)
+    assert (edge.ask.blob_in_use("a" * 32), edge.ask.cached().size_bytes) == (False, 20)
     edge.run(UsedFact((("far", "k", 9), ("far", "not cached", 9))), CachedFact("far", "l", "e", 1, 0, 1, "e" * 32, 5))
     assert [one[1:] for one in edge.ask.least_recently_used(9)] == [("l", "e", 1), ("k", "etag2", 20)]
     edge.run(EvictedFact("far", "k", "etag2"), EvictedFact("far", "l", "e"))
-    assert (edge.ask.blob_in_use("b" * 32), edge.ask.cached_bytes()) == (False, 0)
+    assert (edge.ask.blob_in_use("b" * 32), edge.ask.cached().size_bytes) == (False, 0)
 
 
 def test_slices_of_extents():
