@@ -15,6 +15,8 @@ from s3d.cli.progress import progress
 from s3d.cli.showing import show_json
 
 if TYPE_CHECKING:
+    from journal import Record
+    from s3d.audit.listing import AuditEvent
     from s3d.audit.period import Period
     from s3d.audit.trail import Trail
     from s3d.telemetry.report import GapReport
@@ -103,6 +105,98 @@ def report(
         if page_file is not None:
             click.echo(f"\nThe page is in {page_file}")
     return _EXITS.get(found.verdict, FAILED)
+
+
+def _filters(command: Callable[..., int]) -> Callable[..., int]:
+    """What `list` and `export` are asked for."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+_FILTERS = (
+    click.option("--identity", default="", metavar="KEY", help="Only what this access key or operator did."),
+    click.option("--key", "prefix", default="", metavar="BUCKET/P", help="Only this bucket, or what begins so."),
+    click.option("--operation", "operations", multiple=True, metavar="OP", help="Only this, such as PutObject."),
+    click.option("--event", "events", multiple=True, metavar="EVENT", help="Only such events; see below."),
+    click.option("--since", type=_Read("moment", _moment), help="Only from this date or moment on."),
+    click.option("--until", type=_Read("moment", _moment), help="Only before this date or moment."),
+    click.option("--data-dir", metavar="DIR", help="Read the journal on disk, without asking a daemon."),
+    admin,
+)
+
+
+_EVENTS_NAMED = (
+    "Events: acknowledged, confirmed, parked, retried, dropped, superseded, conflicted; paused and resumed, which are "
+    "about all of replication; housekeeping."
+)
+
+
+@audit.command("list", short_help="Who wrote what and when, and what became of it.", epilog=_EVENTS_NAMED)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many, the last ones.")
+@_filters
+@as_json
+def list_events(limit: int, as_json: bool, **asked: Any) -> int:  # noqa: FBT001
+    """Show events from the journal's records, oldest first."""
+    from collections import deque
+
+    from s3d.cli.audit_events import show_events
+
+    with _events(asked) as events:
+        last = deque(events, limit)
+    if as_json:
+        show_json({"events": list(last)})
+    else:
+        show_events(last)
+    return OK
+
+
+@audit.command(short_help="Write events for other programs.", epilog=_EVENTS_NAMED)
+@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
+@click.option("--output", metavar="FILE", help="A new file.  [default: standard output]")
+@_filters
+def export(form: str, output: str | None, **asked: Any) -> int:
+    """Write every event that is asked for: one a line of JSON, or as a table with commas."""
+    import sys
+
+    from s3d.cli.audit_events import write_events
+
+    with _events(asked) as events:
+        if output is None:
+            write_events(events, form, sys.stdout)
+            sys.stdout.flush()
+            return OK
+        with open(output, "x", encoding="utf-8", newline="") as file:
+            write_events(events, form, file)
+    return OK
+
+
+@contextmanager
+def _events(asked: dict[str, Any]) -> "Iterator[Iterator[AuditEvent]]":
+    from s3d.audit.listing import EVENTS, Filter, events_of
+    from s3d.audit.trail import chained
+
+    unknown = set(asked["events"]) - set(EVENTS)
+    if unknown:
+        raise click.BadParameter(f"{min(unknown)} is none of {', '.join(EVENTS)}", param_hint="--event")
+    wanted = Filter(
+        asked["identity"],
+        asked["prefix"],
+        frozenset(asked["operations"]),
+        frozenset(asked["events"]),
+        asked["since"] or 0,
+        asked["until"] if asked["until"] is not None else Filter().until_ms,
+    )
+    with _trail(asked["client"], asked["data_dir"]) as trail, progress("reading records", in_bytes=False) as bar:
+        first = trail.files[0].first if trail.files else 1
+        advance = bar(max(0, trail.head - first + 1))
+
+        def counted() -> "Iterator[Record]":
+            for record in chained(trail.records(first - 1)):
+                advance(1)
+                yield record
+
+        yield events_of(counted(), trail.epoch, wanted)
 
 
 def _chosen(period: "Period | None", since: int | None, until: int | None, now_ms: int) -> "Period":

@@ -6,11 +6,11 @@ upload, the rest of that upload.
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from s3d.audit.period import parse_moment
 from s3d.errors import S3dError
 from s3d.view.questions import SEQUENCE_MAX, Questions
 from s3d.view.rows import PendingRow, PendingTotals
@@ -51,13 +51,12 @@ def parse_place(text: str) -> Place:
     if found := _SEQUENCE.match(text):
         return Place(sequence=int(found[1]))
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return Place(at_ms=parse_moment(text))
+    except S3dError:
         raise PlaceError(
-            f"{text!r} is neither a sequence nor a time", hint="for instance 1042, 2026-11-23 or 2026-11-23T08:00:00Z"
+            f"{text[:40]!r} is neither a sequence nor a time",
+            hint="for instance 1042, 2026-11-23 or 2026-11-23T08:00:00Z",
         ) from None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return Place(at_ms=int(moment.timestamp() * 1000))
 
 
 class Selection(msgspec.Struct, frozen=True):

@@ -1,0 +1,251 @@
+"""The journal as a list of events: who wrote what, from where and when, and what became of it. Pure.
+
+A record about many writes (`Confirmed` names hundreds) is one event of each, so that whoever looks for a key finds its
+arrival too. What a write was is remembered until it has ended; a name that is not retained any more stays empty.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
+
+import msgspec
+
+from journal import Record
+from s3d.events import (
+    CARRIED,
+    CONFIRMED,
+    CONFLICTED,
+    DISCARDED,
+    GIVE_WAY,
+    OUTCOMES,
+    PARKED,
+    PAUSED,
+    RESUMED,
+    SUPERSEDED,
+    UNPAUSED,
+    Mutation,
+    decode_carried,
+    decode_confirmed,
+    decode_conflicted,
+    decode_discarded,
+    decode_mutation,
+    decode_parked,
+    decode_paused,
+    decode_resumed,
+    decode_superseded,
+)
+from s3d.telemetry.report import format_sequence, iso_time
+from s3d.values import split_stream, split_upload_stream
+
+EVENTS = (
+    "acknowledged",
+    "confirmed",
+    "parked",
+    "retried",
+    "dropped",
+    "superseded",
+    "conflicted",
+    "paused",
+    "resumed",
+    "housekeeping",
+)
+
+
+class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened. `seq` is the record that says so, `of` the write that it is about (perhaps itself).
+
+    `identity` is who did it, `checksum` the SHA-256 of the body, `etag` and `version_id` are the remote's (for a write:
+    the object's own ETag). `guarantee` is what the acknowledgement of a write meant at least.
+    """
+
+    seq: str
+    at: str
+    event: str
+    of: str = ""
+    operation: str = ""
+    bucket: str = ""
+    key: str = ""
+    size_bytes: int = 0
+    identity: str = ""
+    source: str = ""
+    request: str = ""
+    checksum: str = ""
+    etag: str = ""
+    version_id: str = ""
+    guarantee: str = ""
+    code: str = ""
+    message: str = ""
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """What is wanted; empty: anything. `prefix` is a bucket, or `BUCKET/PREFIX`; times are milliseconds since 1970."""
+
+    identity: str = ""
+    prefix: str = ""
+    operations: frozenset[str] = frozenset()
+    events: frozenset[str] = frozenset()
+    since_ms: int = 0
+    until_ms: int = 2**63 - 1
+
+    def wants(self, event: AuditEvent, at_ms: int) -> bool:
+        """Whether an event is asked for."""
+        return (
+            self.since_ms <= at_ms < self.until_ms
+            and (not self.events or event.event in self.events)
+            and (not self.operations or event.operation in self.operations)
+            and (not self.identity or event.identity == self.identity)
+            and self._is_under_the_prefix(event)
+        )
+
+    def _is_under_the_prefix(self, event: AuditEvent) -> bool:
+        bucket, slash, prefix = self.prefix.partition("/")
+        if not bucket:
+            return True
+        return event.bucket == bucket and (not slash or (bool(event.key) and event.key.startswith(prefix)))
+
+
+def events_of(records: Iterable[Record], epoch: int, wanted: Filter) -> Iterator[AuditEvent]:
+    """The events that are asked for, in the journal's order, of its records from the first on."""
+    listing = _Listing(epoch)
+    for record in records:
+        for event in listing.take(record):
+            if wanted.wants(event, record.written_at):
+                yield event
+
+
+class _Write(msgspec.Struct, frozen=True, gc=False):
+    """What is remembered of a write that has not ended."""
+
+    operation: str
+    bucket: str
+    key: str
+    size: int
+    identity: str
+
+
+_UNKNOWN = _Write("", "", "", 0, "")
+
+
+class _Listing:
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._open: dict[int, _Write] = {}
+
+    def take(self, record: Record) -> Sequence[AuditEvent]:
+        if record.kind not in OUTCOMES:
+            return (self._acknowledged(record),)
+        read = self._READ.get(record.kind)
+        if read is not None:
+            return read(self, record)
+        return (self._event(record, "housekeeping", operation=record.kind),)
+
+    def _event(self, record: Record, event: str, **fields: str) -> AuditEvent:
+        seq, at = format_sequence(self._epoch, record.sequence), iso_time(record.written_at / 1000)
+        return msgspec.structs.replace(AuditEvent(seq=seq, at=at, event=event), **fields)
+
+    def _about(
+        self, record: Record, event: str, sequence: int, identity: str = "", *, ends: bool = False, **fields: str
+    ) -> AuditEvent:
+        write = (self._open.pop(sequence, _UNKNOWN) if ends else self._open.get(sequence)) or _UNKNOWN
+        made = self._event(record, event, **fields)
+        return msgspec.structs.replace(
+            made,
+            of=format_sequence(self._epoch, sequence),
+            operation=write.operation,
+            bucket=write.bucket,
+            key=write.key,
+            size_bytes=write.size,
+            identity=identity or write.identity,
+        )
+
+    def _acknowledged(self, record: Record) -> AuditEvent:
+        mutation = decode_mutation(record.payload)
+        write = self._remember(record, mutation)
+        made = self._event(
+            record,
+            "acknowledged",
+            source=mutation.source,
+            request=mutation.request,
+            checksum=record.body_digest.hex(),
+            etag=mutation.etag,
+            guarantee="journaled",
+        )
+        return msgspec.structs.replace(
+            made,
+            of=made.seq,
+            operation=write.operation,
+            bucket=write.bucket,
+            key=write.key,
+            size_bytes=write.size,
+            identity=write.identity,
+        )
+
+    def _remember(self, record: Record, mutation: Mutation) -> _Write:
+        upload = mutation.upload
+        bucket, key = split_upload_stream(record.stream, upload) if upload else split_stream(record.stream)
+        write = _Write(record.kind, bucket, key, mutation.size, mutation.caller)
+        if not mutation.stays_local:
+            self._open[record.sequence] = write
+        return write
+
+    def _carried(self, record: Record) -> Sequence[AuditEvent]:
+        for one in decode_carried(record.payload).records:
+            if one.sequence not in self._open:
+                self._remember(one, decode_mutation(one.payload))
+        return (self._event(record, "housekeeping", operation=record.kind),)
+
+    def _confirmed(self, record: Record) -> Sequence[AuditEvent]:
+        confirmed = decode_confirmed(record.payload)
+        message = f"by the receipts of bundle {confirmed.bundle}" if confirmed.bundle else ""
+        return [
+            self._about(
+                record,
+                "confirmed",
+                one.sequence,
+                ends=True,
+                etag=one.etag,
+                version_id=one.version_id,
+                message=message,
+            )
+            for one in confirmed.confirmations
+        ]
+
+    def _parked(self, record: Record) -> Sequence[AuditEvent]:
+        parked = decode_parked(record.payload)
+        return (self._about(record, "parked", parked.sequence, code=parked.code, message=parked.message),)
+
+    def _retried(self, record: Record) -> Sequence[AuditEvent]:
+        resumed = decode_resumed(record.payload)
+        return [self._about(record, "retried", one, resumed.caller) for one in resumed.sequences]
+
+    def _dropped(self, record: Record) -> Sequence[AuditEvent]:
+        discarded = decode_discarded(record.payload)
+        return [self._about(record, "dropped", one, discarded.caller, ends=True) for one in discarded.sequences]
+
+    def _superseded(self, record: Record) -> Sequence[AuditEvent]:
+        superseded = decode_superseded(record.payload)
+        message = f"by {format_sequence(self._epoch, superseded.by)}"
+        return [self._about(record, "superseded", one, message=message) for one in superseded.sequences]
+
+    def _conflicted(self, record: Record) -> Sequence[AuditEvent]:
+        found = decode_conflicted(record.payload)
+        ends = found.decided in GIVE_WAY
+        return (
+            self._about(record, "conflicted", found.sequence, ends=ends, code=found.decided, etag=found.theirs.etag),
+        )
+
+    def _paused(self, record: Record) -> Sequence[AuditEvent]:
+        paused = decode_paused(record.payload)
+        event = "paused" if record.kind == PAUSED else "resumed"
+        return (self._event(record, event, identity=paused.caller, message=paused.reason),)
+
+    _READ: ClassVar[Mapping[str, Callable[["_Listing", Record], Sequence[AuditEvent]]]] = {
+        CARRIED: _carried,
+        CONFIRMED: _confirmed,
+        CONFLICTED: _conflicted,
+        DISCARDED: _dropped,
+        PARKED: _parked,
+        PAUSED: _paused,
+        RESUMED: _retried,
+        SUPERSEDED: _superseded,
+        UNPAUSED: _paused,
+    }

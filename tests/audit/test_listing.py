@@ -1,0 +1,104 @@
+"""The journal as a list of events, each with the name of the write that it is about."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from journal import Record
+from s3d.audit.listing import Filter, events_of
+from s3d.cli.audit_events import write_events
+from s3d.events import (
+    Carried,
+    Confirmation,
+    Confirmed,
+    Conflicted,
+    Discarded,
+    Mutation,
+    Parked,
+    ReplicationPaused,
+    Resumed,
+    Superseded,
+    encode,
+)
+
+
+def write(sequence: int, key: str, kind: str = "PutObject", caller: str = "app") -> Record:
+    mutation = Mutation(caller=caller, source="10.0.0.7", request="R1", size=5, etag="e")
+    return Record(sequence, sequence * 1000, f"b/{key}", kind, encode(mutation), b"\x01" * 32, 5, b"")
+
+
+def said(sequence: int, payload: object) -> Record:
+    return Record(sequence, sequence * 1000, "", type(payload).__name__, encode(payload), b"", 0, b"")
+
+
+RECORDS = [
+    write(1, "a"),
+    write(2, "c", caller="other"),
+    write(3, "a,1"),
+    write(4, "a", "DeleteObject"),
+    said(5, Confirmed(confirmations=(Confirmation(1, "etag", "v1"), Confirmation(2)))),
+    said(6, Parked(sequence=3, code="AccessDenied", message="no")),
+    said(7, Resumed(sequences=(3,), caller="operator")),
+    said(8, Superseded(sequences=(3,), by=4)),
+    said(9, Conflicted(sequence=4, decided="remote")),
+    said(10, Discarded(sequences=(3,), caller="operator")),
+    said(11, ReplicationPaused(caller="operator", reason="storm")),
+    said(12, Carried(records=(write(0, "older"),))),
+    said(13, Confirmed(confirmations=(Confirmation(0), Confirmation(99)), bundle="B7")),
+]
+
+
+def told(wanted: Filter = Filter()) -> list[tuple[str, ...]]:  # noqa: B008 - frozen
+    return [(one.seq, one.event, one.of, one.bucket, one.key, one.identity) for one in events_of(RECORDS, 1, wanted)]
+
+
+def test_every_record_is_an_event_and_outcomes_are_one_for_each_write() -> None:
+    """With who did it: the operator where one decided, else whoever wrote; unknown where the write is not retained."""
+    assert told() == [
+        ("1-1", "acknowledged", "1-1", "b", "a", "app"),
+        ("1-2", "acknowledged", "1-2", "b", "c", "other"),
+        ("1-3", "acknowledged", "1-3", "b", "a,1", "app"),
+        ("1-4", "acknowledged", "1-4", "b", "a", "app"),
+        ("1-5", "confirmed", "1-1", "b", "a", "app"),
+        ("1-5", "confirmed", "1-2", "b", "c", "other"),
+        ("1-6", "parked", "1-3", "b", "a,1", "app"),
+        ("1-7", "retried", "1-3", "b", "a,1", "operator"),
+        ("1-8", "superseded", "1-3", "b", "a,1", "app"),
+        ("1-9", "conflicted", "1-4", "b", "a", "app"),
+        ("1-10", "dropped", "1-3", "b", "a,1", "operator"),
+        ("1-11", "paused", "", "", "", "operator"),
+        ("1-12", "housekeeping", "", "", "", ""),
+        ("1-13", "confirmed", "1-0", "b", "older", "app"),
+        ("1-13", "confirmed", "1-99", "", "", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sequences"),
+    [
+        (Filter(identity="other"), ["1-2", "1-5"]),
+        (Filter(prefix="b/a,"), ["1-3", "1-6", "1-7", "1-8", "1-10"]),
+        (Filter(operations=frozenset({"DeleteObject"})), ["1-4", "1-9"]),
+        (Filter(events=frozenset({"confirmed"})), ["1-5", "1-5", "1-13", "1-13"]),
+        (Filter(since_ms=11_000, until_ms=12_000), ["1-11"]),
+        (Filter(prefix="elsewhere"), []),
+    ],
+)
+def test_what_is_asked_for(wanted: Filter, sequences: list[str]) -> None:
+    """An arrival is found by the name of what arrived, although its record does not have it."""
+    assert [one[0] for one in told(wanted)] == sequences
+
+
+def test_the_forms_have_every_field() -> None:
+    """A key with a comma stays one value; both forms say the same."""
+    lines, table = io.StringIO(), io.StringIO(newline="")
+    write_events(events_of(RECORDS, 1, Filter()), "jsonl", lines)
+    write_events(events_of(RECORDS, 1, Filter()), "csv", table)
+    objects = [json.loads(line) for line in lines.getvalue().splitlines()]
+    rows = list(csv.DictReader(io.StringIO(table.getvalue(), newline="")))
+    assert [{name: str(value) for name, value in one.items()} for one in objects] == rows
+    first = objects[0]
+    assert (first["source"], first["request"], first["checksum"]) == ("10.0.0.7", "R1", "01" * 32)
+    assert (objects[4]["etag"], objects[4]["version_id"]) == ("etag", "v1")
