@@ -90,15 +90,8 @@ class Replicator:
         self._priorities = priorities
         self._lanes = Lanes(ready=ByPriority() if priorities is not None else None)
         self._shares = Shares()
-        self._window = Window(
-            journal,
-            questions,
-            self._lanes,
-            self._executor,
-            settings.window_records_max,
-            self._on_unreadable,
-            priorities,
-        )
+        most = settings.window_records_max
+        self._window = Window(journal, questions, self._lanes, self._executor, most, self._on_unreadable, priorities)
         self._wake = asyncio.Event()
         self._progress = Progress(clock)
         self._known = KnownEtags(questions)
