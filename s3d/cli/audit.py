@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from journal import Record
     from s3d.audit.listing import AuditEvent
     from s3d.audit.period import Period
-    from s3d.audit.trail import Trail
     from s3d.telemetry.report import GapReport
 
 _EXITS = {"complete": OK, "pending": PENDING, "parked": PARKED}
@@ -85,11 +84,12 @@ def report(
     A write counts by the time of its record. What is told is told as of now, however long ago the period was.
     """
     from s3d.audit.completeness import report as tell
+    from s3d.cli.trails import opened_trail
     from s3d.clock import SystemClock, milliseconds
 
     now_ms = milliseconds(SystemClock().now())
     chosen = _chosen(period, since, until, now_ms)
-    with _trail(client, data_dir) as trail, progress("reading records", in_bytes=False) as bar:
+    with opened_trail(client, data_dir) as trail, progress("reading records", in_bytes=False) as bar:
         gaps = _known_gaps(client) if data_dir is None else None
         found = tell(trail, chosen, bucket, gaps, now_ms, bar)
     if page_file is not None:
@@ -175,6 +175,7 @@ def export(form: str, output: str | None, **asked: Any) -> int:
 def _events(asked: dict[str, Any]) -> "Iterator[Iterator[AuditEvent]]":
     from s3d.audit.listing import EVENTS, Filter, events_of
     from s3d.audit.trail import chained
+    from s3d.cli.trails import opened_trail
 
     unknown = set(asked["events"]) - set(EVENTS)
     if unknown:
@@ -187,7 +188,7 @@ def _events(asked: dict[str, Any]) -> "Iterator[Iterator[AuditEvent]]":
         asked["since"] or 0,
         asked["until"] if asked["until"] is not None else Filter().until_ms,
     )
-    with _trail(asked["client"], asked["data_dir"]) as trail, progress("reading records", in_bytes=False) as bar:
+    with opened_trail(asked["client"], asked["data_dir"]) as trail, progress("reading records", in_bytes=False) as bar:
         first = trail.files[0].first if trail.files else 1
         advance = bar(max(0, trail.head - first + 1))
 
@@ -218,20 +219,6 @@ def _chosen(period: "Period | None", since: int | None, until: int | None, now_m
     if chosen.since_ms > now_ms:
         raise click.UsageError(f"{chosen.name} has not begun")
     return chosen
-
-
-@contextmanager
-def _trail(client: AdminClient, data_dir: str | None) -> Iterator["Trail"]:
-    from s3d.cli.trails import DaemonTrail, FilesTrail
-
-    if data_dir is None:
-        yield DaemonTrail(client)
-        return
-    from journal.inspection import inspect
-    from s3d.cli.journal import journal_directory
-
-    with inspect(journal_directory(data_dir)) as inspection:
-        yield FilesTrail(inspection)
 
 
 def _known_gaps(client: AdminClient) -> "tuple[GapReport, ...]":

@@ -29,6 +29,11 @@ def write_events(events: Iterable[AuditEvent], form: str, file: TextIO) -> None:
         table.writerow([getattr(event, name) for name in names])
 
 
+def line_of(event: AuditEvent) -> str:
+    """One line, as wide as it is."""
+    return "  ".join(part for part in _row(event) if part)
+
+
 def _row(event: AuditEvent) -> Sequence[str]:
     name = f"{event.bucket}/{event.key}" if event.key else event.bucket
     says = " ".join(part for part in (event.code, event.message, event.etag, event.version_id) if part)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from s3d.cli.options import as_json
-from s3d.cli.showing import count_text, show_json
+from s3d.cli.asking import AdminClient
+from s3d.cli.exits import FAILED, OK
+from s3d.cli.options import SequenceNumber, admin, as_json
+from s3d.cli.progress import progress
+from s3d.cli.showing import count_text, show_facts, show_json
 from s3d.errors import DataDirectoryError
 
 if TYPE_CHECKING:
@@ -17,12 +20,15 @@ if TYPE_CHECKING:
     from journal.record import Head
 
 
-@click.group(short_help="Verify, export or adopt a journal on disk.")
+_of_disk = click.option("--data-dir", metavar="DIR", help="Read the journal on disk, without asking a daemon.")
+
+
+@click.group(short_help="Verify, export, read or adopt a journal.")
 def journal() -> None:
-    """Look at the journal in a data directory.
+    """Look at a journal.
 
     `verify` and `export` work on a private copy: the daemon may be running, stopped, or refusing to start, and nothing
-    in the directory changes.
+    in the directory changes. `show`, `tail` and `stats` ask the daemon, or do the same with --data-dir.
     """
 
 
@@ -88,6 +94,60 @@ def restored(data_dir: str, as_json: bool) -> None:  # noqa: FBT001
     from journal.adoption import new_epoch
 
     _show_epoch("Restored", *new_epoch(journal_directory(data_dir)), as_json=as_json)
+
+
+@journal.command(short_help="Show one record, with everything that is in it.")
+@click.argument("seq", metavar="SEQ", type=SequenceNumber())
+@_of_disk
+@admin
+@as_json
+def show(client: AdminClient, seq: str, data_dir: str | None, as_json: bool) -> int:  # noqa: FBT001
+    """Show record SEQ as it is: its time, its payload, its body's size and SHA-256, and whether its hash holds."""
+    from s3d.cli.reading import shown_record, text_of
+    from s3d.cli.trails import opened_trail
+
+    with opened_trail(client, data_dir) as trail:
+        document = shown_record(trail, seq)
+    if as_json:
+        show_json(document)
+    else:
+        show_facts([(name.replace("_", " "), text_of(value), "") for name, value in document.items()])
+    return OK if document["hash_holds"] is not False else FAILED
+
+
+@journal.command(short_help="Show the last events, and go on.")
+@click.option("-n", "count", type=click.IntRange(0), default=10, show_default=True, help="How many of them.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what the daemon writes, until interrupted.")
+@_of_disk
+@admin
+def tail(client: AdminClient, count: int, data_dir: str | None, follow: bool) -> None:  # noqa: FBT001
+    """Show what the last records say, an event a line, as `s3d audit list` does."""
+    from s3d.cli.reading import follow_events, last_events
+    from s3d.cli.trails import opened_trail
+
+    if follow and data_dir is not None:
+        raise click.UsageError("--follow asks the daemon: leave --data-dir out")
+    with opened_trail(client, data_dir) as trail:
+        head = last_events(trail, count)
+    if follow:
+        follow_events(client, head)
+
+
+@journal.command(short_help="Count records by kind, and files.")
+@_of_disk
+@admin
+@as_json
+def stats(client: AdminClient, data_dir: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Read every record that is retained, and count: how many of each kind, their bytes, their first and last time."""
+    from s3d.cli.reading import counted, show_counted
+    from s3d.cli.trails import opened_trail
+
+    with opened_trail(client, data_dir) as trail, progress("reading records", in_bytes=False) as bar:
+        found = counted(trail, bar)
+    if as_json:
+        show_json(found)
+    else:
+        show_counted(found)
 
 
 def _show_epoch(done: str, identity: "Identity", head: "Head", *, as_json: bool) -> None:

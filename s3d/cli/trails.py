@@ -1,6 +1,7 @@
 """Where the records of an audit come from: the daemon that has the journal open, or its files while it has not."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from journal import FileInfo, Inspection, Record
 from s3d.cli.asking import AdminClient
@@ -62,3 +63,16 @@ def _first(records: Iterator[Record]) -> Iterator[Record]:
 
 def _exactly(sequence: int, records: Sequence[Record]) -> Record | None:
     return records[0] if records and records[0].sequence == sequence else None
+
+
+@contextmanager
+def opened_trail(client: AdminClient, data_dir: str | None) -> "Iterator[DaemonTrail | FilesTrail]":
+    """The journal of the daemon that answers, or of a directory."""
+    if data_dir is None:
+        yield DaemonTrail(client)
+        return
+    from journal.inspection import inspect
+    from s3d.cli.journal import journal_directory
+
+    with inspect(journal_directory(data_dir)) as inspection:
+        yield FilesTrail(inspection)
