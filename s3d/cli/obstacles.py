@@ -33,8 +33,7 @@ def obstacle_text(one: "Obstacle", at: str) -> str:
                 return f"the link has been down{_for(one.since, at)}{_said(one)}"
             return f"the link is down{_said(one)}" if one.said else "the remote was not reached yet"
         case "window":
-            ends = f"that ends in {age_text(between(at, one.until))} (at {one.until}), until then " if one.until else ""
-            return f"{one.said}: {ends}{_goes(one)}"
+            return f"{one.said}: {_ends(one, at)}{_goes(one)}"
         case "budget":
             return f"{one.said}, until {_day(one.until)} (UTC), in {age_text(between(at, one.until))}: {_goes(one)}"
         case "failing":
@@ -64,6 +63,13 @@ def duration_text(earlier: str, later: str) -> str:
 
 def _for(since: str, at: str) -> str:
     return f" for {age_text(between(since, at))} (since {since})" if since else ""
+
+
+def _ends(one: "Obstacle", at: str) -> str:
+    if not one.until:
+        return ""
+    what = "the next one opens" if one.said.startswith("outside") else "that changes"
+    return f"{what} in {age_text(between(at, one.until))} (at {one.until}), until then "
 
 
 def _goes(one: "Obstacle") -> str:

@@ -78,7 +78,10 @@ def _show(report: "RemoteReport") -> None:
     ahead = report.ahead_seconds
     clock = "it does not say what time it is" if ahead is None else skew_text(ahead) if abs(ahead) >= 2 else "agrees"
     facts = [("remote", f"{report.endpoint}{software}, link {report.link}", ""), ("clock", clock, "")]
-    facts += [("guards" if one is report.guards[0] else "", _guard(one), "") for one in report.guards]
+    facts += [
+        ("guards" if one is report.guards[0] else "", _guard(one, alone=len(report.guards) == 1), "")
+        for one in report.guards
+    ]
     if not report.copies:
         facts.append(("copies", "are uploaded: it makes none", ""))
     show_facts([*facts, *(("warning", one, "yellow") for one in report.warnings)])
@@ -88,8 +91,8 @@ def _show(report: "RemoteReport") -> None:
         show_table((f"IN {latest.bucket}", "", f"PROBED {latest.at}"), _rows(latest))
 
 
-def _guard(one: "GuardReport") -> str:
-    where = f"in {one.bucket}: " if one.bucket else "elsewhere: "
+def _guard(one: "GuardReport", *, alone: bool) -> str:
+    where = "" if alone else f"in {one.bucket}: " if one.bucket else "elsewhere: "
     return f"{where}{_CONDITIONS[one.conditions]} ({_BY[one.by]})"
 
 

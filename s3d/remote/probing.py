@@ -249,10 +249,13 @@ class Prober:
     async def _try_at(
         self, key: str, operation: str, parameters: Mapping[str, Any], content: Content | None = None
     ) -> RemoteFailure | None:
-        """The same of something that makes an object under a key of ours."""
-        full = f"{self._prefix}{key}"
+        """The same of something that makes an object under a key of ours, which is there unless that was refused."""
+        full, before = f"{self._prefix}{key}", set(self._keys)
         self._keys.add(full)
-        return await self._try(operation, {**parameters, "Key": full}, content)
+        failure = await self._try(operation, {**parameters, "Key": full}, content)
+        if failure is not None:
+            self._keys = before
+        return failure
 
     async def _head(self, key: str) -> Mapping[str, Any]:
         try:

@@ -6,6 +6,8 @@ import pytest
 from admin_edge import open_edge, s3d
 from aiohttp import ClientSession
 
+from journal import Entry
+from s3d.events import Mutation, encode
 from s3d.telemetry.flow import UploadReport
 from s3d.telemetry.report import iso_time
 
@@ -32,6 +34,25 @@ async def test_a_wait_for_what_a_parked_bucket_holds_ends_at_once(daemon):
         assert report["state"] == "parked"
         assert [one["seq"] for one in report["parked"]] == ["1-1"]
         assert report["obstacles"][0] | {"records": 1, "held": 1} == report["obstacles"][0]
+
+
+async def test_a_wait_for_a_copy_whose_source_is_parked_ends_at_once(daemon):
+    """Neither its key nor its bucket has anything to do with what is parked; a retry lets it go on, at once."""
+    source = await daemon.write("c/source", size=3)
+    copied = Mutation(size=3, etag="e", copy_bucket="c", copy_key="source", copy_sequence=source)
+    (copy,) = await daemon._journal.append([Entry("b/k", "CopyObject", encode(copied), None, b"", 3)])
+    await daemon.park(source)
+    report = await waiting(daemon, seq=f"1-{copy.sequence}")
+    assert (report["state"], [one["seq"] for one in report["parked"]]) == ("parked", [f"1-{source}"])
+    known = await daemon.holding()
+
+    async def holding_a_moment_ago(*, exact=True):
+        return known
+
+    daemon.holding = holding_a_moment_ago
+    await daemon.park(await daemon.write("d/other"))
+    await daemon.resume((source,))
+    assert (await waiting(daemon, seq=f"1-{copy.sequence}"))["state"] == "pending"
 
 
 async def test_a_wait_for_something_else_does_not_end_for_a_parked_record(daemon):

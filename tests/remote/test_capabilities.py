@@ -230,8 +230,10 @@ async def test_a_bucket_that_is_no_place_for_it_is_left_alone(quirky: Quirky, bu
     with pytest.raises(S3dError, match="no bucket nowhere"):
         await probe(quirky, "nowhere")
     quirky.refuses = {"PutObject": failure("AccessDenied", 403)}
+    prober = Prober(quirky, bucket, "test")
     with pytest.raises(S3dError, match="nothing can be written"):
-        await probe(quirky, bucket)
+        await prober.run()
+    assert prober.left == ()
     locked = {"Bucket": "locked", "ObjectLockEnabledForBucket": True}
     quirky.refuses = {}
     await quirky.call("CreateBucket", locked)

@@ -1,20 +1,22 @@
 """How far a multipart upload is: what the journal knows to be there, and what is on its way."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from s3d.app.flow import upload_reports
 from s3d.remote.failures import RemoteFailure
-from s3d.remote.seam import Content
+from s3d.remote.seam import Content, Flow
 from s3d.replicator.pacing import PacedRemote, Uploading
 from s3d.replicator.speed import SPAN_SECONDS, Speed
 from s3d.replicator.uploads import Anew
 from s3d.view.rows import UploadStanding
 
-from .doubles import FakeRemote, Fault, JumpingClock, transient
+from .doubles import FakeRemote, transient
 from .replicating import Site
 
 ROW = UploadStanding("ours", "b", "big", 7, 1, "theirs", 4, 400, 1, 100)
@@ -91,21 +93,36 @@ async def test_what_the_remote_has_is_known_after_a_restart(tmp_path: Path, remo
     await site.close()
 
 
-async def test_a_part_that_arrived_counts_whole_and_one_that_failed_not_at_all(clock: JumpingClock) -> None:
+class Counting:
+    """A remote that takes 60,000 bytes in ten seconds, and then all the rest, or nothing more."""
+
+    def __init__(self, clock: StillClock) -> None:
+        self._clock = clock
+        self.fails = False
+
+    async def call(
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None, flow: Flow | None = None
+    ) -> Mapping[str, Any]:
+        if flow is not None:
+            self._clock.time += 10
+            flow.sent(60_000)
+        if self.fails:
+            raise transient()
+        return {}
+
+
+async def test_a_part_that_arrived_counts_whole_and_one_that_failed_not_at_all() -> None:
     """By the remote's id of the upload; a body of its own is no upload."""
-    remote = FakeRemote(clock)
-    paced = PacedRemote(remote, clock, lambda: None)
+    clock = StillClock()
+    remote = Counting(clock)
+    paced = PacedRemote(remote, clock, lambda: None)  # type: ignore[arg-type]
     body = Content((b"x" * 100_000,), 100_000)
-    remote.buckets["b"] = {}
-    upload = (await paced.call("CreateMultipartUpload", {"Bucket": "b", "Key": "k"}))["UploadId"]
     await paced.call("PutObject", {"Bucket": "b", "Key": "other"}, body)
     assert paced.uploads() == {}
-    part = {"Bucket": "b", "Key": "k", "UploadId": upload}
+    part = {"Bucket": "b", "Key": "k", "UploadId": "theirs"}
     await paced.call("UploadPart", part | {"PartNumber": 1}, body)
-    arrived = paced.uploads()[upload]
-    assert arrived.sent_bytes == 0
-    assert 0 < arrived.bytes_per_second <= 100_000
-    remote.faults.append(Fault(transient, "UploadPart", after=True))
+    assert paced.uploads() == {"theirs": Uploading(0, 10_000.0)}
+    remote.fails = True
     with pytest.raises(RemoteFailure):
         await paced.call("UploadPart", part | {"PartNumber": 2}, body)
-    assert paced.uploads()[upload].bytes_per_second <= arrived.bytes_per_second
+    assert paced.uploads() == {"theirs": Uploading(0, 5_000.0)}

@@ -65,7 +65,10 @@ def test_without_a_link_every_record_fails_and_that_is_not_another_reason() -> N
         ),
         (
             Obstacle(kind="window", said="outside every window", until="2026-11-23T17:55:20.000Z"),
-            "outside every window: that ends in 3 h 12 min (at 2026-11-23T17:55:20.000Z), until then nothing goes",
+            (
+                "outside every window: the next one opens in 3 h 12 min (at 2026-11-23T17:55:20.000Z), "
+                "until then nothing goes"
+            ),
         ),
         (
             Obstacle(kind="window", said="this window is for urgent", goes=("urgent",)),
