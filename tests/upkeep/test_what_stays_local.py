@@ -63,7 +63,7 @@ async def test_what_is_replaced_or_deleted_goes_at_once(site):
     await site.check()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(steps, max_size=40))
 def test_whatever_happens_nothing_that_stays_is_lost(story):
     """Random commands, upkeep and restarts in a bucket that stays: all that was acknowledged is here."""

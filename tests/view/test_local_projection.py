@@ -38,7 +38,7 @@ def pending(edge):
     return [(row.kind, row.bucket, row.key) for row in edge.ask.pending_after(0, 100)]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.lists(steps, min_size=1, max_size=4), max_size=12))
 def test_the_view_is_the_fold_and_what_lives_here_is_needed(batches):
     """Random batches on a bucket that goes and one that stays: both are S3, nothing of the second is ever pending, all
