@@ -139,7 +139,10 @@ class Ground:
             await self.close(sync=False)
             raise
         for record in settled.records:
-            _log.info("a bucket that stays local", bucket=record.stream, operation=record.kind)
+            made = record.kind == "CreateBucket"
+            _log.info(
+                "made a bucket that stays local" if made else "removed a bucket that stayed local", bucket=record.stream
+            )
 
     async def _share_after_restore(self) -> None:
         """Once in each epoch but the first: the remote may have what this journal has lost."""
