@@ -1,6 +1,5 @@
 """`s3d journal`: a journal on disk, looked at without the daemon and without changing it."""
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -8,11 +7,11 @@ import click
 import msgspec
 
 from s3d.cli.asking import AdminClient
+from s3d.cli.directory import journal_directory
 from s3d.cli.exits import FAILED, OK
 from s3d.cli.options import SequenceNumber, admin, as_json
 from s3d.cli.progress import progress
 from s3d.cli.showing import count_text, show_facts, show_json
-from s3d.errors import DataDirectoryError
 
 if TYPE_CHECKING:
     from journal.backend import Identity
@@ -166,15 +165,3 @@ def _summary(inspection: "Inspection") -> dict[str, object]:
         "first": inspection.origin.sequence + 1,
         "files": [msgspec.to_builtins(file) for file in inspection.files()],
     }
-
-
-def journal_directory(data_dir: str) -> str:
-    """Where in a data directory the journal is; the directory of the journal itself is understood as well."""
-    from journal.survey import unsealed_numbers
-
-    for directory in (os.path.join(data_dir, "journal"), data_dir):
-        if os.path.isdir(directory) and unsealed_numbers(os.listdir(directory)):
-            return directory
-    raise DataDirectoryError(
-        f"there is no journal in {data_dir}", hint="DATA_DIR is what `s3d run --data-dir` or S3D_LOCAL_DIR names"
-    )

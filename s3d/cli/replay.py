@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from s3d.cli.directory import journal_directory
 from s3d.cli.exits import FAILED, OK, PARKED, PENDING
-from s3d.cli.journal import journal_directory
 from s3d.cli.options import Seconds, as_json
 from s3d.cli.progress import progress
 from s3d.cli.replayed import Told

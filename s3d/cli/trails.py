@@ -72,7 +72,7 @@ def opened_trail(client: AdminClient, data_dir: str | None) -> "Iterator[DaemonT
         yield DaemonTrail(client)
         return
     from journal.inspection import inspect
-    from s3d.cli.journal import journal_directory
+    from s3d.cli.directory import journal_directory
 
     with inspect(journal_directory(data_dir)) as inspection:
         yield FilesTrail(inspection)
