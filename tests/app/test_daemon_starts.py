@@ -1,10 +1,12 @@
 """A daemon in this process: what keeps it from starting is said in a line, and what stopped starts again."""
 
+import asyncio
 import socket
 from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from s3d.app.daemon import Daemon
 from s3d.app.farewell import EXIT_DONE
@@ -50,3 +52,18 @@ async def test_a_port_that_is_taken_is_named(settings):
         with pytest.raises(S3dError, match=f"cannot listen on {url}"):
             await daemon.start(lambda: None)
         await daemon._ground.close(sync=False)
+
+
+async def test_a_loop_that_ends_by_a_bug_is_named_and_ends_the_daemon(settings):
+    """Never half alive; whoever reads the log learns which one it was."""
+    daemon, ended = Daemon(settings), asyncio.Event()
+    daemon._give_up = ended.set
+
+    async def broken():
+        raise KeyError("a bug")
+
+    with capture_logs() as said:
+        daemon._go_on("the gap audit", broken())
+        await ended.wait()
+    assert [one["event"] for one in said] == ["the gap audit has ended by a bug; the daemon ends"]
+    assert daemon._failed
