@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 60.0
 ACCESS_KEY, SECRET_KEY = "DEMONSTRATION", "demonstration-secret"
 OTHERS = ("S3", "AWS_")  # settings of daemons and clients that this machine may have already
