@@ -38,7 +38,7 @@ COMMANDS = {
     "bundle": ("s3d.cli.bundle:bundle", "Carry pending records to headquarters on a disk, and receipts back."),
     "drop": ("s3d.cli.drop:drop", "Folders whose files become objects."),
     "replay": ("s3d.cli.replay:replay", "Send what a data directory holds to the remote, without its daemon."),
-    "journal": ("s3d.cli.journal:journal", "Verify, export or adopt a journal on disk."),
+    "journal": ("s3d.cli.journal:journal", "Verify, export, read or adopt a journal."),
 }
 
 

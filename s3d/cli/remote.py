@@ -38,7 +38,7 @@ _BY = {
 }
 
 
-@click.group(short_help="What the remote can do.")
+@click.group(short_help="Find out what the remote can do.")
 def remote() -> None:
     """Find out what the remote can do."""
 
