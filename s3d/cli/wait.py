@@ -63,7 +63,7 @@ def wait(
     if as_json:
         show_json(report)
     else:
-        _tell(report, timeout)
+        _tell(report, timeout, of_one=seq is not None)
     return {"confirmed": OK, "local": OK, "parked": PARKED, "paused": PAUSED, "no-remote": NO_REMOTE}.get(
         report.state, TIMED_OUT
     )
@@ -98,10 +98,12 @@ def _wait(
         turn = min(turn_seconds, left)
 
 
-def _tell(report: "WaitReport", timeout_seconds: float | None) -> None:
+def _tell(report: "WaitReport", timeout_seconds: float | None, *, of_one: bool) -> None:
     left = f"{count_text(report.count, 'record')} ({size_text(report.bytes)})"
     if report.state == "confirmed":
-        click.echo(f"The remote has it, up to record {report.through}.")
+        # Of many records some may stay local, or have been given up: they do not wait either.
+        said = "The remote has it" if of_one else "Nothing waits for the remote"
+        click.echo(f"{said}, up to record {report.through}.")
     elif report.state == "local":
         click.echo(f"Record {report.through} stays here: its bucket is never replicated.")
     elif report.state == "parked":

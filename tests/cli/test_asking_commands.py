@@ -192,7 +192,7 @@ async def test_on_a_terminal_a_wait_shows_how_it_goes(daemon):
     shown = await asyncio.wait_for(watching, 30)
     assert "to the remote" in shown
     assert "2/4" in shown
-    assert "The remote has it, up to record 1-4." in shown
+    assert "Nothing waits for the remote, up to record 1-4." in shown
 
 
 def _on_a_terminal(arguments):
