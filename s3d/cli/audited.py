@@ -48,6 +48,8 @@ def _facts(found: Completeness) -> list[tuple[str, str, str]]:
 
 def _verdict(found: Completeness) -> str:
     so_far = "" if found.is_over else " so far"
+    if found.verdict == "unknown":
+        return "It cannot be said whether everything has arrived."
     if found.why:
         return f"NOT complete{so_far}."
     if not found.total.records:
