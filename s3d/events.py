@@ -69,7 +69,7 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
 class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):
     """The remote has a record: under which ETag and version; `existed`: the bucket had been there before.
 
-    `upload_id` is the remote's own id of a multipart upload.
+    `upload_id` is the remote's own id of a multipart upload; `uploaded`: a copy, whose bytes were sent.
     """
 
     sequence: int
@@ -77,17 +77,20 @@ class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):
     version_id: str = ""
     existed: bool = False
     upload_id: str = ""
+    uploaded: bool = False
 
 
 class Confirmed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
     """Many records arrived; the record's own time says when that was known.
 
-    `bundle` is the bundle that they went in, when receipts for it said so and not the remote itself.
+    `bundle` is the bundle that they went in, when receipts for it said so and not the remote itself. `remote` is the
+    name of the remote that has them; empty: `[remote]`.
     """
 
     version: int = 1
     confirmations: tuple[Confirmation, ...] = ()
     bundle: str = ""
+    remote: str = ""
 
 
 class Parked(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):

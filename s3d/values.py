@@ -38,6 +38,16 @@ class Replication(enum.IntEnum):
     LOCAL = 3
 
 
+class BucketSet(msgspec.Struct, frozen=True):
+    """Some buckets: those that are named, or, where `others`, all but those."""
+
+    names: frozenset[str]
+    others: bool = False
+
+    def __contains__(self, bucket: str) -> bool:
+        return (bucket in self.names) != self.others
+
+
 class Order(msgspec.Struct, frozen=True, gc=False):
     """A record's place in an order group: it leaves after all that came before it there.
 

@@ -25,7 +25,7 @@ from s3d.bundle.unpacking import INCOMPLETE_CODE, unpacked
 from s3d.clock import Clock, milliseconds
 from s3d.commands.machine import StateMachine
 from s3d.commands.outcomes import ResumeRecords
-from s3d.config.settings import RemoteSettings
+from s3d.config.remotes import RemoteSettings
 from s3d.events import CONFIRMED, decode_confirmed
 from s3d.policy.bucket_map import BucketMap, MappedBucket
 from s3d.remote.client import AiobotocoreRemote

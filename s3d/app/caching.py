@@ -1,6 +1,7 @@
 """The cache, put together: part of the composition root."""
 
 from s3d.app.ground import Ground
+from s3d.app.remotes import Replications
 from s3d.app.replication import Replication
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.rows import RowBodies
@@ -20,7 +21,7 @@ def build_cache(
     ground: Ground,
     questions: Questions,
     checks: BlobChecks,
-    replication: Replication | None,
+    replication: Replication | Replications | None,
     recycling: Recycling,
     clock: Clock,
     metrics: Metrics,

@@ -28,6 +28,7 @@ from s3d.app.farewell import (
     say_goodbye,
 )
 from s3d.app.ground import Ground
+from s3d.app.remotes import Replications, build_replication
 from s3d.app.replication import Replication
 from s3d.app.room import (
     beside_local,
@@ -115,7 +116,7 @@ class Daemon:
         self._disk = RealDisk()
         self._failed = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._replication: Replication | None = None
+        self._replication: Replication | Replications | None = None
         self._webhooks: Webhooks | None = None
         self._drops: DropFolders | None = None
         self._asking: Asking | None = None
@@ -348,11 +349,9 @@ class Daemon:
         )
 
     def _build_replication(self, questions: Questions) -> None:
-        if not self._settings.remote.configured:
-            return
         journal = self._ground.journal
-        self._replication = Replication(
-            self._settings.remote,
+        self._replication = build_replication(
+            self._settings,
             journal,
             questions,
             self._ground.pool,
@@ -364,10 +363,10 @@ class Daemon:
             self._contract.settled,
             self._buckets,
             self._rules,
-            self._settings.windows,
             Remembered(self._disk, self._settings.data_dir),
         )
-        self._asking = Asking(self._replication.upstream, questions, journal.submit, self._clock)
+        if self._replication is not None:
+            self._asking = Asking(self._replication.upstream, questions, journal.submit, self._clock)
 
     def _build_standing(self, questions: Questions) -> Standing:
         replication = self._replication
@@ -381,7 +380,9 @@ class Daemon:
             uploads=replication.uploads if replication is not None else lambda _: (),
             resumed=resumed_of(replication),
             paused=paused_of(replication),
-            follow=partial(read_holding, self._ground.journal),
+            follow=partial(
+                read_holding, self._ground.journal, are_apart=self._buckets.are_apart if self._buckets else None
+            ),
             submitter=Submitter(self._ground.journal.submit, self._asking, self._writes),
             exporting=Exporting(self._ground.journal, questions, self._rows, self._ground.pool),
             metrics=self._metrics,
@@ -395,18 +396,20 @@ class Daemon:
             load=self._load,
             drops=self._drops.reports if self._drops is not None else tuple,
             pinned_bytes=lambda: self._recycling.pins.pinned_bytes,
+            several=replication.several if replication is not None else None,
         )
 
     def _build_bundling(self, questions: Questions) -> Bundling:
-        ground, replication = self._ground, self._replication
+        ground, replication, settings = self._ground, self._replication, self._settings
         return Bundling(
             ground.journal,
             ground.view.reader,
             Exporting(ground.journal, questions, self._rows, ground.pool),
-            tuple(one for one in self._settings.buckets if not one.stays_local),
-            frozenset(parse_public(one) for one in self._settings.bundle.trust),
+            tuple(one for one in settings.buckets if not (one.remote or one.stays_local)),
+            frozenset(parse_public(one) for one in settings.bundle.trust),
             replication.taken_out if replication is not None else None,
             replication.learned if replication is not None else None,
+            self._buckets.buckets_at("") if self._buckets is not None and settings.other_remotes else None,
         )
 
     # running

@@ -6,6 +6,7 @@ from functools import partial
 from aiohttp import web
 
 from journal import Journal
+from s3d.app.remotes import Replications
 from s3d.app.replication import Replication
 from s3d.auth.keys import StaticKeys
 from s3d.auth.sigv4 import Verifier
@@ -194,13 +195,13 @@ class AdminDoor:
         await self._runner.cleanup()
 
 
-def paused_of(replication: Replication | None) -> Callable[[bool], None]:
+def paused_of(replication: Replication | Replications | None) -> Callable[[bool], None]:
     """Whom to tell that an operator has paused replication (True), or lets it go on."""
     if replication is None:
         return lambda _: None
     return lambda paused: replication.pause() if paused else replication.resume()
 
 
-def resumed_of(replication: Replication | None) -> Callable[[Sequence[int]], None]:
+def resumed_of(replication: Replication | Replications | None) -> Callable[[Sequence[int]], None]:
     """Whom to tell that parked records may go on."""
     return replication.resumed if replication is not None else lambda _: None

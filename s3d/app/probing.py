@@ -9,7 +9,7 @@ import structlog
 
 from s3d.app.link import LinkStanding
 from s3d.clock import Clock
-from s3d.config.settings import RemoteSettings
+from s3d.config.remotes import RemoteSettings
 from s3d.remote.capabilities import (
     IF_MATCH_DELETE,
     Conditions,

@@ -28,7 +28,7 @@ from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock, milliseconds
 from s3d.commands.machine import StateMachine
 from s3d.commands.outcomes import ResumeRecords
-from s3d.config.settings import RemoteSettings
+from s3d.config.remotes import RemoteSettings
 from s3d.errors import DataDirectoryError
 from s3d.operations.bodies import BodyCache
 from s3d.policy.bucket_map import BucketMap, MappedBucket

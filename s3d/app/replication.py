@@ -17,9 +17,10 @@ from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock, milliseconds
-from s3d.config.settings import RemoteSettings
+from s3d.config.remotes import RemoteSettings
 from s3d.events import Confirmation
 from s3d.operations.bundling import Parking
+from s3d.operations.remotes import DEFAULT_NAME, SeveralRemotes
 from s3d.policy.bucket_map import BucketMap
 from s3d.policy.rules import Rules
 from s3d.policy.windows import Window, Windows
@@ -49,8 +50,8 @@ CONNECTIONS_SPARE = 32  # for reads, beside one for each lane
 
 
 class Replication:
-    """The remote side of a daemon. `crashed` is called when a bug has ended the replicator, `settled` with records
-    whose outcome is durable.
+    """One remote of a daemon. `crashed` is called when a bug has ended the replicator, `settled` with records whose
+    outcome is durable. `name` is given where there are several (empty: `[remote]`), and only its buckets are sent then.
     """
 
     def __init__(
@@ -69,19 +70,27 @@ class Replication:
         rules: Rules,
         windows: Sequence[Window],
         remembered: Remembered,
+        *,
+        name: str | None = None,
     ) -> None:
         self._clock = clock
-        self._buckets = buckets
+        self._buckets = buckets.of(name or "") if buckets is not None else None
         self._journal = journal
+        self.endpoint = settings.endpoint or ""
         region = settings.region or DEFAULT_REGION
         self.sender = Sender(settings, region, clock, metrics)
         measured = _Measured(self.sender.remote, metrics, clock)
-        self._remote: Remote = measured if buckets is None else MappedRemote(measured, buckets)
+        self._remote: Remote = measured
+        if buckets is not None and self._buckets is not None:
+            self._remote = MappedRemote(measured, self._buckets, buckets.named_elsewhere(name or ""))
+        self._tells_buckets = buckets is None or buckets.remote_of_others == (name or "")
         random = Random()
-        link = Link(self._remote, clock, random, buckets_seen=self._buckets_seen)
+        called = "" if name is None else name or DEFAULT_NAME
+        link = Link(self._remote, clock, random, buckets_seen=self._buckets_seen, name=called)
         self.link = LinkStanding(link, clock)
         self._link = link
         self.upstream = Upstream(self._remote, link)
+        self.several: SeveralRemotes | None = None
         self._telling: set[asyncio.Future[Appended]] = set()
         self._replicator = Replicator(
             journal,
@@ -99,6 +108,8 @@ class Replication:
                 ways=ways_of(settings, remembered.of(settings.endpoint or "")),
                 site=settings.site or "",
                 region=region,
+                remote=name or "",
+                buckets=buckets.buckets_at(name) if buckets is not None and name is not None else None,
                 plan=Plan(
                     Windows(windows) if windows else None,
                     settings.always,
@@ -178,10 +189,14 @@ class Replication:
         """Parked records may try again."""
         self._replicator.resumed(sequences)
 
+    def settled_elsewhere(self, sequences: Iterable[int]) -> None:
+        """Records of other remotes are settled, durably: an order group may go on here."""
+        self._replicator.settled_elsewhere(sequences)
+
     def _buckets_seen(self, output: Mapping[str, Any], asked: float) -> None:
         """A probe has listed the buckets: a fact that answers ListBuckets while the link is down."""
         self.probing.greeted(output, asked)
-        fact = bucket_list_fact(output, milliseconds(asked))
+        fact = bucket_list_fact(output, milliseconds(asked)) if self._tells_buckets else None
         if fact is not None:
             self._tell(fact)
 
@@ -209,8 +224,8 @@ class Sender:
         self._process: ProcessRemote | None = None
         self.remote: Remote
         if settings.sender == "process":
-            self.remote = self._process = process = ProcessRemote(spoken_to, clock, died=metrics.sender_restarted)
-            metrics.watch_sender(lambda: process.resident_bytes)
+            self.remote = self._process = ProcessRemote(spoken_to, clock, died=metrics.sender_restarted)
+            metrics.watch_sender(lambda: self.resident_bytes)
         else:
             self.remote = AiobotocoreRemote(spoken_to)
 
@@ -218,6 +233,11 @@ class Sender:
         """Start the process, if it is one; the client inside starts with its first call."""
         if self._process is not None:
             await self._process.start()
+
+    @property
+    def resident_bytes(self) -> int:
+        """What the process takes of memory; 0: there is none."""
+        return self._process.resident_bytes if self._process is not None else 0
 
     @property
     def pid(self) -> int | None:
@@ -289,6 +309,7 @@ def client_settings(settings: RemoteSettings, region: str) -> ClientSettings:
         endpoint_url=settings.endpoint_url,
         region=region,
         access_key=settings.access_key,
+        profile=settings.profile,
         secret_key=settings.secret_key.reveal() if settings.secret_key is not None else None,
         connect_timeout_seconds=settings.connect_timeout_seconds,
         read_timeout_seconds=settings.read_timeout_seconds,

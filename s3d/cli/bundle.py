@@ -249,7 +249,7 @@ def _apply(
                     manifest,
                     directory,
                     settings.remote,
-                    settings.buckets,
+                    tuple(one for one in settings.buckets if not one.remote),
                     RealDisk(),
                     SystemClock(),
                     retry=retry,

@@ -15,7 +15,7 @@ SAID_CHARACTERS_MAX = 300
 
 def obstacle_lines(obstacles: "Sequence[Obstacle]", at: str) -> list[str]:
     """Each in words; `at` is when they were told, by the daemon's clock."""
-    return [printable(obstacle_text(one, at)) for one in obstacles]
+    return [printable(f"{one.remote}: " * bool(one.remote) + obstacle_text(one, at)) for one in obstacles]
 
 
 def obstacle_text(one: "Obstacle", at: str) -> str:

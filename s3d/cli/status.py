@@ -8,17 +8,14 @@ import click
 from s3d.cli.asking import AdminClient
 from s3d.cli.drop import drop_text
 from s3d.cli.exits import FAILED, NO_REMOTE, OK, PARKED, PENDING
-from s3d.cli.obstacles import between, duration_text, obstacle_lines
+from s3d.cli.links import one_remote, several
+from s3d.cli.obstacles import duration_text, obstacle_lines
 from s3d.cli.options import admin, as_json
 from s3d.cli.room import forecast, refusing, staying
 from s3d.cli.showing import age_text, count_text, paused_text, show_facts, show_json, size_text, upload_text
 
 if TYPE_CHECKING:
-    from s3d.telemetry.flow import BodyReport
     from s3d.telemetry.report import PauseReport, Status
-
-BODIES_SHOWN = 10
-_LINK_COLOURS = {"up": "green", "down": "red"}
 
 
 @click.command(
@@ -95,13 +92,9 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         ("data", found.data_dir, ""),
         ("journal", f"at {found.head}, instance {found.instance}", ""),
         *_files(found),
-        _remote(found),
-        *_clock(found),
-        *_sender(found),
-        *_flow(found),
+        *(several(found.remotes, found.at) if found.remotes else one_remote(found.remote, found.at)),
         *_uploads(found),
         *_failing(found),
-        *_saved(found),
         *_paused(found),
         _pending(found),
         *refusing(found),
@@ -129,61 +122,6 @@ def _files(found: "Status") -> list[tuple[str, str, str]]:
     return lines
 
 
-def _remote(found: "Status") -> tuple[str, str, str]:
-    if found.remote is None:
-        return "remote", "none configured: everything stays pending on this disk", "yellow"
-    since = f" since {found.remote.since}{duration_text(found.remote.since, found.at)}" if found.remote.since else ""
-    error = f": {found.remote.error}" if found.remote.error else ""
-    software = f" ({found.remote.software})" if found.remote.software else ""
-    link = f"{found.remote.endpoint}{software}, link {found.remote.state}{since}{error}"
-    return "remote", link, _LINK_COLOURS.get(found.remote.state, "")
-
-
-def _clock(found: "Status") -> list[tuple[str, str, str]]:
-    from s3d.remote.capabilities import clock_warning
-
-    warning = clock_warning(found.remote.ahead_seconds) if found.remote is not None else ""
-    return [("clock", warning, "yellow")] if warning else []
-
-
-def _sender(found: "Status") -> list[tuple[str, str, str]]:
-    sender = found.remote.sender if found.remote is not None else None
-    if sender is None:
-        return []
-    process = f"process {sender.pid}" if sender.pid else "being started"
-    restarts = f", restarted {count_text(sender.restarts, 'time')}" if sender.restarts else ""
-    return [("sender", process + restarts, "yellow" if sender.restarts else "")]
-
-
-def _flow(found: "Status") -> list[tuple[str, str, str]]:
-    """What is under way, and what holds the rest back; nothing where nothing does and nothing is."""
-    flow = found.remote.flow if found.remote is not None else None
-    if flow is None:
-        return []
-    lines: list[tuple[str, str, str]] = []
-    if flow.held:
-        until = f" until {flow.held_until}{_left(found.at, flow.held_until)}" if flow.held_until else ""
-        goes = f"only {', '.join(flow.goes)} goes" if flow.goes else "nothing goes"
-        lines.append(("held", f"{flow.held}{until}: {goes}", "yellow"))
-    if flow.month_bytes is not None and flow.month_bytes_max is not None:
-        used, most = size_text(flow.month_bytes), size_text(flow.month_bytes_max)
-        lines.append(("budget", f"{used} of {most} confirmed in this month (UTC)", ""))
-    if flow.slowed:
-        said = f"{flow.under_way} of {flow.requests} requests at once, {flow.requests_max} as configured"
-        lines.append(("sending", f"{said}: the remote asked for less ({flow.slowed})", "yellow"))
-    elif flow.under_way:
-        said = f"{count_text(flow.under_way, 'request')} at once, {flow.records_per_second:g} records/s"
-        lines.append(("sending", said, ""))
-    lines += [("", _body(one), "") for one in flow.bodies[:BODIES_SHOWN]]
-    if len(flow.bodies) > BODIES_SHOWN:
-        lines.append(("", f"and {len(flow.bodies) - BODIES_SHOWN} more large bodies", ""))
-    return lines
-
-
-def _left(at: str, until: str) -> str:
-    return f" (in {age_text(between(at, until))})" if at else ""
-
-
 def _uploads(found: "Status") -> list[tuple[str, str, str]]:
     return [("upload" if one is found.uploads[0] else "", upload_text(one), "") for one in found.uploads]
 
@@ -192,22 +130,6 @@ def _failing(found: "Status") -> list[tuple[str, str, str]]:
     """What the remote, or what is on the way to it, does not let through."""
     failing = [one for one in found.obstacles if one.kind == "failing"]
     return [("failing", line, "red") for line in obstacle_lines(failing, found.at)]
-
-
-def _body(body: "BodyReport") -> str:
-    part = f" part {body.part}" if body.part else ""
-    rate = f"{size_text(body.bytes_per_second)}/s" if body.sent_bytes else "beginning"
-    left = f", {age_text(body.seconds_left)} left" if body.seconds_left is not None else ""
-    return f"{body.bucket}/{body.key}{part}: {size_text(body.sent_bytes)} of {size_text(body.bytes)}, {rate}{left}"
-
-
-def _saved(found: "Status") -> list[tuple[str, str, str]]:
-    """What did not have to be sent."""
-    flow = found.remote.flow if found.remote is not None else None
-    if flow is None or not flow.superseded:
-        return []
-    what = f"{count_text(flow.superseded, 'record')} ({size_text(flow.superseded_bytes)})"
-    return [("saved", f"{what} not sent, because a later one of the same key was", "")]
 
 
 def _paused(found: "Status") -> list[tuple[str, str, str]]:

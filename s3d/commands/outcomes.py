@@ -28,17 +28,18 @@ DISCARDABLE = frozenset({"PutObject", "CopyObject", "DeleteObject"})
 class ConfirmRecords(msgspec.Struct, frozen=True):
     """The remote has these records; those that were confirmed before are left out. The answer is the others' places.
 
-    `bundle`: see `events.Confirmed`.
+    `bundle` and `remote`: see `events.Confirmed`.
     """
 
     confirmations: tuple[Confirmation, ...]
     bundle: str = ""
+    remote: str = ""
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         new = tuple(one for one in self.confirmations if state.questions.pending(one.sequence) is not None)
         if not new:
             return Decision(answer=())
-        confirmed = Confirmed(confirmations=new, bundle=self.bundle)
+        confirmed = Confirmed(confirmations=new, bundle=self.bundle, remote=self.remote)
         return Decision((Entry(OUTCOME_STREAM, CONFIRMED, encode(confirmed)),), tuple(one.sequence for one in new))
 
 

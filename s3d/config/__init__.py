@@ -6,6 +6,7 @@ load(flags, environ, path)     the only way to get them from the outside; raises
 
 from s3d.config.addresses import Listen, is_loopback, parse_listen
 from s3d.config.load import load
+from s3d.config.remotes import OtherRemote, RemoteSettings
 from s3d.config.settings import (
     AdminSettings,
     AuthSettings,
@@ -13,7 +14,6 @@ from s3d.config.settings import (
     HttpSettings,
     JournalSettings,
     LogSettings,
-    RemoteSettings,
     Settings,
     ShutdownSettings,
 )
@@ -26,6 +26,7 @@ __all__ = [
     "JournalSettings",
     "Listen",
     "LogSettings",
+    "OtherRemote",
     "RemoteSettings",
     "Settings",
     "ShutdownSettings",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from s3d.config.drops import DropFolder, check_drops
+from s3d.config.remotes import OtherRemote, check_other_remotes
 from s3d.config.secrets import decode_secret
 from s3d.config.webhooks import Webhook, WebhookError, check_webhooks
 from s3d.errors import ConfigurationError, S3dError
@@ -29,6 +30,9 @@ LISTS = (
     TableList("rule", "rules", Rule, lambda tables: Rules(tables[-1:]), 'match = "photos/raw/*"'),
     TableList("webhook", "webhooks", Webhook, check_webhooks, 'url = "https://hooks.example.com/s3d"'),
     TableList("window", "windows", Window, check_windows, 'start = "22:00"'),
+    TableList(
+        "other_remote", "other_remotes", OtherRemote, check_other_remotes, 'name = "city", endpoint = "https://…"'
+    ),
     TableList("bucket", "buckets", MappedBucket, BucketMap, 'name = "photos"'),
     TableList("drop", "drops", DropFolder, check_drops, 'directory = "/srv/camera"'),
 )

@@ -20,6 +20,7 @@ from s3d.config.addresses import check_domain, check_endpoint, is_loopback, pars
 from s3d.config.catalogue import Setting, catalogue, list_settings, sections
 from s3d.config.drops import overlap
 from s3d.config.lists import LISTS, take_lists
+from s3d.config.remotes import RemoteSettings, check_key_pair
 from s3d.config.secrets import decode_secret
 from s3d.config.settings import Settings
 from s3d.errors import ConfigurationError
@@ -43,6 +44,7 @@ def load(
             values[setting.path] = given
     settings = _assemble(values, environ, lists)
     _check(settings)
+    _check_remotes(settings, path or "")
     return settings
 
 
@@ -219,12 +221,8 @@ def _absolute(path: str, environ: Mapping[str, str]) -> str:
 
 def _check(settings: Settings) -> None:
     """What no setting can tell by itself."""
-    for section, pair in (("auth", settings.auth), ("remote", settings.remote)):
-        if (pair.access_key is None) != (pair.secret_key is None):
-            raise ConfigurationError(
-                f"{section}.access_key and {section}.secret_key belong together, but only one is set",
-                hint="set both, or neither",
-            )
+    check_key_pair("auth.", settings.auth)
+    check_key_pair("remote.", settings.remote)
     if not settings.address.loopback and not settings.auth.configured:
         raise ConfigurationError(
             f"listen = {settings.listen} can be reached from other machines, but requests are not authenticated",
@@ -237,7 +235,7 @@ def _check(settings: Settings) -> None:
         )
     if settings.address == settings.admin.address and settings.address.port != 0:
         raise ConfigurationError("listen and admin.listen are the same address", hint="give them different ports")
-    _check_not_itself(settings)
+    _check_not_itself(settings.remote, "remote.endpoint", settings)
     _check_drops(settings)
     if not settings.remote.configured and any(rule.durability == "replicated" for rule in settings.rules):
         raise ConfigurationError(
@@ -257,16 +255,36 @@ def _check_drops(settings: Settings) -> None:
                 )
 
 
-def _check_not_itself(settings: Settings) -> None:
+def _check_remotes(settings: Settings, path: str) -> None:
+    """Whether every bucket's remote is there, and what every other remote needs."""
+    for number, other in enumerate(settings.other_remotes, start=1):
+        where = f"{path}: other_remote {number}"
+        if not settings.remote.configured:
+            raise ConfigurationError(
+                f"{where}: {other.name} is another remote, but there is no [remote]",
+                hint="set remote.endpoint: buckets that no table sends elsewhere are there",
+            )
+        _check_not_itself(other, f"{where}: endpoint", settings)
+    names = [other.name for other in settings.other_remotes]
+    for number, bucket in enumerate(settings.buckets, start=1):
+        if bucket.remote and bucket.remote not in names:
+            near = difflib.get_close_matches(bucket.remote, names, 1, 0.6)
+            raise ConfigurationError(
+                f"{path}: bucket {number}: remote: there is no [[other_remote]] with the name {bucket.remote}",
+                hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(names) or 'none'}",
+            )
+
+
+def _check_not_itself(remote: RemoteSettings, setting: str, settings: Settings) -> None:
     """A daemon that replays to itself would answer its own requests for ever."""
-    url = settings.remote.endpoint_url
+    url = remote.endpoint_url
     if url is None:
         return
-    remote, own = urlsplit(url), settings.address
-    port = remote.port or (443 if remote.scheme == "https" else 80)
-    host = remote.hostname or ""
+    there, own = urlsplit(url), settings.address
+    port = there.port or (443 if there.scheme == "https" else 80)
+    host = there.hostname or ""
     if port == own.port and (host == own.host or (is_loopback(host) and own.loopback)):
         raise ConfigurationError(
-            f"remote.endpoint = {url} is this daemon itself",
+            f"{setting} = {url} is this daemon itself",
             hint="S3_ENDPOINT and --remote name the S3 service behind it; clients use S3D_ENDPOINT",
         )

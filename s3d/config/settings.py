@@ -12,12 +12,12 @@ from msgspec import Meta
 
 from s3d.auth.keys import SecretKey
 from s3d.auth.payload import UnsignedPayloads
-from s3d.config.addresses import AWS_ENDPOINTS, Listen, parse_listen
+from s3d.config.addresses import Listen, parse_listen
 from s3d.config.drops import DropFolder
+from s3d.config.remotes import OtherRemote, RemoteSettings
 from s3d.config.webhooks import Webhook
 from s3d.policy.bucket_map import MappedBucket
 from s3d.policy.rules import Rule
-from s3d.policy.urgency import Priority
 from s3d.policy.windows import Window
 
 KIB, MIB, GIB, TIB = 1024, 1024**2, 1024**3, 1024**4
@@ -53,105 +53,6 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def configured(self) -> bool:
         """Whether requests are authenticated at all."""
         return self.access_key is not None
-
-
-class RemoteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The S3 service that mutations are replayed to. Without an endpoint everything stays pending, safely."""
-
-    endpoint: Annotated[
-        str | None,
-        Meta(
-            description='URL of the remote S3 service; `"aws"` or `https://s3.amazonaws.com` is AWS itself. '
-            "Unset: no remote.",
-            extra={"env": "S3_ENDPOINT", "flag": "--remote"},
-        ),
-    ] = None
-    region: Annotated[
-        NonEmpty | None, Meta(description="Region to sign for. Unset: the AWS chain's, else `us-east-1`.")
-    ] = None
-    access_key: Annotated[
-        NonEmpty | None,
-        Meta(description="Access key id at the remote. Unset: the AWS credential chain (environment, profile, role)."),
-    ] = None
-    secret_key: Annotated[SecretKey | None, Meta(description="Its secret. Never printed or logged.")] = None
-    connect_timeout_seconds: Annotated[
-        float, Meta(description="How long a connection may take to be made.", gt=0, le=3600)
-    ] = 5.0
-    read_timeout_seconds: Annotated[
-        float, Meta(description="How long the remote may be silent in the middle of a request.", gt=0, le=3600)
-    ] = 60.0
-    sender: Annotated[
-        Literal["process", "inside"],
-        Meta(
-            description="Where the S3 client runs: `process`, in one of its own, so that sending is not paid for by "
-            "requests; `inside`, in the daemon's, which saves 50 MB of memory at a site with little to send."
-        ),
-    ] = "process"
-    lanes_max: Annotated[int, Meta(description="How many keys are replayed at the same time.", ge=1, le=1024)] = 32
-    bytes_per_second_max: Annotated[
-        Annotated[int, Meta(ge=1024, le=TIB)] | None,
-        Meta(
-            description="Bytes of bodies that are replicated in a second, at most; a burst of one second is saved up. "
-            "Reads through this daemon are not counted. Unset: no limit."
-        ),
-    ] = None
-    requests_per_second_max: Annotated[
-        Annotated[float, Meta(gt=0, le=1_000_000)] | None,
-        Meta(
-            description="Requests that replication makes in a second, at most, looking and retrying included; a burst "
-            "of one second is saved up. Unset: no limit."
-        ),
-    ] = None
-    bytes_per_month_max: Annotated[
-        Annotated[int, Meta(ge=0)] | None,
-        Meta(
-            description="Bytes of bodies that the remote may confirm in a calendar month (UTC). When they are used up, "
-            "only `remote.always` goes on, until the month ends. It is passed by less than one body. Unset: no limit."
-        ),
-    ] = None
-    always: Annotated[
-        tuple[Priority, ...],
-        Meta(
-            description="Priorities that go at any time: outside every `[[window]]`, and when the month's budget is "
-            "used up."
-        ),
-    ] = ()
-    identity_token: Annotated[
-        bool,
-        Meta(
-            description="Send each object with a metadata entry that names its record, so that an upload whose answer "
-            "was lost is recognised instead of repeated as another version."
-        ),
-    ] = True
-    conditional_writes: Annotated[
-        bool | None,
-        Meta(
-            description="Whether the remote honours `If-Match` and `If-None-Match` on writes, for rules with "
-            "`conflict`. `false`: it ignores them, so it is asked what it has before each guarded write, which leaves "
-            "a window. Unset: what `s3d remote probe` has found, else yes; one that answers `NotImplemented` to a "
-            "condition is treated as if it were `false` by itself."
-        ),
-    ] = None
-    site: Annotated[
-        Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,32}$")] | None,
-        Meta(
-            description='What this edge is called in the names of objects that `conflict = "keep-both"` makes. Unset: '
-            "the first characters of its journal's id."
-        ),
-    ] = None
-    backoff_seconds_max: Annotated[
-        float, Meta(description="The longest pause between two attempts.", ge=1, le=86400)
-    ] = 60.0
-
-    @property
-    def configured(self) -> bool:
-        """Whether there is a remote at all."""
-        return self.endpoint is not None
-
-    @property
-    def endpoint_url(self) -> str | None:
-        """The endpoint for an S3 client; None: AWS itself. Ask `configured` first."""
-        return None if self.endpoint in AWS_ENDPOINTS else self.endpoint
 
 
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -458,6 +359,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log: LogSettings = LogSettings()
     rules: tuple[Rule, ...] = ()
     windows: tuple[Window, ...] = ()
+    other_remotes: tuple[OtherRemote, ...] = ()
     buckets: tuple[MappedBucket, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
     drops: tuple[DropFolder, ...] = ()

@@ -18,7 +18,7 @@ from journal import JournalError
 from s3d.clock import Clock, milliseconds
 from s3d.commands.looking import RecordLook
 from s3d.commands.sending_again import SendAgain
-from s3d.errors import S3Error
+from s3d.errors import S3Error, remote_unreachable
 from s3d.events import GAP_AUDIT, GapsLooked
 from s3d.gaps.compare import Claim, Shown, suspects
 from s3d.policy.rules import GapPolicy
@@ -85,7 +85,7 @@ class GapAudit:
         self._pace_seconds = 60 / requests_per_minute
         self._last: GapRound | None = None
         self._began = 0.0
-        self._bucket = self._behind = ""
+        self._at: dict[str, str] = {}  # how far it has come in each bucket
         self._keys = self._gaps = self._mended = 0
 
     async def run_for_ever(self) -> None:
@@ -139,18 +139,22 @@ class GapAudit:
 
     async def _look(self) -> GapRound:
         self._began = self._began or self._clock.now()
+        unreached = ""
         for bucket in self._questions.buckets():
-            if bucket.name < self._bucket:
+            behind = self._at.get(bucket.name, "")
+            if behind == _LAST:
                 continue
-            if bucket.name > self._bucket:
-                self._bucket, self._behind = bucket.name, ""
-            last: str | None = self._behind
-            while last is not None:
-                last, found = await self._look_at_page(self._bucket, self._behind)
+            if not self._asking.upstream.reaches(bucket.name):
+                unreached = unreached or bucket.name  # its remote is away, and perhaps only that one
+                continue
+            while behind != _LAST:
+                last, found = await self._look_at_page(bucket.name, behind)
                 self._gaps += len(found)
                 for gap in found:
                     self._mended += await self._mend(gap)
-                self._behind = last if last is not None else _LAST
+                behind = self._at[bucket.name] = last if last is not None else _LAST
+        if unreached:
+            raise remote_unreachable(f"What the remote has of {unreached}")
         await self._tell()
         ended = self._last = GapRound(iso_time(self._clock.now()), self._keys, self._gaps, self._mended)
         self._begin()
@@ -168,7 +172,7 @@ class GapAudit:
 
     def _begin(self) -> None:
         self._began = 0.0
-        self._bucket = self._behind = ""
+        self._at = {}
         self._keys = self._gaps = self._mended = 0
 
     async def _look_at_page(self, bucket: str, start: str) -> tuple[str | None, Sequence[Gap]]:

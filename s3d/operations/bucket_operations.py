@@ -89,7 +89,7 @@ class BucketOperations:
 
     async def _remote_has(self, bucket: str) -> bool | None:
         """What the remote says of this name; None when it cannot be asked, or would speak of what we have deleted."""
-        if self._asking is None or not self._asking.upstream.is_up:
+        if self._asking is None or not self._asking.upstream.reaches(bucket):
             return None
         row = self._questions.bucket(bucket)
         if row is not None and not row.present and row.seen_ms == 0:

@@ -12,8 +12,10 @@ import msgspec
 from journal import Journal, Record
 from journal.record import genesis
 from s3d.bundle.items import BundledRecord
+from s3d.errors import S3dError
 from s3d.events import Confirmation, Mutation, decode_mutation
 from s3d.policy.bucket_map import MappedBucket
+from s3d.values import BucketSet
 from s3d.view.questions import Questions
 from s3d.view.rows import PendingRow
 
@@ -42,10 +44,17 @@ class BundledPage(msgspec.Struct, frozen=True):
 
 
 def read_page(
-    journal: Journal, questions: Questions, after: int, through: int, limit: int
+    journal: Journal, questions: Questions, after: int, through: int, limit: int, buckets: BucketSet | None = None
 ) -> tuple[tuple[BundledBytes, ...], int, bool]:
-    """The records of a page, the last place that it covers, and whether there is more. On a thread."""
-    rows = [row for row in questions.pending_after(after, limit) if row.sequence <= through]
+    """The records of a page, the last place that it covers, and whether there is more. On a thread.
+
+    Those of other buckets than `buckets` (None: all) are left out. Raises S3dError for one that would arrive before
+    what precedes it in its order group and is left out.
+    """
+    read = questions.pending_after(after, limit)
+    rows = [row for row in read if row.sequence <= through and (buckets is None or row.bucket in buckets)]
+    if buckets is not None:
+        _check_groups(questions, rows, buckets)
     found, left, last = list[BundledBytes](), INLINE_BYTES_MAX, after
     reading = _Reading(journal, questions, [row.sequence for row in rows])
     for row in rows:
@@ -56,7 +65,23 @@ def read_page(
             left -= len(body or b"") + len(bundled.record.payload)
             found.append(BundledBytes(bundled, body))
         last = row.sequence
-    return tuple(found), last, len(rows) == limit
+    last = min(read[-1].sequence, through) if read else after
+    return tuple(found), last, len(read) == limit and last < through
+
+
+def _check_groups(questions: Questions, rows: Sequence[PendingRow], buckets: BucketSet) -> None:
+    groups = {row.order_group for row in rows if row.order_group}
+    left_out = {
+        group: next((one for one, bucket in questions.in_order_group(group) if bucket not in buckets), None)
+        for group in groups
+    }
+    for row in rows:
+        before = left_out.get(row.order_group)
+        if before is not None and before < row.sequence:
+            raise S3dError(
+                f"record {before} of the order group {row.order_group} is for another remote, and has to go first",
+                hint=f"record {row.sequence} cannot be carried before the link has delivered that one",
+            )
 
 
 class _Reading:

@@ -21,6 +21,7 @@ from s3d.events import OUTCOMES, Confirmation
 from s3d.operations.bundle_pages import BundledBytes, BundledPage, read_page
 from s3d.operations.exporting import Exporting, RecordBody
 from s3d.policy.bucket_map import MappedBucket
+from s3d.values import BucketSet
 from s3d.view.questions import Connection, Questions
 
 REFUSED_CODE = "RefusedAtHeadquarters"
@@ -44,7 +45,8 @@ class Parking(msgspec.Struct, frozen=True):
 
 class Bundling:
     """For the admin listener. `taken_out` is told up to where copies of records are on their way, `learned` what has
-    become of them; both are None where there is no remote. Raises S3dError.
+    become of them; both are None where there is no remote. `carried` are the buckets whose records are carried, None:
+    all. Raises S3dError.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class Bundling:
         trusted: Collection[PublicKey],
         taken_out: Callable[[int], Awaitable[None]] | None,
         learned: Callable[[Sequence[Confirmation], Sequence[Parking]], None] | None,
+        carried: BucketSet | None = None,
     ) -> None:
+        self._carried = carried
         self._journal = journal
         self._connect = connect
         self._exporting = exporting
@@ -160,7 +164,7 @@ class Bundling:
         return await asyncio.get_running_loop().run_in_executor(self._executor, ask)
 
     def _read_page(self, after: int, through: int, limit: int) -> tuple[tuple[BundledBytes, ...], int, bool]:
-        return read_page(self._journal, self._ask(), after, through, limit)
+        return read_page(self._journal, self._ask(), after, through, limit, self._carried)
 
     def _ask(self) -> Questions:
         if self._questions is None:

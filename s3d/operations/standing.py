@@ -6,7 +6,9 @@ Counting a million pending records takes a while, so these questions run on a th
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TypeVar
+
+from msgspec import UNSET
 
 from journal import Journal, Record
 from s3d import __version__
@@ -21,8 +23,8 @@ from s3d.operations.exporting import Exporting, RecordBody
 from s3d.operations.limits import check_key
 from s3d.operations.receipts import Known, Receipts
 from s3d.operations.records import conflict_report, record_report
+from s3d.operations.remotes import LinkState, SenderState, SeveralRemotes, link_report
 from s3d.operations.submitting import Submitter
-from s3d.remote.capabilities import Greeting
 from s3d.telemetry.drops import DropReport
 from s3d.telemetry.flow import FlowReport, UploadReport
 from s3d.telemetry.metrics import Load, Metrics, Moment
@@ -38,7 +40,7 @@ from s3d.telemetry.report import (
     PendingSummary,
     Receipt,
     RecordReport,
-    SenderReport,
+    RemoteStanding,
     Status,
     format_sequence,
     iso_time,
@@ -51,28 +53,6 @@ REBUILDING = "the view is being rebuilt"
 UPLOADS_SHOWN = 10
 FOLLOWED_SHARE = 0.1  # of the time may go into following what is held for those who ask again and again
 T = TypeVar("T")
-
-
-class LinkState(Protocol):
-    """What the link says of itself; `since` is in seconds since 1970."""
-
-    @property
-    def state(self) -> str: ...
-    @property
-    def since(self) -> float: ...
-    @property
-    def error(self) -> str: ...
-    @property
-    def greeting(self) -> Greeting | None: ...
-
-
-class SenderState(Protocol):
-    """What there is to say of the sender; `pid` is None when it is not a process of its own."""
-
-    @property
-    def pid(self) -> int | None: ...
-    @property
-    def restarts(self) -> int: ...
 
 
 class Standing:
@@ -102,7 +82,9 @@ class Standing:
         load: Callable[[], Load] = Load,
         drops: Callable[[], tuple[DropReport, ...]] = tuple,
         pinned_bytes: Callable[[], int] = int,
+        several: SeveralRemotes | None = None,
     ) -> None:
+        self._several = several
         self._settings = settings
         self._journal = journal
         self._link = link
@@ -114,6 +96,8 @@ class Standing:
         self._follow = follow
         self._held = (-1, Holding())
         self._follow_again_at = 0.0
+        self._by_bucket: dict[str, PendingTotals] = {}
+        self._count_again_at = 0.0
         self._submitter = submitter
         self._exporting = exporting
         self._metrics = metrics
@@ -157,8 +141,8 @@ class Standing:
         head = self.head
         totals, paused = await self._ask(_totals_and_pause)
         cached = await self._ask(lambda questions: questions.cached())
-        pending, remote = self._summary(totals, paused), self._link_report()
-        obstacles = await self._obstacles(remote, pending)
+        pending, remote, remotes = self._summary(totals, paused), self._link_report(), await self._remotes()
+        obstacles = await self._obstacles(remote, pending, remotes)
         reason = self.sick() or self.unready() or (REBUILDING if totals.position < head else "")
         return Status(
             version=__version__,
@@ -183,6 +167,7 @@ class Standing:
             at=iso_time(self._clock.now()),
             obstacles=obstacles,
             uploads=await self.uploads(UPLOADS_SHOWN),
+            remotes=remotes,
         )
 
     async def uploads(self, limit: int) -> tuple[UploadReport, ...]:
@@ -190,11 +175,13 @@ class Standing:
 
     async def obstacles(self) -> tuple[Obstacle, ...]:
         totals, paused = await self._ask(_totals_and_pause)
-        return await self._obstacles(self._link_report(), self._summary(totals, paused))
+        return await self._obstacles(self._link_report(), self._summary(totals, paused), await self._remotes())
 
-    async def _obstacles(self, remote: LinkReport | None, pending: PendingSummary) -> tuple[Obstacle, ...]:
+    async def _obstacles(
+        self, remote: LinkReport | None, pending: PendingSummary, remotes: Sequence[RemoteStanding]
+    ) -> tuple[Obstacle, ...]:
         held = len((await self.holding(exact=False)).behind) if pending.parked else 0
-        return obstacles_of(remote, pending, held)
+        return obstacles_of(remote, pending, held, remotes)
 
     async def pending(self, prefix: str, after: int, limit: int) -> Sequence[PendingRow]:
         return await self._ask(
@@ -287,7 +274,10 @@ class Standing:
         return [conflict_report(self.epoch, row) for row in rows]
 
     def link_event(self) -> LinkEvent | None:
-        return LinkEvent(self._link.state, self._link.error) if self._link is not None else None
+        if self._link is None:
+            return None
+        links = self._several.links() if self._several is not None else UNSET
+        return LinkEvent(self._link.state, self._link.error, links)
 
     async def announced(self, after: int, kinds: frozenset[str]) -> Page:
         return await self._announcements.after(after, kinds)
@@ -324,6 +314,7 @@ class Standing:
                 silence_seconds=forecast.silence_seconds if forecast is not None else None,
                 local_bytes=capacity.local.bytes if capacity.local is not None else None,
                 local_bytes_max=capacity.local.bytes_max if capacity.local is not None else None,
+                remotes=await self._remotes(),
             )
         )
 
@@ -353,6 +344,15 @@ class Standing:
             self._follow_again_at = ended + (ended - began) / FOLLOWED_SHARE
         return self._held[1]
 
+    def _read_by_bucket(self, questions: Questions) -> dict[str, PendingTotals]:
+        """Reads all that is pending: not for everybody who asks again and again."""
+        began = self._clock.monotonic()
+        if began >= self._count_again_at:
+            self._by_bucket = questions.pending_by_bucket()
+            ended = self._clock.monotonic()
+            self._count_again_at = ended + (ended - began) / FOLLOWED_SHARE
+        return self._by_bucket
+
     def _answer(self, question: Callable[[Questions], T]) -> T:
         if self._questions is None:
             self._questions = Questions(self._connect(), self._journal.distrust_state)
@@ -374,25 +374,13 @@ class Standing:
     def _link_report(self) -> LinkReport | None:
         if self._link is None:
             return None
-        since = iso_time(self._link.since) if self._link.since else ""
-        endpoint = self._settings.remote.endpoint or ""
-        flow = self._flow() if self._flow is not None else None
-        greeting = self._link.greeting
-        return LinkReport(
-            endpoint,
-            self._link.state,
-            since,
-            self._link.error,
-            self._sender_report(),
-            flow,
-            greeting.software if greeting is not None else "",
-            greeting.ahead_seconds if greeting is not None else None,
-        )
+        return link_report(self._settings.remote.endpoint or "", self._link, self._sender, self._flow)
 
-    def _sender_report(self) -> SenderReport | None:
-        if self._sender is None or self._sender.pid is None:
-            return None
-        return SenderReport(self._sender.pid, self._sender.restarts)
+    async def _remotes(self) -> tuple[RemoteStanding, ...]:
+        """One by one, where there are several: that reads all that is pending once more."""
+        if self._several is None:
+            return ()
+        return self._several.reports(await self._ask(self._read_by_bucket), self._clock.now())
 
     def _summary(self, totals: PendingTotals, paused: PausedRow | None) -> PendingSummary:
         oldest = max(0.0, self._clock.now() - totals.oldest_ms / 1000) if totals.oldest_ms else 0.0

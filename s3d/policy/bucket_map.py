@@ -5,6 +5,8 @@ its own. Everything above the remote's seam speaks of local buckets and keys; he
 directions. A bucket that no entry names is at the remote under its own name, unless that is the name of a bucket which
 an entry maps into: through that door one site would see what belongs to the others. One that stays local is nowhere at
 the remote, and whoever asks there for it is told so before anything is sent.
+
+An entry may name another remote; what it says is then about that one's buckets. `of` is the map of one remote.
 """
 
 import re
@@ -15,9 +17,11 @@ import msgspec
 from msgspec import Meta
 
 from s3d.errors import S3dError
+from s3d.values import BucketSet
 
 KEY_BYTES_MAX = 1024
 BUCKET = "{bucket}"
+REMOTE_NAME = r"^([a-z0-9][a-z0-9_-]{0,31})?$"
 _LIST_KEYS = ("Contents", "Versions", "DeleteMarkers", "Uploads", "Deleted")
 _KEYS_IN = ("Key", "Prefix", "StartAfter", "KeyMarker")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]\Z")  # what a bucket that is made here may be called
@@ -53,7 +57,7 @@ class MappedBucket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             description="The bucket at the remote that it is, or is a part of. For `*`, `{bucket}` is its name.",
             min_length=3,
             max_length=255,
-            extra={"default": "every table has one, but for `stays_local`"},
+            extra={"default": "its own name"},
         ),
     ] = ""
     prefix: Annotated[
@@ -64,6 +68,14 @@ class MappedBucket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             max_length=512,
         ),
     ] = ""
+    remote: Annotated[
+        str,
+        Meta(
+            description="The `[[other_remote]]` that it is at, by its name.",
+            pattern=REMOTE_NAME,
+            extra={"default": "`[remote]`"},
+        ),
+    ] = ""
     stays_local: Annotated[
         bool,
         Meta(
@@ -71,6 +83,11 @@ class MappedBucket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             "The bucket is there from the start. Changes only while the bucket is empty."
         ),
     ] = False
+
+    @property
+    def bucket_there(self) -> str:
+        """The bucket at the remote; for `*` with `{bucket}` in it."""
+        return self.remote_bucket or (BUCKET if self.name == "*" else self.name)
 
 
 class BucketMapError(S3dError):
@@ -85,15 +102,21 @@ class BucketMap:
     """The whole map. Raises BucketMapError for tables that would show the objects of one bucket in another."""
 
     def __init__(self, entries: Sequence[MappedBucket]) -> None:
+        self._entries = tuple(entries)
         self._exact: dict[str, Place] = {}
         self._local: set[str] = set()
         self._any: MappedBucket | None = None
         for entry in entries:
             self._add(entry)
-        self._check_apart()
-        self._targets = {place.bucket for place in self._exact.values()}
-        if self._any is not None and BUCKET not in self._any.remote_bucket:
-            self._targets.add(self._any.remote_bucket)
+        _check_apart(entries)
+        self._elsewhere = {entry.name: entry.remote for entry in entries if entry.remote and entry.name != "*"}
+        self._targets = {
+            entry.bucket_there
+            for entry in entries
+            if not (entry.remote or entry.stays_local)
+            and entry.bucket_there != entry.name
+            and BUCKET not in entry.bucket_there
+        }
 
     @property
     def named(self) -> Mapping[str, Place]:
@@ -101,11 +124,44 @@ class BucketMap:
         return self._exact
 
     @property
+    def remote_of_others(self) -> str:
+        """The remote of every bucket that has no entry of its own; empty: `[remote]`."""
+        return self._any.remote if self._any is not None else ""
+
+    def remote_of(self, name: str) -> str:
+        """The remote that a local bucket is at, by its name; empty: `[remote]`."""
+        if name in self._exact:
+            return self._elsewhere.get(name, "")
+        return self.remote_of_others
+
+    def are_apart(self, one: str, other: str) -> bool:
+        """Whether two local buckets are at different remotes."""
+        return self.remote_of(one) != self.remote_of(other)
+
+    def named_elsewhere(self, remote: str) -> frozenset[str]:
+        """The local buckets that have an entry of their own, at another remote than this one."""
+        return frozenset(name for name in self._exact if self.remote_of(name) != remote)
+
+    def buckets_at(self, remote: str) -> BucketSet:
+        """The local buckets whose remote this is."""
+        elsewhere = self.named_elsewhere(remote)
+        if remote == self.remote_of_others:
+            return BucketSet(elsewhere, others=True)
+        return BucketSet(frozenset(self._exact) - elsewhere)
+
+    def of(self, remote: str) -> "BucketMap":
+        """What is said of one remote, as if there were no other. To be asked about its own buckets only."""
+        local = [entry for entry in self._entries if entry.stays_local]
+        own = [entry for entry in self._entries if entry.remote == remote and not entry.stays_local]
+        there = [msgspec.structs.replace(one, remote="", remote_bucket=one.bucket_there) for one in own]
+        return BucketMap([*there, *local])
+
+    @property
     def shared_template(self) -> tuple[str, str] | None:
         """Remote bucket and what every prefix in it begins with, where all other buckets are prefixes of one bucket."""
-        if self._any is None or BUCKET in self._any.remote_bucket:
+        if self._any is None or BUCKET in self._any.bucket_there:
             return None
-        return self._any.remote_bucket, self._any.prefix.partition(BUCKET)[0]
+        return self._any.bucket_there, self._any.prefix.partition(BUCKET)[0]
 
     def place(self, name: str) -> Place | None:
         """Where a bucket is; None: nowhere. It stays local, or its name is taken by what others are mapped into."""
@@ -115,7 +171,7 @@ class BucketMap:
         if name in self._local:
             return None
         if self._any is not None:
-            bucket, prefix = self._any.remote_bucket, self._any.prefix
+            bucket, prefix = self._any.bucket_there, self._any.prefix
             return Place(bucket.replace(BUCKET, name), prefix.replace(BUCKET, name), is_fixed=BUCKET in bucket)
         return None if name in self._targets else Place(name)
 
@@ -125,9 +181,10 @@ class BucketMap:
         if self._any is None:
             taken = self._targets | self._local | self._exact.keys()
             return names + [bucket for bucket in listed if bucket not in taken]
-        if BUCKET not in self._any.remote_bucket:
+        there = self._any.bucket_there
+        if BUCKET not in there:
             return names
-        pattern = re.compile(re.escape(self._any.remote_bucket).replace(re.escape(BUCKET), "(.+)") + r"\Z")
+        pattern = re.compile(re.escape(there).replace(re.escape(BUCKET), "(.+)") + r"\Z")
         found = (match[1] for bucket in listed if (match := pattern.match(bucket)))
         return names + [name for name in found if name not in self._exact and name not in self._local]
 
@@ -146,17 +203,18 @@ class BucketMap:
         if entry.stays_local:
             self._add_local(entry)
             return
-        if not entry.remote_bucket:
+        if not (entry.remote_bucket or entry.prefix or entry.remote):
             raise BucketMapError("remote_bucket", "it is not set", "name it, or say stays_local = true")
         _check_prefix(entry.prefix)
+        there = entry.bucket_there
         if entry.name != "*":
-            if BUCKET in entry.remote_bucket + entry.prefix:
+            if BUCKET in there + entry.prefix:
                 raise BucketMapError("name", f'{BUCKET} is for name = "*"', f"write {entry.name} instead of {BUCKET}")
-            self._exact[entry.name] = Place(entry.remote_bucket, entry.prefix, is_fixed=True)
+            self._exact[entry.name] = Place(there, entry.prefix, is_fixed=True)
             return
         if self._any is not None:
             raise BucketMapError("name", 'there is a table for "*" already', "leave one of the two out")
-        if (entry.remote_bucket + "/" + entry.prefix).count(BUCKET) != 1:
+        if (there + "/" + entry.prefix).count(BUCKET) != 1:
             raise BucketMapError(
                 "prefix", f"buckets need {BUCKET} once to stay apart", f'for instance prefix = "site-7/{BUCKET}/"'
             )
@@ -165,27 +223,14 @@ class BucketMap:
         self._any = entry
 
     def _add_local(self, entry: MappedBucket) -> None:
-        if entry.remote_bucket or entry.prefix:
-            field = "remote_bucket" if entry.remote_bucket else "prefix"
+        field = next((one for one in ("remote_bucket", "prefix", "remote") if getattr(entry, one)), "")
+        if field:
             raise BucketMapError(field, f"{entry.name} stays local: it is nowhere at the remote", f"leave {field} out")
         if entry.name == "*":
             raise BucketMapError("name", "what stays local is named, bucket by bucket", "a table for each of them")
         if not _NAME.match(entry.name):
             raise BucketMapError("name", f"{entry.name} is no name for a bucket", "3 to 63 of a-z, 0-9, - and .")
         self._local.add(entry.name)
-
-    def _check_apart(self) -> None:
-        taken = [(name, place.bucket, place.prefix) for name, place in self._exact.items()]
-        if self._any is not None:
-            taken.append(("*", *_fixed_part(self._any)))
-        for number, (name, bucket, prefix) in enumerate(taken):
-            for other, other_bucket, other_prefix in taken[:number]:
-                if bucket == other_bucket and (prefix.startswith(other_prefix) or other_prefix.startswith(prefix)):
-                    raise BucketMapError(
-                        "prefix",
-                        f"{bucket}/{prefix} of {name} and {other_bucket}/{other_prefix} of {other} are not apart",
-                        "give each a prefix that no other begins with",
-                    )
 
 
 def _check_prefix(prefix: str) -> None:
@@ -200,9 +245,21 @@ def staying_local(entries: Sequence[MappedBucket]) -> frozenset[str]:
     return frozenset(entry.name for entry in entries if entry.stays_local)
 
 
-def _fixed_part(entry: MappedBucket) -> tuple[str, str]:
-    """Where the buckets of an entry for `*` are for certain; a bucket's name that varies is no other entry's."""
-    return (entry.remote_bucket, entry.prefix.partition(BUCKET)[0])
+def _check_apart(entries: Sequence[MappedBucket]) -> None:
+    """Places at one remote; those at another one are another's. Of one for `*` its fixed part counts: a bucket's name
+    that varies is no other entry's.
+    """
+    there = [one for one in entries if not one.stays_local]
+    taken = [(one.remote, one.name, one.bucket_there, one.prefix.partition(BUCKET)[0]) for one in there]
+    for number, (remote, name, bucket, prefix) in enumerate(taken):
+        for other_remote, other, other_bucket, other_prefix in taken[:number]:
+            is_same = (remote, bucket) == (other_remote, other_bucket)
+            if is_same and (prefix.startswith(other_prefix) or other_prefix.startswith(prefix)):
+                raise BucketMapError(
+                    "prefix",
+                    f"{bucket}/{prefix} of {name} and {other_bucket}/{other_prefix} of {other} are not apart",
+                    "give each a prefix that no other begins with",
+                )
 
 
 def to_remote(place: Place, parameters: Mapping[str, Any]) -> dict[str, Any]:

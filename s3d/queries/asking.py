@@ -15,7 +15,7 @@ from journal import DiskFull
 from s3d.clock import Clock, milliseconds
 from s3d.errors import S3Error, remote_unreachable
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.remote.upstream import Upstream
+from s3d.remote.upstream import Reads
 from s3d.view.facts import BucketFact, BucketListFact, Fact, ObjectFact
 from s3d.view.questions import Questions
 
@@ -46,7 +46,7 @@ class Question(msgspec.Struct, frozen=True):
 class Asking:
     """Questions to the remote; every method raises S3Error 503 when there is no answer."""
 
-    def __init__(self, upstream: Upstream, questions: Questions, learn: Learn, clock: Clock) -> None:
+    def __init__(self, upstream: Reads, questions: Questions, learn: Learn, clock: Clock) -> None:
         self.upstream = upstream
         self._questions = questions
         self._learn = learn

@@ -19,7 +19,7 @@ from s3d.queries.pieces import Name, Pieces
 from s3d.queries.promises import ASKING, Promise, announced, md5_promise
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import RemoteStream
-from s3d.remote.upstream import Upstream
+from s3d.remote.upstream import Reads
 from s3d.values import Extents
 from s3d.view.rows import CachedPiece
 
@@ -39,7 +39,7 @@ class Cache:
         self,
         pieces: Pieces,
         pool: BlobPool,
-        upstream: Upstream,
+        upstream: Reads,
         *,
         read_ahead_bytes: int = 0,
         has_room: Callable[[int], bool] = lambda _: True,

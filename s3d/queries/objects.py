@@ -189,7 +189,7 @@ class ObjectReader:
         version, end = Version(bucket, key, found.etag, found.size, match), start + length
         await self._cache.opened(bucket, key)
         is_cached = self._cache.has_all(version, start, end)
-        if not self._asking.upstream.is_up and not is_cached:
+        if not self._asking.upstream.reaches(bucket) and not is_cached:
             raise remote_unreachable(f"The content of the object {key}")
         try:
             stream = await self._cache.reading(version, start, end)
@@ -202,7 +202,7 @@ class ObjectReader:
     async def _ask(self, bucket: str, key: str, row: ObjectRow | None) -> Found:
         """The remote decides; while it cannot be reached, what was last known is given with its age."""
         assert self._asking is not None
-        if not self._asking.upstream.is_up:
+        if not self._asking.upstream.reaches(bucket):
             return self._stale(bucket, key, row)
         try:
             fact = await self._asking.object(bucket, key)

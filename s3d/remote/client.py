@@ -182,6 +182,8 @@ def _new_session(settings: RemoteSettings) -> Any:
     session = get_session()
     if settings.access_key is not None:
         session.set_credentials(settings.access_key, settings.secret_key, settings.session_token)
+    elif settings.profile is not None:
+        session.set_config_variable("profile", settings.profile)
     return session
 
 

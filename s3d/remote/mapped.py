@@ -5,7 +5,7 @@ or when it is fixed and the larger bucket is there; making it asks for nothing b
 asks that nothing is left in it. Refusals are the remote's own, or have its words.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from s3d.policy.bucket_map import KEY_BYTES_MAX, BucketMap, Place, listing_of, to_local, to_remote
@@ -18,11 +18,12 @@ Parameters = Mapping[str, Any]
 
 
 class MappedRemote:
-    """Implements `Remote` over another one."""
+    """Implements `Remote` over another one. `elsewhere` are buckets of other remotes, which a list of all names too."""
 
-    def __init__(self, remote: Remote, buckets: BucketMap) -> None:
+    def __init__(self, remote: Remote, buckets: BucketMap, elsewhere: Collection[str] = ()) -> None:
         self._remote = remote
         self._buckets = buckets
+        self._elsewhere = elsewhere
         self.close = remote.close
         self._of_buckets: dict[str, Callable[[str, Place, Parameters], Awaitable[Parameters]]] = {
             "HeadBucket": self._head_bucket,
@@ -112,8 +113,10 @@ class MappedRemote:
             return await self._list_prefixes(*shared)
         output = await self._remote.call("ListBuckets", parameters)
         created = {one["Name"]: one.get("CreationDate") for one in output.get("Buckets") or ()}
-        found = []
+        found = [{"Name": name} for name in self._elsewhere]
         for name in self._buckets.names_at(list(created)):
+            if name in self._elsewhere:
+                continue  # what this remote has under that name is not what is meant here
             place = self._buckets.place(name)
             assert place is not None, "what was found is somewhere"
             moment = created.get(place.bucket)
@@ -121,7 +124,7 @@ class MappedRemote:
         return {**output, "Buckets": sorted(found, key=lambda one: one["Name"])}
 
     async def _list_prefixes(self, bucket: str, prefix: str) -> Parameters:
-        names = set(self._buckets.named)
+        names = {*self._buckets.named, *self._elsewhere}
         question: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/", "MaxKeys": _PAGE}
         while True:
             listed = await self._remote.call("ListObjectsV2", question)

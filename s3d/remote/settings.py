@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 class RemoteSettings:
     """Times are seconds.
 
-    Without `endpoint_url` it is AWS, without `access_key` the AWS credential chain is asked. `read_timeout_seconds` is
+    Without `endpoint_url` it is AWS, without `access_key` the AWS credential chain is asked, in it only what `profile`
+    says where one is given. `read_timeout_seconds` is
     how long the remote may be silent, and how long an upload may make no progress. `lean` lets small requests past the
     full client; without it they differ in nothing but their cost.
     """
@@ -22,3 +23,4 @@ class RemoteSettings:
     read_timeout_seconds: float = 60.0
     connections_max: int = 64
     lean: bool = True
+    profile: str | None = None

@@ -16,12 +16,16 @@ STEP = 1000
 
 
 class Attempted:
-    """The durable position, and what it meant when this process began. Made before anything is appended."""
+    """The durable position of one remote, and what it meant when this process began. Made before anything is appended.
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
+    `remote` is the remote's name: what one may have been sent another was not.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock, remote: str = "") -> None:
         self._journal = journal
         self._clock = clock
-        self._through = journal.follow(FOLLOWER).position * STEP
+        self._name = f"{FOLLOWER}.{remote}" if remote else FOLLOWER
+        self._through = journal.follow(self._name).position * STEP
         # The position runs ahead of the journal: what was appended after the start cannot have been sent before it.
         self._looked_through = min(self._through, journal.head.sequence)
         self._advancing = asyncio.Lock()
@@ -41,5 +45,5 @@ class Attempted:
         async with self._advancing:
             if sequence > self._through:
                 steps = -(-sequence // STEP)
-                await persist(lambda: self._journal.advance(FOLLOWER, steps), self._clock)
+                await persist(lambda: self._journal.advance(self._name, steps), self._clock)
                 self._through = steps * STEP

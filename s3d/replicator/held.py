@@ -7,6 +7,8 @@ it goes back to. Of several that hold a record the oldest is named: when that on
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
+import msgspec
+
 from journal import Journal, JournalError
 from s3d.replicator.lanes import Claims
 from s3d.replicator.requests import Job, job_of
@@ -18,8 +20,13 @@ PAGE = 1000
 ROWS_MAX = 50_000  # a quarter of a second
 
 
-def read_holding(journal: Journal, questions: Questions) -> Holding:
-    """What waits for parked records now. Blocks; asks nothing more than whether there are any where there are none."""
+def read_holding(
+    journal: Journal, questions: Questions, are_apart: Callable[[str, str], bool] | None = None
+) -> Holding:
+    """What waits for parked records now. Blocks; asks nothing more than whether there are any where there are none.
+
+    `are_apart` tells of two buckets whether they are at different remotes: then a copy does not wait for its source.
+    """
     first = questions.parked(1)
     if not first:
         return Holding()
@@ -30,7 +37,11 @@ def read_holding(journal: Journal, questions: Questions) -> Holding:
         except JournalError:
             found = []  # that it cannot be read is told where it is to be sent
         record = found[0] if found else questions.carried(row.sequence)
-        return job_of(record) if record is not None else None
+        job = job_of(record) if record is not None else None
+        if job is None or are_apart is None or not are_apart(job.bucket, job.mutation.copy_bucket or job.bucket):
+            return job
+        mutation = msgspec.structs.replace(job.mutation, copy_bucket="", copy_key="")
+        return msgspec.structs.replace(job, mutation=mutation)
 
     return holding(_pages(questions, first[0].sequence - 1), job_of_row, rows_max=ROWS_MAX)
 

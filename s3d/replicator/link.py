@@ -65,7 +65,7 @@ class Link:
     """The circuit of one remote, and the task that probes it.
 
     `buckets_seen` gets the output of every ListBuckets that a probe was answered with, and when that was asked (seconds
-    since 1970): it is a fact worth keeping.
+    since 1970): it is a fact worth keeping. `name` is the remote's, for the log, where there are several.
     """
 
     def __init__(
@@ -75,7 +75,9 @@ class Link:
         random: Random,
         *,
         buckets_seen: Callable[[Mapping[str, Any], float], None] | None = None,
+        name: str = "",
     ) -> None:
+        self._words = f"the remote {name}" if name else "the remote"
         self._remote = remote
         self._clock = clock
         self._random = random
@@ -146,7 +148,7 @@ class Link:
                 now, jitter = self._clock.monotonic(), self._random.random()
                 self._become(after_probe_failure(self._circuit, failure.message, now, jitter))
             else:
-                _log.warning("the remote answers, but refuses ListBuckets: %s %s", failure.code, failure.message)
+                _log.warning("%s answers, but refuses ListBuckets: %s %s", self._words, failure.code, failure.message)
                 self.report_success()
             return
         self.report_success()
@@ -160,10 +162,10 @@ class Link:
         if circuit.status is LinkStatus.UP:
             self._up.set()
             self._not_up.clear()
-            _log.info("the remote answers")
+            _log.info("%s answers", self._words)
         else:
             self._up.clear()
             self._not_up.set()
-            _log.warning("the remote cannot be reached: %s", circuit.reason)
+            _log.warning("%s cannot be reached: %s", self._words, circuit.reason)
         for observer in self._observers:
             observer(circuit.status)

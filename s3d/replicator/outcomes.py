@@ -38,17 +38,20 @@ async def persist(submit: Callable[[], Awaitable[_T]], clock: Clock) -> _T:
 
 
 class Outcomes:
-    """Gathers outcomes and writes them. `quiet` says that nothing is under way which could still join a batch."""
+    """Gathers outcomes and writes them. `quiet` says that nothing is under way which could still join a batch; `remote`
+    is the name of the remote that they are of.
+    """
 
     def __init__(
         self,
         journal: Journal,
         clock: Clock,
-        *,
         confirmed: Callable[[Sequence[Confirmation]], None],
         parked: Callable[[int], None],
         quiet: Callable[[], bool],
+        remote: str = "",
     ) -> None:
+        self._remote = remote
         self._journal = journal
         self._clock = clock
         self._confirmed = confirmed
@@ -117,7 +120,7 @@ class Outcomes:
             for sequence, park in parks
         ]
         if batch:
-            submitted.append(self._journal.submit(ConfirmRecords(batch), essential=True))
+            submitted.append(self._journal.submit(ConfirmRecords(batch, remote=self._remote), essential=True))
         results = await asyncio.gather(*submitted, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):

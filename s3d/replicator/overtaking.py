@@ -99,6 +99,8 @@ class Overtaking:
         source = self._scout.source(row.sequence)
         found: list[PendingRow] = []
         for bucket, key in {name, source or name}:
+            if not self._scout.is_own(bucket):
+                continue  # what is at another remote is not in the way here: a copy from there has its bytes
             found += self._questions.pending_before(bucket, key, row.sequence, CONFLICTS_MAX)
         copies = [one for one in self._scout.copies_of(name) if one < row.sequence]
         found += [copy for one in copies if (copy := self._questions.pending(one)) is not None]

@@ -15,7 +15,7 @@ from journal import CommitAmbiguous, Journal, JournalClosed, JournalError
 from s3d.clock import Clock
 from s3d.events import Confirmation
 from s3d.policy.urgency import PRIORITIES, Priority
-from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.failures import RemoteFailure
 from s3d.remote.seam import Remote
 from s3d.replicator.attempted import Attempted
 from s3d.replicator.bodies import Bodies
@@ -45,6 +45,7 @@ DRAIN_POLL_SECONDS = 0.05
 IDLE_POLLS = 10  # so long nothing is begun, although it could be, before a drain gives up
 SCHEDULE_SECONDS_MIN, SCHEDULE_SECONDS_MAX = 1.0, 30.0
 VIEW_AGAIN_SECONDS = 1.0
+GROUP_SECONDS = 0.1  # what is settled meanwhile needs no scan of its own
 UNREADABLE_CODE = "LocalRecordUnreadable"
 _log = logging.getLogger(__name__)
 
@@ -90,15 +91,15 @@ class Replicator:
         self._priorities = priorities
         self._lanes = Lanes(ready=ByPriority() if priorities is not None else None)
         self._shares = Shares()
-        most = settings.window_records_max
-        self._window = Window(journal, questions, self._lanes, self._executor, most, self._on_unreadable, priorities)
+        most, unreadable, own = settings.window_records_max, self._on_unreadable, settings.buckets
+        self._window = Window(journal, questions, self._lanes, self._executor, most, unreadable, priorities, own)
         self._wake = asyncio.Event()
         self._progress = Progress(clock)
         self._known = KnownEtags(questions)
         self._paced = PacedRemote(remote, clock, self._wake.set)
         self._paced.bytes.set_rate(settings.plan.bytes_per_second_max)
         self._paced.requests.set_rate(settings.plan.requests_per_second_max)
-        schedule = Schedule(settings.plan, questions, clock)
+        schedule = Schedule(settings.plan, questions, clock, settings.remote)
         self._schedule = schedule if schedule.restricts else None
         self._ticked = asyncio.Event()
         self._transfer = Transfer(
@@ -110,12 +111,13 @@ class Replicator:
             region=settings.region,
             ways=settings.ways,
             later_is_enough=settings.later_is_enough,
+            buckets=settings.buckets,
         )
         self.conditions_in = self._transfer.guarding.form_of  # how they go out in a bucket, by what is known so far
         self._conflicts = Conflicts(
             journal, clock, settings.site or journal.identity.instance[:8], self._transfer.withdraw, observer
         )
-        self._attempted = Attempted(journal, clock)
+        self._attempted = Attempted(journal, clock, settings.remote)
         self._refused: set[int] = set()  # attempted by this process, and back after a person's retry
         self._versioning = Versioning(self._paced, clock)
         self._coalescing = Coalescing(
@@ -128,7 +130,7 @@ class Replicator:
             attempted=lambda one: one in self._refused or self._attempted.may_have_been_sent(one),
         )
         self._outcomes = Outcomes(
-            journal, clock, confirmed=self._on_confirmed, parked=self._on_parked, quiet=lambda: not self._gate.in_use
+            journal, clock, self._on_confirmed, self._on_parked, lambda: not self._gate.in_use, settings.remote
         )
         self._gate = Gate(clock, random, settings.lanes_max, settings.backoff_seconds_max, self._wake.set, self._spawn)
         self._unpaused = asyncio.Event()
@@ -210,6 +212,11 @@ class Replicator:
             self._settled(outcomes)
         self._window.rewind()
         self._wake.set()
+
+    def settled_elsewhere(self, sequences: Iterable[int]) -> None:
+        """Records that another remote gets are settled, durably: what stands behind them in an order group may go."""
+        if self._window.waits_for(sequences):
+            self._spawn(self._rewind_later(GROUP_SECONDS), "replicator-group")
 
     @property
     def is_at_an_end(self) -> bool:
@@ -379,7 +386,7 @@ class Replicator:
             self._random,
             look=self._attempted.may_have_been_sent(sequence),
             backoff_seconds_max=self._settings.backoff_seconds_max,
-            attempt_failed=self._on_attempt_failed,
+            attempt_failed=self._observer.attempt_failed if self._observer is not None else lambda _kind: None,
             settle=self._conflicts.settle,
             known=self._elsewhere.get,
         )
@@ -405,12 +412,12 @@ class Replicator:
         self._window.block(sequence)
         if not self._rewind_is_due:
             self._rewind_is_due = True
-            self._spawn(self._rewind_later(), "replicator-rewind")
+            self._spawn(self._rewind_later(self._settings.backoff_seconds_max), "replicator-rewind")
         self._wake.set()
 
-    async def _rewind_later(self) -> None:
-        await self._clock.sleep(self._settings.backoff_seconds_max)
-        self._rewind_is_due = False
+    async def _rewind_later(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._rewind_is_due &= seconds == GROUP_SECONDS  # what was laid aside is still to come then
         self._window.rewind()
         self._wake.set()
 
@@ -473,10 +480,6 @@ class Replicator:
         if self._settled is not None:
             self._settled((sequence,))
         self._wake.set()
-
-    def _on_attempt_failed(self, kind: FailureKind) -> None:
-        if self._observer is not None:
-            self._observer.attempt_failed(kind)
 
     # tasks
 

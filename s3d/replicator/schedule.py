@@ -100,8 +100,9 @@ def next_month(now: float) -> float:
 class Schedule:
     """Asks the clock and the view, at each launch: which window is open is remembered until that changes."""
 
-    def __init__(self, plan: Plan, questions: Questions, clock: Clock) -> None:
+    def __init__(self, plan: Plan, questions: Questions, clock: Clock, remote: str = "") -> None:
         self._plan = plan
+        self._remote = remote
         self._questions = questions
         self._clock = clock
         self._window: Window | None = None
@@ -121,7 +122,7 @@ class Schedule:
         """What may go now, when so much is under way and not confirmed."""
         now = self._clock.now()
         self._look(now)
-        month_bytes = self._questions.sent_bytes(month_of(now)) if self.has_budget else None
+        month_bytes = self._questions.sent_bytes(month_of(now), self._remote) if self.has_budget else None
         return permit_of(self._plan, self._window, self._until, month_bytes, now, under_way_bytes)
 
     def _look(self, now: float) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from s3d.policy.urgency import Priority, Urgency
 from s3d.replicator.ready import NEVER, Rank
 from s3d.replicator.requests import Job
+from s3d.values import BucketSet
 from s3d.view.questions import Questions
 from s3d.view.rows import PendingRow
 
@@ -29,7 +30,9 @@ def rank_of(urgency: Urgency, at_ms: int) -> Rank:
 
 
 class Scout:
-    """`urgency` is what the rules say of a bucket and key; `lowest` the class that overtakes nobody."""
+    """`urgency` is what the rules say of a bucket and key; `lowest` the class that overtakes nobody. Of other buckets
+    than `buckets` (None: all) nothing is read.
+    """
 
     def __init__(
         self,
@@ -37,7 +40,9 @@ class Scout:
         urgency: Callable[[str, str], Urgency],
         lowest: Priority,
         read: Callable[[Sequence[int]], Awaitable[tuple[dict[int, Job], Mapping[int, str]]]],
+        buckets: BucketSet | None = None,
     ) -> None:
+        self._buckets = buckets
         self._questions = questions
         self._urgency = urgency
         self._lowest = lowest
@@ -62,7 +67,7 @@ class Scout:
             self._forget_confirmed_copies()
             if not self.sees_all_copies:
                 return False
-        rows = self._questions.unsent_after(self._position, PAGE)
+        rows, position, more = self._page()
         copies = [row.sequence for row in rows if row.kind == "CopyObject"]
         jobs, _ = await self._read(copies)
         for sequence, job in jobs.items():
@@ -71,10 +76,13 @@ class Scout:
             self._copies.setdefault(source, []).append(sequence)
         for row in rows:
             self._remember(row)
-        if rows:
-            self._position = rows[-1].sequence
+        self._position = position
         await asyncio.sleep(0)  # a long backlog is read in many turns of the loop
-        return len(rows) == PAGE
+        return more
+
+    def is_own(self, bucket: str) -> bool:
+        """Whether it is one of those that are read of."""
+        return self._buckets is None or bucket in self._buckets
 
     def lines(self) -> list[tuple[Urgency, "Line"]]:
         """What may overtake, by what the rules say of it; the most urgent first."""
@@ -100,6 +108,14 @@ class Scout:
         if name[1]:
             return self._copies.get(name, [])
         return [one for source, copies in self._copies.items() if source[0] == name[0] for one in copies]
+
+    def _page(self) -> tuple[list[PendingRow], int, bool]:
+        """The next rows, up to where that is, and whether there may be more."""
+        if self._buckets is None:
+            rows = self._questions.unsent_after(self._position, PAGE)
+            return rows, rows[-1].sequence if rows else self._position, len(rows) == PAGE
+        rows, last, more = self._questions.unsent_among(self._position, self._buckets, PAGE)
+        return [row for row in rows if row.bucket in self._buckets], last, more
 
     def _remember(self, row: PendingRow) -> None:
         if not row.key or row.order_group:

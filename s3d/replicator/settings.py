@@ -9,6 +9,7 @@ from s3d.remote.failures import FailureKind
 from s3d.replicator.decide import BACKOFF_SECONDS_MAX
 from s3d.replicator.requests import Form
 from s3d.replicator.schedule import UNRESTRICTED, Plan
+from s3d.values import BucketSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Ways:
 class ReplicatorSettings:
     """Bounds: requests at once, records in memory, the longest pause between attempts.
 
-    `later_is_enough`: see Transfer.
+    `later_is_enough`: see Transfer. `remote` is the remote's name where there are several, empty for `[remote]`, and
+    `buckets` are those that are there; None: all.
     """
 
     lanes_max: int = 32
@@ -39,6 +41,8 @@ class ReplicatorSettings:
     later_is_enough: bool = False
     region: str = "us-east-1"
     plan: Plan = UNRESTRICTED
+    remote: str = ""
+    buckets: BucketSet | None = None
 
 
 class ReplicationObserver(Protocol):

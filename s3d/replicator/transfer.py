@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from s3d.events import Confirmation
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Attempts
@@ -23,6 +25,7 @@ from s3d.replicator.requests import (
 )
 from s3d.replicator.settings import Ways
 from s3d.replicator.uploads import Anew, Uploads
+from s3d.values import BucketSet
 from s3d.view.questions import Questions
 
 VERSIONS_LOOKED_AT = 10
@@ -36,6 +39,7 @@ class Transfer:
     `remote_etag(sequence, bucket, key)` is what the remote answered to an earlier record of that key, where that is
     still known. `token_prefix` (instance and epoch) is empty when objects carry no identity token. `later_is_enough`:
     where a later record of the same journal is there already, by its token, an earlier one is not sent any more.
+    `buckets` are those that are at this remote (None: all): it cannot copy from any other.
     """
 
     def __init__(
@@ -49,7 +53,9 @@ class Transfer:
         region: str,
         ways: Ways,
         later_is_enough: bool = False,
+        buckets: BucketSet | None = None,
     ) -> None:
+        self._buckets = buckets
         self._later_is_enough = later_is_enough
         self._call = remote.call
         self._bodies = bodies
@@ -195,18 +201,22 @@ class Transfer:
         """Copy at the remote, or upload the bytes that the copy captured (decision 21)."""
         mutation = job.mutation
         bytes_are_here = bool(job.extents) or not mutation.size
-        if not self._copies and bytes_are_here:
-            return await self._put_object(job, repeated)
+        is_elsewhere = self._buckets is not None and mutation.copy_bucket not in self._buckets
+        if is_elsewhere or (not self._copies and bytes_are_here):
+            return await self._upload_copy(job, repeated)
         source = self._remote_etag(mutation.copy_sequence, mutation.copy_bucket, mutation.copy_key)
         parameters = copy_parameters(job, self._token(job), source or mutation.copy_etag, self._replaced_etag(job))
         try:
             output = await self._call("CopyObject", parameters)
         except RemoteFailure as failure:
             if failure.kind in _COPY_ELSEWISE and bytes_are_here:
-                return await self._put_object(job, repeated)
+                return await self._upload_copy(job, repeated)
             raise
         result = output.get("CopyObjectResult", {})
         return Confirmation(job.sequence, bare(result.get("ETag", "")), output.get("VersionId", ""))
+
+    async def _upload_copy(self, job: Job, repeated: bool) -> Confirmation:  # noqa: FBT001
+        return msgspec.structs.replace(await self._put_object(job, repeated), uploaded=True)
 
     async def _delete_object(self, job: Job, repeated: bool) -> Confirmation:  # noqa: FBT001
         try:

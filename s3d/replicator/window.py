@@ -5,17 +5,19 @@ record may be admitted after later ones when the scan begins again.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from journal import Journal, JournalDamaged
 from s3d.policy.urgency import Priority, Urgency
+from s3d.replicator.abroad import Abroad
 from s3d.replicator.lanes import Claims, Lanes, claims_of, upload_claims, with_order
 from s3d.replicator.overtaking import Overtaking
 from s3d.replicator.ready import ORDINARY
 from s3d.replicator.requests import Job, job_of
 from s3d.replicator.scout import Scout
+from s3d.values import BucketSet
 from s3d.view.questions import Questions
 from s3d.view.rows import PendingRow
 
@@ -37,7 +39,8 @@ class Priorities:
 class Window:
     """Feeds the lanes, and keeps the decoded record of everything that is in them.
 
-    `unreadable` is told of a pending record that the disk has changed or lost, and why; it is blocked by then.
+    `unreadable` is told of a pending record that the disk has changed or lost, and why; it is blocked by then. Only
+    records of `buckets` (None: of all) are fed; an order group's others, which another remote gets, block it.
     """
 
     def __init__(
@@ -49,7 +52,10 @@ class Window:
         records_max: int,
         unreadable: Callable[[int, str], None] = lambda _sequence, _reason: None,
         priorities: Priorities | None = None,
+        buckets: BucketSet | None = None,
     ) -> None:
+        self._buckets = buckets
+        self._abroad = Abroad()
         self._journal = journal
         self._questions = questions
         self._lanes = lanes
@@ -63,7 +69,7 @@ class Window:
         self._scan = 0  # counts rewinds
         self._scout: Scout | None = None
         if priorities is not None:
-            self._scout = Scout(questions, priorities.urgency, priorities.lowest, self._read)
+            self._scout = Scout(questions, priorities.urgency, priorities.lowest, self._read, buckets)
             self._overtaking = Overtaking(self._scout, questions, lanes, max(1, records_max // 10))
             self._priorities = priorities
 
@@ -75,7 +81,10 @@ class Window:
     @property
     def is_done(self) -> bool:
         """Whether nothing is left but what is blocked."""
-        return not len(self._lanes) and not self._questions.unsent_after(self._cursor, 1)
+        if len(self._lanes):
+            return False
+        rows, _, more = self._rows(1)
+        return not (rows or more)
 
     def job(self, sequence: int) -> Job:
         """A record in the lanes."""
@@ -90,21 +99,24 @@ class Window:
         if self.is_full:
             return False
         scan = self._scan
-        rows = self._questions.unsent_after(self._cursor, self._page)
+        rows, last, more = self._rows(self._page)
         new = [row for row in rows if row.sequence not in self._lanes]
-        needed = [row.sequence for row in new if self._is_needed(row)]
+        needed = [row.sequence for row in new if self._is_own(row) and self._is_needed(row)]
         jobs, damaged = await self._read(needed)
+        if more and not needed:
+            await asyncio.sleep(0)  # a million rows of others, or behind a parked one, are passed in many turns
         if scan != self._scan:
             return True  # rewound meanwhile: what was read may be stale, begin at the beginning
         for row in new:
-            if row.sequence in damaged and not row.parked:
+            if not self._is_own(row):
+                self._hold_group(row)
+            elif row.sequence in damaged and not row.parked:
                 self._lanes.block(row.sequence, claims_of_row(row, None))
                 self._unreadable(row.sequence, damaged[row.sequence])
             else:
                 self._admit(row, jobs.get(row.sequence))
-        if rows:
-            self._cursor = rows[-1].sequence
-        return len(rows) == self._page
+        self._cursor = last
+        return more
 
     def finish(self, sequence: int) -> None:
         """A record is confirmed, or a later one is sent in its place."""
@@ -123,10 +135,31 @@ class Window:
     def rewind(self) -> None:
         """Something blocked may go on: scan again from the first pending record."""
         self._lanes.rewind()
+        self._abroad = Abroad()
         self._cursor = 0
         self._scan += 1
         if self._scout is not None:
             self._overtaking.rewind()
+
+    def waits_for(self, sequences: Iterable[int]) -> bool:
+        """Whether one of these, at another remote, holds an order group up here; said once before each `rewind`."""
+        return self._abroad.is_freed_by(sequences)
+
+    def _rows(self, limit: int) -> tuple[list[PendingRow], int, bool]:
+        """The next rows behind the cursor, up to where that is, and whether there may be more."""
+        if self._buckets is not None:
+            return self._questions.unsent_among(self._cursor, self._buckets, limit)
+        rows = self._questions.unsent_after(self._cursor, limit)
+        return rows, rows[-1].sequence if rows else self._cursor, len(rows) == limit
+
+    def _hold_group(self, row: PendingRow) -> None:
+        """What stands behind it in its order group waits; not behind one that was settled while others were read."""
+        if self._questions.pending(row.sequence) is not None:
+            self._abroad.add(row.sequence)
+            self._lanes.block(row.sequence, with_order(Claims(()), row.order))
+
+    def _is_own(self, row: PendingRow) -> bool:
+        return self._buckets is None or row.bucket in self._buckets
 
     async def _load_ahead(self, scout: Scout) -> bool:
         """Admit what may go before its turn, each after what has to be before it."""

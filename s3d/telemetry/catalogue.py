@@ -252,6 +252,28 @@ CACHE_MISMATCHES = Metric(
 JOURNAL_FILES = Metric("s3d_journal_files", "gauge", "files", "Files of the journal; `s3d status` says why of each.")
 JOURNAL_BYTES = Metric("s3d_journal_bytes", "gauge", "bytes", "Their size on disk.")
 
+REMOTE_LINK_UP = Metric(
+    "s3d_remote_link_up",
+    "gauge",
+    "",
+    "The same of each remote, where there are several; `[remote]` is `default`.",
+    ("remote",),
+)
+REMOTE_PENDING = Metric(
+    "s3d_remote_pending_records", "gauge", "records", "Records that wait for this remote.", ("remote",)
+)
+REMOTE_PENDING_BYTES = Metric(
+    "s3d_remote_pending_bytes", "gauge", "bytes", "Body bytes that wait for this remote.", ("remote",)
+)
+REMOTE_PENDING_OLDEST = Metric(
+    "s3d_remote_pending_oldest_seconds", "gauge", "seconds", "How long the oldest of them has waited.", ("remote",)
+)
+REMOTE_PARKED = Metric(
+    "s3d_remote_parked_records", "gauge", "records", "How many of them wait for a person.", ("remote",)
+)
+REMOTE_RATE = Metric(
+    "s3d_remote_records_per_second", "gauge", "records", "What it confirmed in the last minute, the mean.", ("remote",)
+)
 DROP_TAKEN = Metric(
     "s3d_drop_taken_total", "counter", "files", "Files of drop folders that became objects, by folder.", ("folder",)
 )
@@ -327,6 +349,12 @@ METRICS = (
     CACHE_MISMATCHES,
     JOURNAL_FILES,
     JOURNAL_BYTES,
+    REMOTE_LINK_UP,
+    REMOTE_PENDING,
+    REMOTE_PENDING_BYTES,
+    REMOTE_PENDING_OLDEST,
+    REMOTE_PARKED,
+    REMOTE_RATE,
     DROP_TAKEN,
     DROP_TAKEN_BYTES,
     DROP_WAITING,

@@ -30,6 +30,7 @@ from s3d.telemetry.caching import CacheCounts
 from s3d.telemetry.catalogue import Metric
 from s3d.telemetry.drops import DropReport
 from s3d.telemetry.lag import Lag
+from s3d.telemetry.report import RemoteStanding
 
 _REASONS = ("connections", "memory", "large-bodies", "long-requests", "writer")
 _FULL_REASONS = ("pending-bytes", "pending-records", "pending-class", "local-bytes")
@@ -74,6 +75,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     silence_seconds: float | None = None
     local_bytes: int | None = None
     local_bytes_max: int | None = None
+    remotes: tuple[RemoteStanding, ...] = ()
 
 
 class Metrics:
@@ -347,6 +349,26 @@ class _Moments(Collector):
         ):
             if value is not None:
                 yield GaugeMetricFamily(metric.name, metric.meaning, value=float(value))
+        if self.now.remotes:
+            yield from _of_remotes(self.now.remotes)
+
+
+def _of_remotes(remotes: tuple[RemoteStanding, ...]) -> Iterator[GaugeMetricFamily]:
+    """Each remote, where there are several; a link that was not tried yet is absent."""
+    values: tuple[tuple[Metric, Callable[[RemoteStanding], float | None]], ...] = (
+        (catalogue.REMOTE_LINK_UP, lambda one: {"up": 1.0, "down": 0.0}.get(one.link.state)),
+        (catalogue.REMOTE_PENDING, lambda one: one.count),
+        (catalogue.REMOTE_PENDING_BYTES, lambda one: one.bytes),
+        (catalogue.REMOTE_PENDING_OLDEST, lambda one: one.oldest_seconds),
+        (catalogue.REMOTE_PARKED, lambda one: one.parked),
+        (catalogue.REMOTE_RATE, lambda one: one.link.flow.records_per_second if one.link.flow is not None else None),
+    )
+    for metric, value in values:
+        family = GaugeMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+        for one in remotes:
+            if (found := value(one)) is not None:
+                family.add_metric((one.name,), found)
+        yield family
 
 
 def _registered(lag: Lag, registry: CollectorRegistry) -> Lag:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 if TYPE_CHECKING:
-    from s3d.telemetry.report import LinkReport, PendingSummary
+    from collections.abc import Sequence
+
+    from s3d.telemetry.report import LinkReport, PendingSummary, RemoteStanding
 
 Kind = Literal["parked", "paused", "link", "window", "budget", "failing", "slowed", "rebuilding"]
 
@@ -17,7 +19,7 @@ class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
     none; `since` is empty before it was tried. `window`, `budget`: only the priorities in `goes` go. `failing`:
     `records` have failed and are tried again; the oldest is `seq`, of which `attempts` are over. `slowed`: the remote
     asked for less. `rebuilding`: the view is, and what is pending is not known. `said` is the reason in the words of
-    whoever gave it: a person, the remote, or the schedule.
+    whoever gave it: a person, the remote, or the schedule. `remote` is whose matter it is, where there are several.
     """
 
     kind: Kind
@@ -30,12 +32,16 @@ class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
     goes: tuple[str, ...] = ()
     seq: str = ""
     attempts: int = 0
+    remote: str = ""
 
 
-def obstacles_of(remote: "LinkReport | None", pending: "PendingSummary", held: int) -> tuple[Obstacle, ...]:
+def obstacles_of(
+    remote: "LinkReport | None", pending: "PendingSummary", held: int, remotes: "Sequence[RemoteStanding]" = ()
+) -> tuple[Obstacle, ...]:
     """What is in the way now, what only a person can end first; `held` records wait behind parked ones.
 
-    Nothing is in the way of nothing: empty where nothing is pending, or where no remote is configured.
+    Nothing is in the way of nothing: empty where nothing is pending, or where no remote is configured; of several
+    `remotes` only those are named that something waits for.
     """
     if remote is None or not pending.count:
         return ()
@@ -45,7 +51,12 @@ def obstacles_of(remote: "LinkReport | None", pending: "PendingSummary", held: i
     if pending.paused is not None:
         paused = pending.paused
         found.append(Obstacle(kind="paused", since=paused.since, said=paused.reason, caller=paused.caller))
-    return (*found, *_of_link(remote))
+    if not remotes:
+        return (*found, *_of_link(remote))
+    for one in remotes:
+        if one.count:
+            found += [msgspec.structs.replace(obstacle, remote=one.name) for obstacle in _of_link(one.link)]
+    return tuple(found)
 
 
 def _of_link(remote: "LinkReport") -> list[Obstacle]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from s3d.errors import S3dError
 from s3d.telemetry.drops import DropReport
@@ -144,7 +145,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     `files` are those of the journal, oldest first; `base` is the record up to which a snapshot can take their place,
     empty when there is none. `capacity` is None of a daemon that is too old to tell. `at` is when this was so, and
-    `obstacles` is why what is pending stays where it is. `uploads` are the first multipart uploads under way.
+    `obstacles` is why what is pending stays where it is. `uploads` are the first multipart uploads under way. `remotes`
+    are all of them, where there are several; `remote` is then the one of the buckets that no other is named for.
     """
 
     version: str
@@ -169,6 +171,18 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     obstacles: tuple[Obstacle, ...] = ()
     uploads: tuple[UploadReport, ...] = ()
     cache_pinned_bytes: int = 0
+    remotes: "tuple[RemoteStanding, ...]" = ()
+
+
+class RemoteStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several remotes, by its name (`default`: `[remote]`), and what waits for it; see PendingSummary."""
+
+    name: str
+    link: LinkReport
+    count: int
+    bytes: int
+    oldest_seconds: float
+    parked: int
 
 
 class PendingRecord(msgspec.Struct, frozen=True):
@@ -391,10 +405,13 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class LinkEvent(msgspec.Struct, frozen=True):
-    """Where the link stands: `up`, `down` or `unknown`, and why it is down."""
+    """Where the link stands: `up`, `down` or `unknown`, and why it is down. Where there are several remotes, `remotes`
+    are the states of all links by the remotes' names (`default`: `[remote]`, whose `state` it is).
+    """
 
     state: str
     error: str = ""
+    remotes: dict[str, str] | UnsetType = UNSET
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -5,7 +5,6 @@ Kinds without an entry here are durable and replicated all the same; they just c
 
 import typing
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -55,6 +54,7 @@ from s3d.view.beside import SETS_TAGS, Beside
 from s3d.view.listed import forget_listed_bucket, forget_listed_key
 from s3d.view.local_projection import settle_local
 from s3d.view.pins import forget_tag, has_pin, pin_prefix, settle_tag, unpin_prefix
+from s3d.view.sent import count_sent
 from s3d.view.superseding import settle_superseded
 from s3d.view.upload_projection import (
     abort_all,
@@ -221,19 +221,16 @@ def _delete_bucket(connection: apsw.Connection, record: Record, bucket: str, key
 
 
 def _confirmed(connection: apsw.Connection, record: Record) -> Backlog:
-    sent_bytes = 0
+    sent_bytes, confirmed = 0, decode_confirmed(record.payload)
     gone = _UNCHANGED
-    for confirmation in decode_confirmed(record.payload).confirmations:
+    for confirmation in confirmed.confirmations:
         settled, settled_sent_bytes = _confirm(connection, confirmation, record.written_at)
         gone = gone.plus(settled)
         sent_bytes += settled_sent_bytes
         drop_rows(connection, confirmation.sequence)
         connection.execute("DELETE FROM carried WHERE sequence = ?", (confirmation.sequence,))
     if sent_bytes:
-        month = datetime.fromtimestamp(record.written_at / 1000, UTC).strftime("%Y-%m")
-        connection.execute(
-            "INSERT INTO sent VALUES (?1, ?2) ON CONFLICT DO UPDATE SET bytes = bytes + ?2", (month, sent_bytes)
-        )
+        count_sent(connection, confirmed.remote, record.written_at, sent_bytes)
     return gone
 
 
@@ -249,7 +246,7 @@ def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int
     _confirm_kind(connection, confirmation, kind, bucket, key, at_ms)
     if supersedes:
         gone = gone.plus(settle_superseded(connection, confirmation.sequence))
-    return gone, size_bytes if kind in _SENDING else 0
+    return gone, size_bytes if kind in _SENDING or confirmation.uploaded else 0
 
 
 def _confirm_kind(
@@ -462,7 +459,7 @@ def _set_replication(connection: apsw.Connection, sequence: int, replication: Re
         )
 
 
-_SENDING = frozenset({"PutObject", "UploadPart"})  # a copy is made at the remote
+_SENDING = frozenset({"PutObject", "UploadPart"})  # a copy is made at the remote, unless that cannot be
 _CLOSING = frozenset({"CompleteMultipartUpload", "AbortMultipartUpload", "DeleteBucket"})
 _REPLACING = frozenset({"PutObject", "CopyObject", "DeleteObject", "CompleteMultipartUpload"})
 _MUTATIONS: Mapping[str, Callable[[apsw.Connection, Record, str, str, Mutation], None]] = {

@@ -12,6 +12,8 @@ import apsw
 from journal import Record
 from s3d.events import decode_record, encode
 from s3d.values import Replication, TakenFile
+from s3d.view.among import PENDING as _PENDING
+from s3d.view.among import PendingAmong
 from s3d.view.damage import Asked
 from s3d.view.pins import IS_PINNED
 from s3d.view.rows import (
@@ -64,10 +66,6 @@ _GAPS = (
 )
 _TAKEN = "SELECT folder, path, inode, size, modified_ns, etag FROM taken_file"
 _TAKEN_AMONG = f"{_TAKEN} WHERE folder = ? AND path IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own words
-_PENDING = (
-    "SELECT sequence, kind, bucket, key, size, at_ms, parked, code, message, order_group, order_barrier,"
-    " superseded_by, supersedes FROM pending"
-)
 
 _CONFLICT = "SELECT sequence, outcome, at_ms, kind, bucket, key, details FROM conflict"
 
@@ -77,7 +75,7 @@ Connection = apsw.Connection
 """What questions are asked on: who only hands one on needs no other name of the library's."""
 
 
-class Questions:
+class Questions(PendingAmong):
     """Reads on one connection; not to be shared between threads. Each raises ViewDamaged, and tells `damaged` first.
 
     `is_shared` tells of a bucket whether others write to it although it was created here. `local` are the buckets that
@@ -344,9 +342,12 @@ class Questions:
         )
         return [PendingRow(*row) for row in rows]
 
-    def sent_bytes(self, month: str) -> int:
-        """Body bytes that the remote has confirmed in a calendar month in UTC, `2026-11`."""
-        row = self._ask.one("SELECT bytes FROM sent WHERE month = ?", (month,))
+    def sent_bytes(self, month: str, remote: str = "") -> int:
+        """Body bytes that a remote (by name; empty: `[remote]`) has confirmed in a calendar month in UTC, `2026-11`."""
+        if remote:
+            row = self._ask.one("SELECT bytes FROM sent_to WHERE remote = ? AND month = ?", (remote, month))
+        else:
+            row = self._ask.one("SELECT bytes FROM sent WHERE month = ?", (month,))
         return int(row[0]) if row is not None else 0
 
     def paused(self) -> PausedRow | None:

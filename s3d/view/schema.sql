@@ -207,9 +207,17 @@ CREATE TABLE conflict (
 CREATE INDEX conflict_by_outcome ON conflict (outcome);
 
 -- Body bytes that the remote has confirmed, by calendar month in UTC (`2026-11`): of objects and parts, once each.
+-- Those of other remotes than `[remote]` are in sent_to, by the remote's name.
 CREATE TABLE sent (
   month TEXT    PRIMARY KEY,
   bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sent_to (
+  remote TEXT    NOT NULL,
+  month  TEXT    NOT NULL,
+  bytes  INTEGER NOT NULL,
+  PRIMARY KEY (remote, month)
 ) STRICT, WITHOUT ROWID;
 
 -- Files that were taken from drop folders and may still be there, by which they are known again. Gone when they are.

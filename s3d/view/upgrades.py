@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 12
+SCHEMA_VERSION = 13
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -87,6 +87,14 @@ _STEPS: Mapping[int, str] = {
       WHERE present AND instr('&' || json_extract(CAST(attributes AS TEXT), '$.Tagging') || '&', '&s3d.cache=pin&') > 0;
     INSERT OR REPLACE INTO tag_pin SELECT bucket, key, sequence FROM changed_tags
       WHERE instr('&' || tagging || '&', '&s3d.cache=pin&') > 0;
+    """,
+    12: """
+    CREATE TABLE sent_to (
+      remote TEXT    NOT NULL,
+      month  TEXT    NOT NULL,
+      bytes  INTEGER NOT NULL,
+      PRIMARY KEY (remote, month)
+    ) STRICT, WITHOUT ROWID;
     """,
 }
 

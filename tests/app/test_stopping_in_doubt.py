@@ -13,7 +13,8 @@ from s3d.app.daemon import Daemon
 from s3d.app.farewell import EXIT_DONE, EXIT_PENDING
 from s3d.auth.keys import SecretKey
 from s3d.config import load
-from s3d.config.settings import RemoteSettings, Settings
+from s3d.config.remotes import RemoteSettings
+from s3d.config.settings import Settings
 from s3d.policy.bucket_map import MappedBucket
 
 NO_BUCKETS = b"<ListAllMyBucketsResult><Buckets></Buckets></ListAllMyBucketsResult>"

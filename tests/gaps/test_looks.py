@@ -28,7 +28,8 @@ class Site:
             claims_after=lambda _bucket, start, _limit: [one for one in self.claims if one[0] > start],
             gaps_between=lambda _bucket, _start, _last: [],
         )
-        asking: Any = SimpleNamespace(now_ms=lambda: int(NOW * 1000), page=self._page)
+        there = SimpleNamespace(reaches=lambda _bucket: True)
+        asking: Any = SimpleNamespace(now_ms=lambda: int(NOW * 1000), page=self._page, upstream=there)
         clock: Any = SimpleNamespace(now=lambda: NOW, sleep=self._sleep)
         self.audit = GapAudit(
             questions,

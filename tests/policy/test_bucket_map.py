@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3d.policy.bucket_map import BucketMap, BucketMapError, MappedBucket, listing_of, to_local, to_remote
+from s3d.remote.mapped import MappedRemote
 
 NAMES = st.sampled_from(["photos", "docs", "logs", "company", "site-7"])
 KEYS = st.text(min_size=1, max_size=20)
 
 
-def mapped(name: str, remote_bucket: str, prefix: str = "") -> MappedBucket:
-    return MappedBucket(name=name, remote_bucket=remote_bucket, prefix=prefix)
+def mapped(name: str, remote_bucket: str = "", prefix: str = "", remote: str = "") -> MappedBucket:
+    return MappedBucket(name=name, remote_bucket=remote_bucket, prefix=prefix, remote=remote)
 
 
 def local(name: str, **more: str) -> MappedBucket:
@@ -32,6 +33,8 @@ EVERY = (mapped("*", "company", "site-7/{bucket}/"), mapped("docs", "archive"))
         (EVERY, "company", "company", "site-7/company/"),
         ((mapped("*", "{bucket}-edge"),), "photos", "photos-edge", ""),
         ((mapped("*", "{bucket}", "site-7/"),), "photos", "photos", "site-7/"),
+        ((mapped("photos", prefix="site-7/"),), "photos", "photos", "site-7/"),
+        ((mapped("*", remote="city"),), "photos", "photos", ""),
     ],
 )
 def test_a_bucket_has_one_place(tables, name, bucket, prefix):
@@ -120,3 +123,49 @@ def test_a_key_has_to_fit_at_the_remote():
     """The prefix takes its bytes from the 1,024."""
     assert BucketMap(SITE).key_bytes_max("photos") == 1024 - len("site-7/photos/")
     assert BucketMap(SITE).key_bytes_max("logs") == 1024
+
+
+TENANTS = (
+    mapped("permits", "shared", remote="city"),
+    mapped("photos", "shared"),
+    mapped("plans", remote="city"),
+    mapped("*", "{bucket}-site", remote="county"),
+)
+
+
+@pytest.mark.parametrize("tables", [TENANTS, TENANTS[:3], ()])
+def test_every_bucket_is_at_one_remote(tables):
+    """Its own table's, else that of `*`, else `[remote]`; the sets of buckets at each say the same."""
+    map_ = BucketMap(tables)
+    expected = {"permits": "city", "plans": "city", "photos": ""} if tables else {}
+    for name in ("permits", "plans", "photos", "other"):
+        found = map_.remote_of(name)
+        assert found == expected.get(name, map_.remote_of_others)
+        assert [one for one in ("", "city", "county") if name in map_.buckets_at(one)] == [found]
+        assert (name in map_.named_elsewhere("")) == (name in expected and found != "")
+    assert map_.remote_of_others == ("county" if len(tables) == 4 else "")
+
+
+def test_equal_places_at_two_remotes_are_two_places():
+    """A name of one remote says nothing of the other: neither is it taken there, nor in the way."""
+    map_ = BucketMap(TENANTS[:3])
+    assert map_.of("city").place("permits").bucket == map_.of("").place("photos").bucket == "shared"
+    assert map_.of("city").names_at(["plans", "stray"]) == ["permits", "plans", "stray"]
+    assert BucketMap((mapped("a", "shared", remote="city"),)).place("shared") is not None
+    with pytest.raises(BucketMapError, match="not apart"):
+        BucketMap((mapped("a", "shared", remote="city"), mapped("b", "shared", "x/", remote="city")))
+
+
+async def test_a_list_names_the_buckets_of_other_remotes_once():
+    """What the remote that is asked has under such a name is not what is meant."""
+
+    class Listing:
+        async def close(self): ...
+
+        async def call(self, operation, parameters, content=None, flow=None):
+            return {"Buckets": [{"Name": name, "CreationDate": 1} for name in ("logs", "permits", "shared")]}
+
+    map_ = BucketMap(TENANTS[:3])
+    listed = await MappedRemote(Listing(), map_.of(""), map_.named_elsewhere("")).call("ListBuckets", {})
+    shown = [(one["Name"], one.get("CreationDate")) for one in listed["Buckets"]]
+    assert shown == [("logs", 1), ("permits", None), ("photos", 1), ("plans", None)]

@@ -78,6 +78,9 @@ class Serving:
         self.etag_suffix = ""
         self.streams: list[Body] = []
 
+    def reaches(self, bucket: str) -> bool:
+        return self.is_up
+
     async def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         assert operation == "HeadObject"
         self._reachable()

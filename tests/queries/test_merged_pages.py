@@ -51,6 +51,9 @@ class ShortPages:
         self.asked = 0
         self.told: dict[str, str | None] = {}  # of every probe that an answer covered, what it said
 
+    def reaches(self, bucket: str) -> bool:
+        return self.is_up
+
     async def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         assert operation == "ListObjectsV2"
         self.asked += 1

@@ -28,7 +28,8 @@ BUCKET = "shared"  # it was at the remote before
 class SlowRemote:
     """Answers what it had when it was asked, after `meanwhile` has happened."""
 
-    is_up = True
+    def reaches(self, bucket: str) -> bool:
+        return True
 
     def __init__(self) -> None:
         self.buckets: set[str] = {BUCKET}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Content, FileSlice, Piece
 
@@ -200,6 +201,24 @@ async def test_missing_credentials_are_no_fault_of_the_record(
     async with remote_at(moto_url, access_key=None, secret_key=None) as remote:
         failure = await failure_of(remote.call("ListBuckets", {}))
     assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "NoCredentialsError")
+
+
+async def test_each_remote_may_have_a_profile_of_its_own(
+    moto_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its credentials and no others; while there is no such profile the record waits, and goes when there is."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "other")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "other")
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    async with remote_at(moto_url, access_key=None, secret_key=None, profile="city") as remote:
+        failure = await failure_of(remote.call("ListBuckets", {}))
+        assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "ProfileNotFound")
+        file.write_text("[city]\naws_access_key_id = CITYKEY\naws_secret_access_key = secret\n")
+        await remote.call("ListBuckets", {})
+        assert isinstance(remote, AiobotocoreRemote)
+        assert remote._client._request_signer._credentials.access_key == "CITYKEY"
 
 
 # what the network does

@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -60,29 +61,36 @@ class Site:
         )
         self.reader: apsw.Connection = self.view.reader()
         self.questions = Questions(self.reader)
+        self.link, self.replicator = self.replicating(self.remote, self.settings)
+        if replicate:
+            self.start()
+
+    def replicating(self, remote: FakeRemote, settings: ReplicatorSettings) -> tuple[Link, Replicator]:
+        """What sends to one remote, not yet started."""
         random = Random(1)
-        self.link = Link(
-            self.remote, self.clock, random, buckets_seen=lambda output, _asked: self.buckets_seen.append(output)
-        )
-        self.replicator = Replicator(
+        link = Link(remote, self.clock, random, buckets_seen=lambda output, _asked: self.buckets_seen.append(output))
+        replicator = Replicator(
             self.journal,
             self.questions,
             self._row_body,
             lambda blob: str(self.directory / blob),
-            self.remote,
-            self.link,
+            remote,
+            link,
             self.clock,
             random,
-            self.settings,
+            settings,
             crashed=self.crashes.append,
             priorities=Priorities(self.rules.urgency, self.rules.lowest_priority, lambda: self.clock.now() * 1000)
             if self.rules.speak_of_urgency
             else None,
             may_coalesce=lambda _bucket, _key: self.coalesce,
-            settled=self.told.extend,
+            settled=partial(self.settle, settings.remote),
         )
-        if replicate:
-            self.start()
+        return link, replicator
+
+    def settle(self, remote: str, sequences: Iterable[int]) -> None:
+        """A replicator has told of records whose outcome is durable."""
+        self.told.extend(sequences)
 
     async def _row_body(self, sequence: int) -> bytes | None:
         return self.journal.body(sequence)

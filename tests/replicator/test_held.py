@@ -63,3 +63,5 @@ async def test_copies_wait_for_their_source(quiet: Site) -> None:  # noqa: F811 
     found = read_holding(quiet.journal, quiet.questions)
     assert found.behind == {copy.sequence: source, target: source}
     assert found.counts == {source: 2}
+    apart = read_holding(quiet.journal, quiet.questions, lambda one, other: one == other == "b")
+    assert apart.behind == {}, "a copy from another remote has its bytes"

@@ -15,7 +15,8 @@ from s3d.app.daemon import Daemon
 from s3d.auth.caller import ANONYMOUS
 from s3d.commands.objects import ReceivedBody
 from s3d.commands.outcomes import ResumeRecords
-from s3d.config.settings import RemoteSettings, Settings
+from s3d.config.remotes import RemoteSettings
+from s3d.config.settings import Settings
 from s3d.errors import S3Error
 from s3d.operations.calls import Call, Reply
 from s3d.operations.perform import Operations

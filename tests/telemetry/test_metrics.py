@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -12,9 +13,11 @@ from s3d.telemetry.catalogue import METRICS
 from s3d.telemetry.document import table
 from s3d.telemetry.drops import DropReport
 from s3d.telemetry.metrics import Metrics, Moment
+from s3d.telemetry.report import FlowReport, LinkReport, RemoteStanding
 from s3d.telemetry.timed import timed
 
 PAGE = (Path(__file__).parents[2] / "docs/metrics.md").read_text(encoding="utf-8")
+FLOW = FlowReport(requests=32, requests_max=32, under_way=0, records_per_second=5.6)
 MOMENT = Moment(
     pending=3,
     pending_bytes=9,
@@ -31,6 +34,12 @@ MOMENT = Moment(
     silence_seconds=7.0,
     local_bytes=8,
     local_bytes_max=9,
+    remotes=(
+        RemoteStanding(
+            name="default", link=LinkReport("", "up", flow=FLOW), count=0, bytes=0, oldest_seconds=0.0, parked=0
+        ),
+        RemoteStanding(name="city", link=LinkReport("", "unknown"), count=3, bytes=9, oldest_seconds=1.5, parked=1),
+    ),
 )
 
 DROP = DropReport(
@@ -85,6 +94,14 @@ def test_exactly_the_declared_metrics_are_shown(busy):
         shown[f"{family.name}_total" if family.type == "counter" else family.name] = family.type
     ours = {name: kind for name, kind in shown.items() if not name.startswith("process_")}
     assert ours == {metric.name: metric.kind for metric in METRICS}
+
+
+def test_where_there_is_one_remote_nothing_is_said_of_each(busy):
+    """Its own gauges have no label."""
+    alone = msgspec.structs.replace(MOMENT, remotes=())
+    assert not [name for name, _ in samples(busy, alone) if name.startswith("s3d_remote_link")]
+    assert samples(busy)["s3d_remote_pending_records", (("remote", "city"),)] == 3
+    assert ("s3d_remote_link_up", (("remote", "city"),)) not in samples(busy), "not tried is neither"
 
 
 def test_names_carry_their_units():
