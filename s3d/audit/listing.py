@@ -11,6 +11,8 @@ import msgspec
 
 from journal import Record
 from s3d.events import (
+    CACHE_PINNED,
+    CACHE_UNPINNED,
     CARRIED,
     CONFIRMED,
     CONFLICTED,
@@ -23,6 +25,8 @@ from s3d.events import (
     SUPERSEDED,
     UNPAUSED,
     Mutation,
+    decode_cache_pinned,
+    decode_cache_unpinned,
     decode_carried,
     decode_confirmed,
     decode_conflicted,
@@ -46,6 +50,8 @@ EVENTS = (
     "conflicted",
     "paused",
     "resumed",
+    "pinned",
+    "unpinned",
     "housekeeping",
 )
 
@@ -53,6 +59,7 @@ EVENTS = (
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened. `seq` is the record that says so, `of` the write that it is about (perhaps itself).
 
+    Of `pinned` and `unpinned` the `key` is the prefix of the keys that they are about.
     `identity` is who did it, `checksum` the SHA-256 of the body, `etag` and `version_id` are the remote's (for a write:
     the object's own ETag). `guarantee` is what the acknowledgement of a write meant at least.
     """
@@ -238,7 +245,18 @@ class _Listing:
         event = "paused" if record.kind == PAUSED else "resumed"
         return (self._event(record, event, identity=paused.caller, message=paused.reason),)
 
+    def _pinned(self, record: Record) -> Sequence[AuditEvent]:
+        pin = decode_cache_pinned(record.payload)
+        who = {"identity": pin.caller, "message": pin.reason}
+        return (self._event(record, "pinned", bucket=pin.bucket, key=pin.prefix, **who),)
+
+    def _unpinned(self, record: Record) -> Sequence[AuditEvent]:
+        pin = decode_cache_unpinned(record.payload)
+        return (self._event(record, "unpinned", bucket=pin.bucket, key=pin.prefix, identity=pin.caller),)
+
     _READ: ClassVar[Mapping[str, Callable[["_Listing", Record], Sequence[AuditEvent]]]] = {
+        CACHE_PINNED: _pinned,
+        CACHE_UNPINNED: _unpinned,
         CARRIED: _carried,
         CONFIRMED: _confirmed,
         CONFLICTED: _conflicted,

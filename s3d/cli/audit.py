@@ -128,7 +128,7 @@ _FILTERS = (
 
 _EVENTS_NAMED = (
     "Events: acknowledged, confirmed, parked, retried, dropped, superseded, conflicted; paused and resumed, which are "
-    "about all of replication; housekeeping."
+    "about all of replication; pinned and unpinned, about the cache; housekeeping."
 )
 
 

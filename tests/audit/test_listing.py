@@ -10,6 +10,8 @@ from journal import Record
 from s3d.audit.listing import Filter, events_of
 from s3d.cli.audit_events import write_events
 from s3d.events import (
+    CachePinned,
+    CacheUnpinned,
     Carried,
     Confirmation,
     Confirmed,
@@ -47,6 +49,8 @@ RECORDS = [
     said(11, ReplicationPaused(caller="operator", reason="storm")),
     said(12, Carried(records=(write(0, "older"),))),
     said(13, Confirmed(confirmations=(Confirmation(0), Confirmation(99)), bundle="B7")),
+    said(14, CachePinned(bucket="maps", prefix="eu/", caller="operator", reason="trip")),
+    said(15, CacheUnpinned(bucket="maps", prefix="eu/", caller="operator")),
 ]
 
 
@@ -72,6 +76,8 @@ def test_every_record_is_an_event_and_outcomes_are_one_for_each_write() -> None:
         ("1-12", "housekeeping", "", "", "", ""),
         ("1-13", "confirmed", "1-0", "b", "older", "app"),
         ("1-13", "confirmed", "1-99", "", "", ""),
+        ("1-14", "pinned", "", "maps", "eu/", "operator"),
+        ("1-15", "unpinned", "", "maps", "eu/", "operator"),
     ]
 
 
@@ -84,6 +90,7 @@ def test_every_record_is_an_event_and_outcomes_are_one_for_each_write() -> None:
         (Filter(events=frozenset({"confirmed"})), ["1-5", "1-5", "1-13", "1-13"]),
         (Filter(since_ms=11_000, until_ms=12_000), ["1-11"]),
         (Filter(prefix="elsewhere"), []),
+        (Filter(prefix="maps/e"), ["1-14", "1-15"]),
     ],
 )
 def test_what_is_asked_for(wanted: Filter, sequences: list[str]) -> None:
