@@ -47,8 +47,8 @@ def small_volume(tmp_path: Path) -> Iterator[SmallVolume]:
     """A tmpfs of 24 MiB."""
     path = tmp_path / "volume"
     path.mkdir()
-    _needs_root()
-    _mount("-t", "tmpfs", "-o", "size=24m", "tmpfs", str(path))
+    needs_root()
+    mount("-t", "tmpfs", "-o", "size=24m", "tmpfs", str(path))
     yield SmallVolume(path)
     subprocess.run(["umount", "-l", path], capture_output=True, check=False)
 
@@ -58,7 +58,7 @@ def ext4_volume(tmp_path: Path) -> Iterator[SmallVolume]:
     """A loop-mounted ext4, for what tmpfs cannot do."""
     path, image = tmp_path / "volume", tmp_path / "image"
     path.mkdir()
-    _needs_root()
+    needs_root()
     if shutil.which("mkfs.ext4") is None or not os.path.exists("/dev/loop-control"):
         pytest.skip("needs mkfs.ext4 and loop devices")
     with open(image, "wb") as file:
@@ -71,7 +71,7 @@ def ext4_volume(tmp_path: Path) -> Iterator[SmallVolume]:
 
 def mount_image(path: Path) -> None:
     """Mount the ext4 image that lies beside its mount point."""
-    _mount("-o", "loop,errors=remount-ro", str(path.with_name("image")), str(path))
+    mount("-o", "loop,errors=remount-ro", str(path.with_name("image")), str(path))
 
 
 @pytest.fixture
@@ -99,12 +99,12 @@ def ended(daemon: LiveDaemon, seconds: float = 15) -> int:
     return code
 
 
-def _needs_root() -> None:
+def needs_root() -> None:
     if os.geteuid() != 0:
         pytest.skip("mounting a volume needs root")
 
 
-def _mount(*arguments: str) -> None:
+def mount(*arguments: str) -> None:
     made = subprocess.run(["mount", *arguments], capture_output=True, check=False)
     if made.returncode != 0:
         pytest.skip(f"no small volume can be mounted here: {made.stderr.decode().strip()}")
