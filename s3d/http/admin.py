@@ -18,6 +18,7 @@
     POST /parked/rekey    {"seq": "1-42", "key": "KEY"}: send it under another key
     /bundle/…  /cache…    for `s3d bundle` and `s3d cache` (http/bundles.py, http/cache_routes.py)
     /v1/remote            what the remote can do (http/remote_routes.py)
+    /v1/journal           the records themselves, for `s3d audit` (http/journal_routes.py)
 
 It listens on loopback and trusts whoever can reach that, so it has to keep out what reaches loopback uninvited: web
 pages. A name that resolves to 127.0.0.1 (DNS rebinding) fails the check of `Host`; a page that posts across origins
@@ -38,6 +39,7 @@ from s3d.config.addresses import is_loopback
 from s3d.errors import S3dError
 from s3d.http.answers import json_answer
 from s3d.http.dead_letters import DeadLetters
+from s3d.http.parameters import limit_of, only
 from s3d.http.streams import Streams
 from s3d.http.waits import Waits
 from s3d.operations.announcing import Page
@@ -65,6 +67,7 @@ from s3d.telemetry.report import (
 from s3d.view.damage import ViewDamaged
 from s3d.view.rows import Holding, PendingRow, PendingTotals
 
+PAGE_RECORDS = 1000
 PAGE_RECORDS_MAX = 10_000
 UPLOADS_MAX = 1000
 REASON_CHARACTERS_MAX = 500
@@ -225,8 +228,8 @@ class _Admin:
         return json_answer(await self._source.status())
 
     async def pending(self, request: web.Request) -> web.Response:
-        _only(request, "prefix", "after", "limit")
-        limit, prefix = _limit(request), request.query.get("prefix", "")
+        only(request, "prefix", "after", "limit")
+        limit, prefix = limit_of(request, PAGE_RECORDS, PAGE_RECORDS_MAX), request.query.get("prefix", "")
         after = self._after(request)
         rows = await self._source.pending(prefix, after, limit + 1)
         uploads = () if after else await self._source.uploads(UPLOADS_MAX)
@@ -234,13 +237,13 @@ class _Admin:
         return self._page(rows, limit, await self._source.holding(), await self._source.paused(), among)
 
     async def parked(self, request: web.Request) -> web.Response:
-        _only(request, "after", "limit")
-        limit = _limit(request)
+        only(request, "after", "limit")
+        limit = limit_of(request, PAGE_RECORDS, PAGE_RECORDS_MAX)
         rows = await self._source.parked(self._after(request), limit + 1)
         return self._page(rows, limit, await self._source.holding(), None, ())
 
     async def resume(self, request: web.Request) -> web.Response:
-        _only(request)
+        only(request)
         try:
             wanted = msgspec.json.decode(await request.read(), type=_ResumeRequest).seqs
         except msgspec.MsgspecError as error:
@@ -250,7 +253,7 @@ class _Admin:
         return json_answer(Resumed(tuple(format_sequence(self._source.epoch, one) for one in resumed)))
 
     async def drop(self, request: web.Request) -> web.Response:
-        _only(request)
+        only(request)
         try:
             named = msgspec.json.decode(await request.read(), type=_DropRequest).seqs
         except msgspec.MsgspecError as error:
@@ -265,15 +268,15 @@ class _Admin:
         return json_answer(await self._source.go_on(await _reason(request)))
 
     async def rekey(self, request: web.Request) -> web.Response:
-        _only(request)
+        only(request)
         return json_answer(await self._dead_letters.rekey(request))
 
     async def body(self, request: web.Request) -> web.StreamResponse:
-        _only(request)
+        only(request)
         return await self._dead_letters.body(request)
 
     async def record(self, request: web.Request) -> web.Response:
-        _only(request)
+        only(request)
         sequence = sequence_in(self._source.epoch, request.match_info["seq"])
         found = await self._source.record(sequence)
         if found is None:
@@ -281,21 +284,21 @@ class _Admin:
         return json_answer(found)
 
     async def receipt(self, request: web.Request) -> web.Response:
-        _only(request)
+        only(request)
         return json_answer(await self._source.receipt(sequence_in(self._source.epoch, request.match_info["seq"])))
 
     async def conflicts(self, request: web.Request) -> web.Response:
-        _only(request, "after", "limit")
-        limit = _limit(request)
+        only(request, "after", "limit")
+        limit = limit_of(request, PAGE_RECORDS, PAGE_RECORDS_MAX)
         found = await self._source.conflicts(self._after(request), limit + 1)
         return json_answer(ConflictPage(tuple(found[:limit]), found[limit - 1].found if len(found) > limit else ""))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        _only(request, "after", "kinds")
+        only(request, "after", "kinds")
         return await self._streams.serve(request)
 
     async def wait(self, request: web.Request) -> web.Response:
-        _only(request, "seq", "prefix", "all", "through", "timeout")
+        only(request, "seq", "prefix", "all", "through", "timeout")
         return json_answer(await self._waits.answer(request.query))
 
     async def close(self, application: web.Application) -> None:
@@ -367,7 +370,7 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 
 async def _reason(request: web.Request) -> str:
     """Why somebody wants it, in their words."""
-    _only(request)
+    only(request)
     try:
         return msgspec.json.decode(await request.read(), type=_ReasonRequest).reason
     except msgspec.MsgspecError as error:
@@ -386,22 +389,6 @@ def _probe(reason: str) -> web.Response:
     if reason:
         return _problem(503, reason)
     return json_answer({"ok": True})
-
-
-def _only(request: web.Request, *names: str) -> None:
-    for name in request.query:
-        if name not in names:
-            raise S3dError(
-                f"{name!r} is not a parameter of {request.path}", hint=f"it takes {', '.join(names) or 'none'}"
-            )
-
-
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", "1000")
-    limit = int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else 0
-    if not 1 <= limit <= PAGE_RECORDS_MAX:
-        raise S3dError(f"limit is a number from 1 to {PAGE_RECORDS_MAX}")
-    return limit
 
 
 def _problem(status: int, error: str, hint: str = "") -> web.Response:

@@ -11,8 +11,8 @@ from typing import Protocol
 from aiohttp import web
 
 from journal import FileInfo, Head, Identity, Record
-from s3d.errors import S3dError
 from s3d.http.answers import json_answer
+from s3d.http.parameters import limit_of, only
 from s3d.telemetry.journal_pages import JournalPage, JournalReport
 from s3d.telemetry.report import sequence_in
 
@@ -42,24 +42,19 @@ class JournalReader(Protocol):
 def journal_routes(journal: JournalReader) -> list[web.RouteDef]:
     """The routes, for `build_admin`."""
 
-    async def standing(_: web.Request) -> web.Response:
+    async def standing(request: web.Request) -> web.Response:
+        only(request)
         identity, head = journal.identity, journal.head.sequence
         return json_answer(JournalReport(identity.instance, identity.epoch, head, tuple(journal.files())))
 
     async def records(request: web.Request) -> web.Response:
+        only(request, "after", "limit")
         after = sequence_in(journal.identity.epoch, request.query.get("after", "0"))
-        limit = min(_limit(request.query.get("limit", str(RECORDS_MAX))), journal.head.sequence - after)
+        limit = min(limit_of(request, RECORDS_MAX, RECORDS_MAX), journal.head.sequence - after)
         found = await asyncio.to_thread(journal.read, after, limit) if limit > 0 else []
         return json_answer(JournalPage(tuple(_page(found))))
 
     return [web.get("/v1/journal", standing), web.get("/v1/journal/records", records)]
-
-
-def _limit(text: str) -> int:
-    limit = int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else 0
-    if not 1 <= limit <= RECORDS_MAX:
-        raise S3dError(f"limit is a number from 1 to {RECORDS_MAX}")
-    return limit
 
 
 def _page(records: Sequence[Record]) -> Sequence[Record]:
