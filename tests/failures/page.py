@@ -22,9 +22,9 @@ HEAD = """# What can go wrong, and what happens then
 Made from `tests/failures/*.toml` by `python -m tests.failures`; a test holds the page against the cases, and each name
 against the tests. To run one of them: `./scripts/test -k NAME`.
 
-An id is a name, not a count: names of tests use it. *Gap* says what is not done, or what no test shows. Tests that mount a
-volume skip where nobody is root. Those against Ceph RGW skip where it is not installed; whatever they show is shown with
-another server as well.
+An id is a name, not a count: names of tests use it. *Gap* says what is not done, or what no test shows. Tests that
+mount a volume skip where nobody is root. Those against Ceph RGW skip where it is not installed; what they show is
+shown with another server as well.
 """
 
 
