@@ -155,7 +155,7 @@ class FakeRemote:
             self.arrived.append((self.clock.monotonic(), min(portion, size - start)))
 
     async def _alone(self, operation: str, parameters: Mapping[str, Any], content: Content | None) -> Any:
-        name = f"{parameters.get('Bucket')}/{parameters.get('Key', '')}/{parameters.get('PartNumber', '')}"
+        name = _changed(operation, parameters)
         changes = not operation.startswith(("Get", "Head", "List"))
         assert not (changes and self.busy[name]), f"two requests change {name} at the same time"
         self.busy[name] += changes
@@ -315,6 +315,16 @@ class FakeRemote:
             name: {key: versions[-1].data for key, versions in objects.items()}
             for name, objects in self.buckets.items()
         }
+
+
+def _changed(operation: str, parameters: Mapping[str, Any]) -> str:
+    """What two requests must not change at the same time: an upload is no object until it is completed."""
+    name = f"{parameters.get('Bucket')}/{parameters.get('Key', '')}"
+    if operation == "CreateMultipartUpload":
+        return f"{name}?{parameters['Metadata']['s3d-token']}" if "Metadata" in parameters else f"{name}?"
+    if operation in {"UploadPart", "AbortMultipartUpload"}:
+        return f"{name}?{parameters['UploadId']}&{parameters.get('PartNumber', '')}"
+    return name
 
 
 def _bytes_of(piece: bytes | FileSlice) -> bytes:

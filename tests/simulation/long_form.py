@@ -15,6 +15,7 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .long_offline import run_offline
 from .world import simulate
 
 TOGETHER = 10
@@ -45,9 +46,14 @@ def live(first: int, count: int) -> tuple[int, float, int, str]:
 @click.option("--seeds", default=1000, show_default=True, type=click.IntRange(min=1), help="How many lives.")
 @click.option("--first", type=int, help="The first seed; a fresh one by default.")
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Lives at once.")
-def main(seeds: int, first: int | None, processes: int) -> None:
-    """Live SEEDS virtual lives of a daemon between its clients, its remote and the weather."""
+@click.option("--pending", type=click.IntRange(min=1000), help="Instead: so many records that wait for the link.")
+@click.option("--days", default=30.0, show_default=True, help="How long they do.")
+def main(seeds: int, first: int | None, processes: int, pending: int | None, days: float) -> None:
+    """Live SEEDS virtual lives of a daemon between its clients, its remote and the weather; or weeks offline."""
     first = random.SystemRandom().randrange(2**32) if first is None else first
+    if pending is not None:
+        run_offline(days, pending, first, console)
+        return
     console.print(f"seeds {first} to {first + seeds - 1}")
     began, acknowledged, days, restarts = time.monotonic(), 0, 0.0, 0
     columns = (

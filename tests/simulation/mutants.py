@@ -1,11 +1,13 @@
-"""What would be wrong, each as a patch: the simulation has to notice every one of them."""
+"""What would be wrong about sending and answering, each as a patch: the simulation has to notice every one of them."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from s3d.capacity.pending import Backlog
 from s3d.errors import S3Error, no_such_key
 from s3d.events import Confirmation
 from s3d.queries import objects
@@ -15,6 +17,8 @@ from s3d.replicator.decide import Done, Park, RetryAt
 from s3d.replicator.lanes import Claims
 from s3d.view import projection
 from s3d.view.questions import Questions
+
+from .mutants_of_keeping import OF_KEEPING
 
 _decide = delivery.Delivery._decide
 _next_step = delivery.next_step
@@ -68,7 +72,7 @@ def what_passes_is_permanent() -> AbstractContextManager[Any]:
     """Credentials that have expired park whatever was sent with them."""
 
     def step(failure: RemoteFailure, *arguments: Any, **named: Any) -> Any:
-        if failure.code in {"ExpiredToken", "RequestTimeTooSkewed"}:
+        if failure.code in {"ExpiredToken", "RequestTimeTooSkewed", "InvalidAccessKeyId"}:
             return Park(failure.code, failure.message)
         return _next_step(failure, *arguments, **named)
 
@@ -105,25 +109,32 @@ def nobody_probes() -> AbstractContextManager[Any]:
 
 def what_was_superseded_is_never_settled() -> AbstractContextManager[Any]:
     """The later write has arrived, and those in whose place it was sent wait for ever."""
-    return patch.object(projection, "settle_superseded", lambda *_: None)
+    return patch.object(projection, "settle_superseded", lambda *_: Backlog())
 
 
 async def _for_ever(*_: Any) -> None:
     await asyncio.sleep(1e12)
 
 
-MUTANTS: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
-    one.__name__: one
-    for one in (
-        silence_is_success,
-        the_cursor_passes_a_failure,
-        nobody_looks_before_repeating,
-        own_success_is_a_conflict,
-        what_passes_is_permanent,
-        records_overtake_each_other,
-        unknown_is_absent,
-        pending_writes_are_not_listed,
-        nobody_probes,
-        what_was_superseded_is_never_settled,
-    )
-}
+@dataclass(frozen=True)
+class Mutant:
+    """`noticed` is a seed that showed it when it was written: the first to be lived, in the `life` of that name."""
+
+    make: Callable[[], AbstractContextManager[Any]]
+    life: str
+    noticed: int
+
+
+OF_SENDING = (
+    (silence_is_success, "everything", 0),
+    (the_cursor_passes_a_failure, "everything", 2),
+    (nobody_looks_before_repeating, "everything", 0),
+    (own_success_is_a_conflict, "everything", 0),
+    (what_passes_is_permanent, "everything", 1),
+    (records_overtake_each_other, "everything", 0),
+    (unknown_is_absent, "everything", 1),
+    (pending_writes_are_not_listed, "everything", 1),
+    (nobody_probes, "overwrites", 0),
+    (what_was_superseded_is_never_settled, "overwrites", 0),
+)
+MUTANTS: Mapping[str, Mutant] = {one[0].__name__: Mutant(*one) for one in (*OF_SENDING, *OF_KEEPING)}

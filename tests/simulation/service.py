@@ -1,71 +1,73 @@
-"""A remote S3 in memory that answers whatever the weather makes it answer; every call is a line of the trace."""
+"""A remote S3 in memory that answers whatever the weather makes it answer; every call is a line of the trace.
+
+Its switches are the failures that last: `down` (N), `locked_out` (A3), `opaque` ETags and what it cannot do (R12, R14),
+what somebody does to it behind the site's back (B), uploads that it forgets (M).
+"""
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
-from replicator.doubles import FakeRemote, Stored, failed
+from replicator.doubles import FakeRemote, Stored, denied, failed
 
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Content, Flow
 
 from .virtual import VirtualClock
+from .weather import TROUBLES, Weather
 
-HANG_SECONDS = 60.0
 _SOME_TIME = datetime(2026, 11, 23, tzinfo=UTC)
-Trouble = Callable[[], RemoteFailure]
+READS = ("Get", "Head", "List")
 
 
-def _failure(kind: FailureKind, code: str, status: int) -> Trouble:
-    return lambda: failed(kind, code, status)
+class Witness(Protocol):
+    """Is told of everything that changes the remote, in order."""
+
+    def begun(self, operation: str) -> None:
+        """A request that changes something came in."""
+
+    def applied(self, operation: str, parameters: Mapping[str, Any], data: bytes | None) -> None:
+        """It took effect; `data` is what the key holds now, where that is new."""
 
 
-# name: (the answer, whether the request may have taken effect). Groups N, R and A of the known cases.
-TROUBLES: Mapping[str, tuple[Trouble, bool]] = {
-    "refused": (_failure(FailureKind.UNREACHABLE, "", 0), False),
-    "reset": (_failure(FailureKind.AMBIGUOUS, "ConnectionClosedError", 0), True),
-    "timeout": (_failure(FailureKind.AMBIGUOUS, "ReadTimeoutError", 0), True),
-    "500": (_failure(FailureKind.TRANSIENT, "InternalError", 500), True),
-    "502": (_failure(FailureKind.TRANSIENT, "BadGateway", 502), True),
-    "503": (_failure(FailureKind.TRANSIENT, "ServiceUnavailable", 503), False),
-    "SlowDown": (_failure(FailureKind.THROTTLED, "SlowDown", 503), False),
-    "429": (_failure(FailureKind.THROTTLED, "TooManyRequests", 429), False),
-    "409": (_failure(FailureKind.TRANSIENT, "OperationAborted", 409), False),
-    "expired": (_failure(FailureKind.TRANSIENT, "ExpiredToken", 400), False),
-    "skewed": (_failure(FailureKind.TRANSIENT, "RequestTimeTooSkewed", 403), False),
-    "portal": (_failure(FailureKind.TRANSIENT, "MalformedAnswer", 200), False),
-}
+@dataclass(frozen=True)
+class Nature:
+    """What sort of remote it is, for all its life."""
 
-
-@dataclass
-class Weather:
-    """How likely a call goes wrong, and how; `sick` keys are refused for good until they are healed."""
-
-    random: Random
-    trouble: float = 0.0
-    kinds: tuple[str, ...] = tuple(TROUBLES)
-    sick: set[str] = field(default_factory=set)
-
-    def strikes(self) -> str | None:
-        """What becomes of the next call; None: nothing unusual."""
-        return self.random.choice(self.kinds) if self.random.random() < self.trouble else None
+    copies: bool = True
+    opaque: bool = False  # ETags are no MD5s, as under SSE-KMS
+    tells_versioning: bool = True
 
 
 class SimulatedRemote(FakeRemote):
     """`trace` is told of every call: when, what, and how it ended."""
 
-    def __init__(self, clock: VirtualClock, random: Random, weather: Weather, trace: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        clock: VirtualClock,
+        random: Random,
+        weather: Weather,
+        nature: Nature,
+        trace: Callable[[str], None],
+        witness: Witness,
+    ) -> None:
         super().__init__(clock, random, latency=0.2)  # type: ignore[arg-type]  # a clock of the same kind
         self.weather = weather
         self.trace = trace
+        self.witness = witness
+        self.nature = nature
+        self.copies = nature.copies
+        self.locked_out = False
 
     async def call(
         self, operation: str, parameters: Mapping[str, Any], content: Content | None = None, flow: Flow | None = None
     ) -> Mapping[str, Any]:
         struck = self.weather.strikes() if not self.down else None
+        if _changes(operation) and not self.down:
+            self.witness.begun(operation)
         try:
             output = await self._struck(struck, operation, parameters, content, flow)
         except RemoteFailure as failure:
@@ -82,18 +84,28 @@ class SimulatedRemote(FakeRemote):
         content: Content | None,
         flow: Flow | None,
     ) -> Mapping[str, Any]:
-        if parameters.get("Key") in self.weather.sick and not operation.startswith(("Head", "Get", "List")):
-            raise failed(FailureKind.PERMANENT, "AccessDenied", 403)
+        if _changes(operation) and not self.down:
+            if self.locked_out:
+                raise denied()
+            if (refusal := self.weather.refusal(parameters.get("Key"))) is not None:
+                raise refusal
         if struck is None:
             return await super().call(operation, parameters, content, flow)
-        trouble, perhaps = TROUBLES[struck]
-        if perhaps and self.random.random() < 0.5:
+        trouble = TROUBLES[struck]
+        if self.random.random() < trouble.effect:
             await super().call(operation, parameters, content, flow)
-        await self.clock.sleep(HANG_SECONDS if struck == "timeout" else self.random.random())
-        raise trouble()
+        await self.clock.sleep(trouble.seconds * self.random.random())
+        raise trouble.failure()
 
     def _tell(self, operation: str, parameters: Mapping[str, Any], how: str) -> None:
         self.trace(f"{operation} {parameters.get('Bucket', '')}/{parameters.get('Key', '')} {how}")
+
+    async def _alone(self, operation: str, parameters: Mapping[str, Any], content: Content | None) -> Any:
+        output = await super()._alone(operation, parameters, content)
+        if _changes(operation):
+            versions = self.buckets.get(parameters["Bucket"], {}).get(parameters.get("Key", ""), [])
+            self.witness.applied(operation, parameters, versions[-1].data if versions else None)
+        return output
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> "Stream":
         """GetObject; a body may break off in the middle."""
@@ -102,8 +114,9 @@ class SimulatedRemote(FakeRemote):
         if self.down:
             raise failed(FailureKind.UNREACHABLE, "", 0)
         if struck is not None and self.random.random() < 0.5:
-            trouble, _ = TROUBLES[struck]
-            raise trouble()
+            raise TROUBLES[struck].failure()
+        if self.weather.sick.get(parameters["Key"]) == "InvalidObjectState":  # it has been put into an archive
+            raise failed(FailureKind.PERMANENT, "InvalidObjectState", 403)
         versions = self._bucket(dict(parameters)).get(parameters["Key"])
         if not versions:
             raise failed(FailureKind.ABSENT, "NoSuchKey", 404)
@@ -113,6 +126,8 @@ class SimulatedRemote(FakeRemote):
         self.trace(f"GetObject {parameters['Bucket']}/{parameters['Key']} {struck or 'ok'}")
         return Stream(self._described(versions[-1]), versions[-1].data, breaks=struck is not None)
 
+    # operations
+
     def _ListObjectsV2(self, parameters: dict[str, Any], content: Content | None) -> Any:
         objects = self._bucket(parameters)
         prefix, after = parameters.get("Prefix", ""), parameters.get("StartAfter", "")
@@ -121,13 +136,39 @@ class SimulatedRemote(FakeRemote):
         page = [_listed(key, objects[key][-1]) for key in keys[:limit]]
         return {"Contents": page, "IsTruncated": len(keys) > limit}
 
+    def _store(self, parameters: dict[str, Any], data: bytes) -> Any:
+        super()._store(parameters, data)
+        stored = self._bucket(parameters)[parameters["Key"]][-1]
+        if self.nature.opaque:
+            stored.etag = f"opaque-{stored.etag[:20]}"
+        elif "MultipartUpload" in parameters:
+            stored.etag = f"{stored.etag}-{len(parameters['MultipartUpload']['Parts'])}"
+        return self._described(stored)
+
+    def _GetBucketVersioning(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        if not self.nature.tells_versioning:
+            raise failed(FailureKind.PERMANENT, "NotImplemented", 501)
+        return super()._GetBucketVersioning(parameters, content)
+
+    # behind the site's back
+
     def write_as_a_stranger(self, bucket: str, key: str, data: bytes | None) -> None:
         """Somebody else writes, or (None) deletes."""
-        objects = self.buckets.setdefault(bucket, {})
+        objects = self.buckets.get(bucket)
+        if objects is None:
+            return
         if data is None:
             objects.pop(key, None)
         else:
             objects[key] = [Stored(data, {}, hashlib.md5(data).hexdigest())]
+
+    def forget_uploads(self) -> None:
+        """A lifecycle rule ends what was begun long ago."""
+        self.uploads.clear()
+
+
+def _changes(operation: str) -> bool:
+    return not operation.startswith(READS)
 
 
 def _listed(key: str, stored: Stored) -> dict[str, Any]:

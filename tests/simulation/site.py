@@ -1,0 +1,118 @@
+"""What all who take part in a life share: the daemon, its remote, what it has acknowledged, and the trace."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from .edge import Edge
+from .lives import SHARED, Life, nature_of, setting_of
+from .model import Model
+from .service import SimulatedRemote
+from .virtual import VirtualClock
+from .weather import Weather
+from .witness import Witness
+
+CALLS_MAX = 20_000
+
+
+class Broken(AssertionError):
+    """Something that must never be."""
+
+
+@dataclass
+class Run:
+    """What came of a seed."""
+
+    trace: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    acknowledged: int = 0
+    restarts: int = 0
+    done: Counter[str] = field(default_factory=Counter)  # what clients, the sky and fate did, and upkeep
+
+    @property
+    def fingerprint(self) -> str:
+        """Two runs of one seed have the same."""
+        return hashlib.sha256("\n".join(self.trace).encode()).hexdigest()
+
+
+class Site:
+    """`up` is set while a daemon runs. `random` is everybody's, in the order in which they act."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, random: Random, life: Life, directory: Path) -> None:
+        self.run = Run()
+        self.loop = loop
+        self.random = random
+        self.life = life
+        self.model = Model()
+        self.clock = VirtualClock(loop)
+        self.weather = Weather(Random(random.random()))
+        self.witness = Witness(self.model, loop.time, self.accuse)
+        dice = Random(random.random())
+        self.remote = SimulatedRemote(self.clock, dice, self.weather, nature_of(random), self.tell, self.witness)
+        self.remote.versioned = random.random() < 0.5 if life.versioned is None else life.versioned
+        self.remote.buckets[SHARED] = {}
+        self.edge = Edge(directory, self.clock, self.remote, Random(random.random()), setting_of(random))
+        self.model.add(SHARED)
+        self.model.shared.add(SHARED)
+        self.pace = random.choice(life.paces)
+        self.up = asyncio.Event()
+        self.over = False
+        self._stepped = asyncio.Event()
+        self.wrong: list[str] = []
+        self.uploaded: set[bytes] = set()  # what was completed of parts: the ETags of such objects are no MD5s
+        self.removed: set[str] = set()  # buckets, for certain
+
+    def was_uploaded(self, value: bytes) -> bool:
+        """Whether an object that holds this may have been made of parts."""
+        return value in self.uploaded
+
+    def step(self) -> None:
+        """A client does something."""
+        stepped, self._stepped = self._stepped, asyncio.Event()
+        stepped.set()
+
+    def end(self) -> None:
+        """The clients are done: nothing more happens, but what is happening ends."""
+        self.over = True
+        self._stepped.set()
+
+    async def some_steps(self, mean: float) -> None:
+        """Return after about so many steps of all clients: what happens keeps their pace, whatever it is."""
+        left = 1 + int(self.random.expovariate(1 / mean))
+        while left and not self.over:
+            await self._stepped.wait()
+            left -= 1
+        await asyncio.sleep(self.random.random() * self.pace)
+
+    def tell(self, line: str) -> None:
+        """A line of the trace."""
+        self.run.trace.append(f"{self.loop.time():.6f} {line}")
+        if len(self.run.trace) >= CALLS_MAX:
+            raise Broken("the site is a storm")
+
+    def accuse(self, wrong: str) -> None:
+        """Something must never have been; whoever finds out is not always who can stop the life."""
+        self.tell(f"WRONG: {wrong}")
+        self.wrong.append(wrong)
+
+    def check(self) -> None:
+        """Raise Broken when something is wrong."""
+        if self.wrong:
+            raise Broken(self.wrong[0])
+        if self.edge.crashes:
+            raise Broken(f"the daemon has crashed: {self.edge.crashes}")
+
+    async def start(self, *, keep_view: bool = True) -> None:
+        """A daemon, on the view of the last one or on none."""
+        await self.edge.start(keep_view=keep_view)
+        self.tell(f"started, {self.edge.pending} pending")
+        self.up.set()
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        self.up.clear()
+        await self.edge.kill()
+        self.tell("killed")
