@@ -8,7 +8,7 @@ calling it again goes on. Bodies are read where they are.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from random import Random
 
 import msgspec
@@ -29,6 +29,7 @@ from s3d.clock import Clock, milliseconds
 from s3d.commands.machine import StateMachine
 from s3d.commands.outcomes import ResumeRecords
 from s3d.config.remotes import RemoteSettings
+from s3d.config.settings import Settings
 from s3d.errors import DataDirectoryError
 from s3d.operations.bodies import BodyCache
 from s3d.policy.bucket_map import BucketMap, MappedBucket
@@ -59,11 +60,15 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Branch(msgspec.Struct, frozen=True):
-    """A branch that is open: its journal with everything that became of the records since, and what is asked of it."""
+    """A branch that is open: its journal with everything that became of the records since, and what is asked of it.
+
+    `among` asks about a part of what is selected.
+    """
 
     source: Source
     journal: Journal
     questions: SelectedQuestions
+    among: Callable[[Selection], SelectedQuestions]
     rows: RowBodies
     pool: BlobPool
 
@@ -89,28 +94,48 @@ async def branched(
             lock.close()
 
 
-def remote_of(settings: RemoteSettings, buckets: tuple[MappedBucket, ...]) -> Remote:
-    """The remote to send to, through a map of buckets if there is one. To be closed."""
-    client = AiobotocoreRemote(client_settings(settings, settings.region or DEFAULT_REGION))
-    return MappedRemote(client, BucketMap(buckets)) if buckets else client
+class Destination(msgspec.Struct, frozen=True):
+    """A remote to send to, what of the selection goes there, and where in it the buckets are (None: as they are)."""
+
+    settings: RemoteSettings
+    selection: Selection
+    buckets: BucketMap | None
+
+    def connect(self) -> Remote:
+        """Its client; to be closed."""
+        client = AiobotocoreRemote(client_settings(self.settings, self.settings.region or DEFAULT_REGION))
+        return MappedRemote(client, self.buckets) if self.buckets is not None else client
+
+
+def destinations(settings: Settings, selection: Selection, mapped: Sequence[MappedBucket]) -> Sequence[Destination]:
+    """One for each remote; `mapped` are tables that come before those of the settings."""
+    named = {entry.name for entry in mapped}
+    entries = [*mapped, *(entry for entry in settings.buckets if entry.name not in named)]
+    if not settings.other_remotes:
+        return [Destination(settings.remote, selection, BucketMap(entries) if entries else None)]
+    among = BucketMap(entries)
+    return [
+        Destination(remote, msgspec.structs.replace(selection, buckets=among.buckets_at(name)), among.of(name))
+        for name, remote in [("", settings.remote), *((other.name, other) for other in settings.other_remotes)]
+    ]
 
 
 async def replay(
     branch: Branch,
+    destination: Destination,
     remote: Remote,
-    settings: RemoteSettings,
     clock: Clock,
     *,
     retry: bool,
     patience_seconds: float,
     advance: Advance,
 ) -> str:
-    """Send what is selected and pending; why that ended early, or nothing. Raises S3dError or JournalError.
+    """Send what goes there and is pending; why that ended early, or nothing. Raises S3dError or JournalError.
 
     `retry`: what was refused before is tried again. `patience_seconds`: how long the remote may be out of reach before
     this ends, to be called again. `advance` is told of records that are done.
     """
-    questions = branch.questions
+    settings, questions = destination.settings, branch.among(destination.selection)
     if retry:
         await branch.journal.submit(ResumeRecords(None, "replay"), essential=True)
     link = Link(remote, clock, Random())
@@ -214,9 +239,13 @@ async def _opened(
     journal = await Journal.open(backend, machine, now_ms=lambda: milliseconds(clock.now()))
     pool = BlobPool(BlobFiles(disk, f"{data_dir}/blobs"), BODY_THREADS)
     try:
-        questions = SelectedQuestions(view.reader(), selection)
+
+        def among(part: Selection) -> SelectedQuestions:
+            return SelectedQuestions(view.reader(), part)
+
+        questions = among(selection)
         rows = RowBodies(journal.body, questions.relocated, pool, BodyCache(0))
-        yield Branch(source, journal, questions, rows, pool)
+        yield Branch(source, journal, questions, among, rows, pool)
     finally:
         pool.close()
         await journal.close()

@@ -7,6 +7,7 @@ from s3d.clock import Clock, milliseconds
 from s3d.gaps.compare import Claim, Kind, Shown, difference, suspects
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Remote
+from s3d.values import BucketSet
 from s3d.view.questions import Questions
 
 PAGE = 1000
@@ -28,14 +29,18 @@ class Page(NamedTuple):
     differences: list[Difference]
 
 
-async def look_through(remote: Remote, questions: Questions, prefix: str, clock: Clock) -> AsyncIterator[Page]:
+async def look_through(
+    remote: Remote, questions: Questions, prefix: str, clock: Clock, among: BucketSet | None
+) -> AsyncIterator[Page]:
     """Every key under `BUCKET` or `BUCKET/PREFIX` that was confirmed (empty: every key), in pages.
+
+    Of the buckets `among` only; None: of all.
 
     Raises RemoteFailure.
     """
     wanted, slash, key_prefix = prefix.partition("/")
     for bucket in questions.buckets():
-        if not wanted or bucket.name == wanted:
+        if (not wanted or bucket.name == wanted) and (among is None or bucket.name in among):
             behind = ""
             while (claims := [Claim(*row) for row in questions.claims_after(bucket.name, behind, PAGE)]) != []:
                 asked = [one for one in claims if not slash or one.key.startswith(key_prefix)]

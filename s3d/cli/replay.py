@@ -172,7 +172,7 @@ async def _replay(
     state: str,
     selection: "Selection",
     settings: "Settings",
-    buckets: tuple["MappedBucket", ...],
+    mapped: tuple["MappedBucket", ...],
     *,
     dry_run: bool,
     verify: bool,
@@ -182,22 +182,25 @@ async def _replay(
     as_json: bool,
 ) -> int:
     from journal.disk import RealDisk
-    from s3d.app.replaying import branched, fates_of, remote_of
+    from s3d.app.replaying import branched, destinations, fates_of
     from s3d.app.replaying import replay as send
     from s3d.clock import SystemClock
 
     clock, error, differences = SystemClock(), "", list["Difference"]()
     async with branched(data_dir, journal_dir, state, selection, RealDisk(), clock) as branch:
-        if not dry_run:
-            remote = remote_of(settings.remote, buckets)
+        for destination in () if dry_run else destinations(settings, selection, mapped):
+            if not branch.among(destination.selection).selected_totals().count and not verify:
+                continue
+            remote = destination.connect()
             try:
                 with progress("sending", in_bytes=False) as bar:
-                    advance = bar(branch.questions.selected_totals().count)
-                    error = await send(
-                        branch, remote, settings.remote, clock, retry=retry, patience_seconds=patience, advance=advance
+                    advance = bar(branch.among(destination.selection).selected_totals().count)
+                    failed = await send(
+                        branch, destination, remote, clock, retry=retry, patience_seconds=patience, advance=advance
                     )
-                if verify and not error:
-                    differences = await _verify(branch, remote, selection, clock)
+                if verify and not failed:
+                    differences += await _verify(branch, remote, destination.selection, clock)
+                error = error or failed
             finally:
                 await remote.close()
         told = Told(dry_run=dry_run)
@@ -223,7 +226,7 @@ async def _verify(branch: "Branch", remote: Any, selection: "Selection", clock: 
     with progress("verifying at the remote", in_bytes=False) as bar:
         advance = bar(branch.questions.confirmed_objects())
         try:
-            async for page in look_through(remote, branch.questions, selection.prefix, clock):
+            async for page in look_through(remote, branch.questions, selection.prefix, clock, selection.buckets):
                 advance(page.keys)
                 found += page.differences
         except RemoteFailure as failure:

@@ -12,6 +12,7 @@ import msgspec
 
 from s3d.audit.period import parse_moment
 from s3d.errors import S3dError
+from s3d.values import BucketSet
 from s3d.view.questions import SEQUENCE_MAX, Questions
 from s3d.view.rows import PendingRow, PendingTotals
 
@@ -60,12 +61,16 @@ def parse_place(text: str) -> Place:
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """What is asked for, both ends included. `prefix`: `BUCKET` or `BUCKET/PREFIX`; `operations` are empty for all."""
+    """What is asked for, both ends included. `prefix`: `BUCKET` or `BUCKET/PREFIX`; `operations` are empty for all.
+
+    `buckets` are those that are at one of several remotes; None: it does not matter.
+    """
 
     first: Place = Place()
     last: Place = Place(sequence=SEQUENCE_MAX)
     prefix: str = ""
     operations: frozenset[str] = frozenset()
+    buckets: BucketSet | None = None
 
     @property
     def is_everything(self) -> bool:
@@ -74,7 +79,7 @@ class Selection(msgspec.Struct, frozen=True):
 
     def selects(self, row: PendingRow) -> bool:
         """Whether this record is to be sent."""
-        if self._is_after(row):
+        if self._is_after(row) or not (self.buckets is None or row.bucket in self.buckets):
             return False
         if row.kind == "CreateBucket" and self.prefix.partition("/")[0] in {"", row.bucket}:
             return True
