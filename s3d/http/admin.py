@@ -133,8 +133,8 @@ class AdminSource(Protocol):
     async def uploads(self, limit: int) -> tuple[UploadReport, ...]:
         """How far the first multipart uploads are of which the remote does not have everything."""
 
-    async def obstacles(self) -> tuple[Obstacle, ...]:
-        """Why what is pending stays where it is."""
+    async def obstacles(self, bucket: str = "") -> tuple[Obstacle, ...]:
+        """Why what is pending stays where it is, in one bucket or anywhere."""
 
     async def rekey(self, sequence: int, key: str) -> Record:
         """Give up a parked record, and write its object under another key: the new record. Raises S3dError."""

@@ -40,7 +40,7 @@ class WaitSource(Protocol):
     async def paused(self) -> PauseReport | None: ...
     async def holding(self, *, exact: bool = True) -> Holding: ...
     async def record(self, sequence: int) -> RecordReport | None: ...
-    async def obstacles(self) -> tuple[Obstacle, ...]: ...
+    async def obstacles(self, bucket: str = "") -> tuple[Obstacle, ...]: ...
 
 
 class _Target(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ class Waits:
             report = await self._standing(target)
             left = deadline - self._clock.monotonic()
             if report.state != "pending" or left <= 0 or self._closing.is_set():
-                return await self._explained(report)
+                return await self._explained(report, target)
             await self._clock.sleep(min(RECHECK_SECONDS, left))
             await self._change(seen, max(0.0, deadline - self._clock.monotonic()))
 
@@ -112,13 +112,21 @@ class Waits:
         named = tuple(pending_record(self._source.epoch, now, row) for row in blocking[:PARKED_NAMED_MAX])
         return WaitReport(state, totals.count, totals.size, through, named, paused)
 
-    async def _explained(self, report: WaitReport) -> WaitReport:
-        """With what is in the way, once, when it is told. Parked records count only where they are in *this* way."""
+    async def _explained(self, report: WaitReport, target: _Target) -> WaitReport:
+        """With what is in the way, once, when it is told: of parked records and remotes only what is in *this* way."""
         found = report.obstacles
         if report.state not in {"confirmed", "local", "no-remote"} and not found:
-            found = await self._source.obstacles()
+            found = await self._source.obstacles(await self._bucket_of(target))
             found = tuple(one for one in found if one.kind != "parked" or report.state == "parked")
         return msgspec.structs.replace(report, obstacles=found, at=iso_time(self._clock.now()))
+
+    async def _bucket_of(self, target: _Target) -> str:
+        """The one bucket that this wait is about; empty: there may be several."""
+        if target.sequence is not None:
+            row = await self._source.pending_record(target.sequence)
+            return row.bucket if row is not None else ""
+        bucket, slash, _ = target.prefix.partition("/")
+        return bucket if slash else ""
 
     async def _blocking(self, target: _Target, totals: PendingTotals) -> list[PendingRow]:
         """The parked records that what is waited for is, or cannot get past."""

@@ -52,6 +52,10 @@ class SeveralRemotes:
         self._states = states
         self._remote_of = remote_of
 
+    def name_for(self, bucket: str) -> str:
+        """The name of the remote that a bucket is at."""
+        return self._remote_of(bucket) or DEFAULT_NAME
+
     def links(self) -> dict[str, str]:
         """The state of each link by the remote's name."""
         return {one.name or DEFAULT_NAME: one.link.state for one in self._states}

@@ -173,9 +173,12 @@ class Standing:
     async def uploads(self, limit: int) -> tuple[UploadReport, ...]:
         return self._uploads(await self._ask(lambda questions: questions.uploads_under_way(limit)))
 
-    async def obstacles(self) -> tuple[Obstacle, ...]:
+    async def obstacles(self, bucket: str = "") -> tuple[Obstacle, ...]:
         totals, paused = await self._ask(_totals_and_pause)
-        return await self._obstacles(self._link_report(), self._summary(totals, paused), await self._remotes())
+        remotes = await self._remotes()
+        if bucket and self._several is not None:
+            remotes = tuple(one for one in remotes if one.name == self._several.name_for(bucket))
+        return await self._obstacles(self._link_report(), self._summary(totals, paused), remotes)
 
     async def _obstacles(
         self, remote: LinkReport | None, pending: PendingSummary, remotes: Sequence[RemoteStanding]

@@ -52,6 +52,7 @@ class Edge:
         self.full = ""
         self.flow: FlowReport | None = None
         self.down_since = ""
+        self.obstacles_asked: list[str] = []
         self.uploading: tuple[UploadReport, ...] = ()
         self.asked = 0  # how often somebody asked what is left
 
@@ -146,7 +147,8 @@ class Edge:
     async def uploads(self, limit: int) -> tuple[UploadReport, ...]:
         return self.uploading[:limit]
 
-    async def obstacles(self) -> tuple[Obstacle, ...]:
+    async def obstacles(self, bucket: str = "") -> tuple[Obstacle, ...]:
+        self.obstacles_asked.append(bucket)
         return (await self.status()).obstacles
 
     async def rekey(self, sequence: int, key: str) -> Record:

@@ -56,12 +56,16 @@ async def test_a_wait_for_a_copy_whose_source_is_parked_ends_at_once(daemon):
 
 
 async def test_a_wait_for_something_else_does_not_end_for_a_parked_record(daemon):
-    """And does not name it."""
+    """And does not name it, nor a remote that its bucket is not at."""
     parked, other = await daemon.write("b/k"), await daemon.write("c/k")
     await daemon.park(parked)
     report = await waiting(daemon, seq=f"1-{other}")
     assert report["state"] == "pending"
     assert [one["kind"] for one in report["obstacles"]] == ["link"]
+    await waiting(daemon, prefix="c/k")
+    await waiting(daemon, prefix="c")
+    await waiting(daemon, all="1")
+    assert daemon.obstacles_asked == ["c", "c", "", ""]
 
 
 async def test_the_commands_say_since_when_the_link_is_down_and_how_far_uploads_are(daemon):
