@@ -116,11 +116,11 @@ class Uploads:
         anew = self._anew.get(upload.upload)
         if anew is None:
             anew = self._anew[upload.upload] = Anew(await self._begin(job, upload))
-        for part in parts:
-            if part.number not in anew.etags:
-                anew.etags[part.number] = await self._send_part(upload, anew.remote_id, part)
-                anew.size_done += part.size
         try:
+            for part in parts:
+                if part.number not in anew.etags:
+                    anew.etags[part.number] = await self._send_part(upload, anew.remote_id, part)
+                    anew.size_done += part.size
             etags = [anew.etags[part.number] for part in parts]
             confirmation = await self._complete(job, upload, anew.remote_id, parts, etags)
         except RemoteFailure as failure:

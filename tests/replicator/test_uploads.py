@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from s3d.remote.failures import FailureKind
+from s3d.remote.failures import FailureKind, RemoteFailure
 
 from .doubles import FakeRemote, Fault, denied, failed, lost
 from .replicating import Site
@@ -90,6 +90,26 @@ async def test_an_upload_that_is_sent_again_resumes_by_part(site: Site, remote: 
     await site.settled()
     assert remote.content() == site.model
     assert remote.calls["CreateMultipartUpload"] == 2
+    assert remote.uploads == {}
+
+
+async def test_an_upload_that_is_forgotten_once_more_is_begun_once_more(site: Site, remote: FakeRemote) -> None:
+    """Between two of its parts the link was away again, for long: nobody has to act for it."""
+    await site.create_bucket()
+    await an_upload(site)
+    await site.settled()
+    remote.uploads.clear()
+
+    def forget() -> RemoteFailure:
+        remote.uploads.clear()
+        return lost()
+
+    remote.faults.append(Fault(forget, "UploadPart", times=1))
+    await site.complete("k", "u1")
+    await site.settled()
+    assert site.parked() == {}
+    assert remote.content() == site.model
+    assert remote.calls["CreateMultipartUpload"] == 3
     assert remote.uploads == {}
 
 
