@@ -33,6 +33,8 @@ LOOKING = (
     "s3d.app.daemon.COLLECT_SECONDS",
     "s3d.upkeep.recycling.LOOK_SECONDS",
     "s3d.upkeep.upkeep.IDLE_SECONDS",
+    "s3d.upkeep.pinning.LOOK_SECONDS",
+    "s3d.gaps.audit.TROUBLE_SECONDS",
     "s3d.operations.foreseeing.SAMPLE_SECONDS",
 )
 PART_BYTES_MIN = 4
