@@ -151,7 +151,7 @@ steps = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(st.lists(st.lists(steps, min_size=1, max_size=4), min_size=1, max_size=8))
 def test_whatever_happens_the_cache_knows_what_is_pinned_and_a_rebuild_knows_the_pins(tmp_path_factory, batches):
     """What is kept along is what the pins say; the pins are what the records say."""
