@@ -93,8 +93,6 @@ def replay(
     from s3d.replay.selection import Selection
 
     settings = _settings(remote, config, dry_run=dry_run)
-    buckets = mapped or settings.buckets
-    _check_one_remote(buckets)
     selection = Selection(
         first or Selection().first, last or Selection().last, prefix.rstrip("\n"), _checked(operations)
     )
@@ -110,7 +108,7 @@ def replay(
                 directory,
                 selection,
                 settings,
-                buckets,
+                mapped,
                 dry_run=dry_run,
                 verify=verify,
                 report_file=report_file,
@@ -131,18 +129,6 @@ def _settings(remote: str | None, config: str | None, *, dry_run: bool) -> "Sett
         raise ConfigurationError("there is no remote to send to", hint="name it with --remote URL")
     logs.configure("error", "auto")
     return settings
-
-
-def _check_one_remote(buckets: tuple["MappedBucket", ...]) -> None:
-    """A replay sends to one remote; what is for another must not arrive there."""
-    from s3d.errors import ConfigurationError
-
-    elsewhere = next((one for one in buckets if one.remote), None)
-    if elsewhere is not None:
-        raise ConfigurationError(
-            f"the configuration has {elsewhere.name} at another remote, and a replay sends to one",
-            hint="say with --prefix what goes to this one, and with --map under which name: one call for each remote",
-        )
 
 
 def _checked(operations: tuple[str, ...]) -> frozenset[str]:

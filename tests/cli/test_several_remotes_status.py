@@ -1,12 +1,7 @@
 """What commands say where there are several remotes."""
 
-import pytest
-
 from s3d.cli.links import several
-from s3d.cli.replay import _check_one_remote
 from s3d.cli.status import _safe_to_power_off
-from s3d.errors import ConfigurationError
-from s3d.policy.bucket_map import MappedBucket
 from s3d.telemetry.flow import FlowReport
 from s3d.telemetry.obstacles import obstacles_of
 from s3d.telemetry.report import LinkReport, PendingSummary, RemoteStanding, SenderReport, Status
@@ -39,13 +34,6 @@ def test_each_remote_has_its_link_and_what_waits_for_it():
         ("remote", "city: https://city.example, link down: refused", "red"),
         ("", "3 records pending, 2.0 KiB, oldest 1 min 5 s; 1 parked", "red"),
     ]
-
-
-def test_a_replay_refuses_to_send_to_one_remote_what_is_for_another():
-    """It would arrive where it does not belong; a map on the command line says where else."""
-    with pytest.raises(ConfigurationError, match="has permits at another remote"):
-        _check_one_remote((MappedBucket(name="photos", prefix="x/"), MappedBucket(name="permits", remote="city")))
-    _check_one_remote((MappedBucket(name="permits", remote_bucket="site-permits"),))
 
 
 def test_who_wants_to_power_off_is_told_which_link_is_in_the_way():
