@@ -63,12 +63,13 @@ def next_step(
     jitter: float,
     *,
     looked: bool = False,
+    limited: int | None = None,
     backoff_seconds_max: float = BACKOFF_SECONDS_MAX,
 ) -> RetryAt | AwaitLink | Park:
     """Decide after a failed attempt.
 
-    `attempts` counts the failed ones, this one included; `jitter` is 0 to 1; `looked` says that the remote was looked
-    at after this failure and does not have the record.
+    `attempts` counts the failed ones, this one included; `limited` those of them of a limited sort (None: all);
+    `jitter` is 0 to 1; `looked` says that the remote was looked at after this failure and does not have the record.
     """
     match failure.kind:
         case FailureKind.UNREACHABLE:
@@ -78,14 +79,17 @@ def next_step(
         case FailureKind.CONDITION:
             # Decision 22: a 412 may be the answer to our own success. Look at once, and only then believe it.
             return _park(failure) if looked else RetryAt(now, look=True, reason=_reason(failure))
-        case FailureKind.ABSENT if attempts >= LIMITED_ATTEMPTS:
-            return _park(failure)
-        case _ if failure.code in DAMAGE_CODES and attempts >= LIMITED_ATTEMPTS:
+        case _ if is_limited(failure) and (attempts if limited is None else limited) >= LIMITED_ATTEMPTS:
             return _park(failure)
     first = THROTTLED_SECONDS_FIRST if failure.kind is FailureKind.THROTTLED else BACKOFF_SECONDS_FIRST
     pause = backoff_seconds(attempts, jitter, first, backoff_seconds_max)
     look = failure.kind is FailureKind.AMBIGUOUS or failure.status in _UNCERTAIN_STATUSES
     return RetryAt(now + pause, look=look, reason=_reason(failure))
+
+
+def is_limited(failure: RemoteFailure) -> bool:
+    """Whether a few attempts tell that it will not pass. Those that fail otherwise tell nothing of that."""
+    return failure.kind is FailureKind.ABSENT or failure.code in DAMAGE_CODES
 
 
 def backoff_seconds(attempts: int, jitter: float, first: float, most: float) -> float:

@@ -25,6 +25,7 @@ from s3d.replicator.decide import (
     RetryAt,
     Step,
     backoff_seconds,
+    is_limited,
     next_step,
 )
 from s3d.replicator.link import Link
@@ -97,6 +98,7 @@ class Delivery:
         self._settle = settle
         self.job = job
         self.attempts = 0
+        self._limited = 0  # of a sort that is not tried for ever
         self.last_error = ""
         self.next_try_at = 0.0
         self._transfer = transfer
@@ -191,6 +193,7 @@ class Delivery:
         self.last_error = str(failure)
         if not failure.link_down:
             self.attempts += 1
+            self._limited += is_limited(failure)
         return self._decide(failure)
 
     def _await_view(self, damaged: ViewDamaged) -> Step:
@@ -206,6 +209,7 @@ class Delivery:
             self._clock.monotonic(),
             self._random.random(),
             looked=looked,
+            limited=self._limited,
             backoff_seconds_max=self._backoff_seconds_max,
         )
         if isinstance(step, RetryAt):

@@ -188,7 +188,8 @@ class FakeRemote:
         return self._store(parameters, data)
 
     def _store(self, parameters: dict[str, Any], data: bytes) -> Any:
-        versions = self._bucket(parameters).setdefault(parameters["Key"], [])
+        bucket = self._bucket(parameters)
+        versions = bucket.get(parameters["Key"], [])
         current = versions[-1] if versions else None
         if parameters.get("IfNoneMatch") == "*" and current is not None:
             raise failed(FailureKind.CONDITION, "PreconditionFailed", 412)
@@ -199,7 +200,7 @@ class FakeRemote:
             stored.version = f"v{len(self.effects)}"
         else:
             versions.clear()
-        versions.append(stored)
+        bucket[parameters["Key"]] = [*versions, stored]
         return self._described(stored)
 
     def _described(self, stored: Stored) -> dict[str, Any]:

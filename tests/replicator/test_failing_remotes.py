@@ -30,6 +30,17 @@ async def test_transient_failures_are_tried_again_for_ever(
     assert remote.effects[-1] == ("PutObject", "b", "bad")
 
 
+async def test_only_attempts_of_the_limited_sort_use_up_the_few_that_there_are(site: Site, remote: FakeRemote) -> None:
+    """The remote fails for an hour, and then has no such bucket for a moment: that is the first time, not the last."""
+    remote.faults.append(Fault(transient, "PutObject", times=12))
+    remote.faults.append(Fault(lambda: failed(FailureKind.ABSENT, "NoSuchBucket", 404), "PutObject", times=4))
+    await site.create_bucket()
+    await site.put("k", b"1")
+    await site.settled()
+    assert site.parked() == {}
+    assert remote.content() == site.model
+
+
 async def test_a_poisoned_key_stops_only_itself(site: Site, remote: FakeRemote) -> None:
     """R4, invariant 6: it is parked with the remote's words; what depends on it waits; a person lets it go on."""
     remote.faults.append(Fault(denied, key="bad"))
