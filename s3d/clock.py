@@ -31,6 +31,19 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+async def sleep_unless(clock: Clock, seconds: float, event: asyncio.Event) -> None:
+    """Wait so long, or until this happens; infinite seconds: until it happens."""
+    if seconds == float("inf"):
+        await event.wait()
+        return
+    waits = [asyncio.ensure_future(one) for one in (clock.sleep(seconds), event.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waits:
+            one.cancel()
+
+
 def milliseconds(seconds: float) -> int:
     """Seconds since 1970 as whole milliseconds."""
     return int(seconds * 1000)

@@ -3,8 +3,8 @@
 A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), of
 what the daemon did with its own files (`Relocated`, `Carried`, `LetGo`) or found out about buckets (`Shared`), files
 that it took (`FilesNoted`) and the remote (`GapsLooked`), or of what an operator decided (`ReplicationPaused`,
-`CachePinned`, and their opposites). Payloads are JSON, so that an auditor can read them without this program; every
-payload carries a version, and old versions stay readable.
+`CachePinned`, their opposites, and `ConfigurationChanged`). Payloads are JSON, so that an auditor can read them without
+this program; every payload carries a version, and old versions stay readable.
 """
 
 from typing import Any, Literal
@@ -244,6 +244,21 @@ class CacheUnpinned(msgspec.Struct, frozen=True, omit_defaults=True, rename={"ve
     caller: str = ""
 
 
+class ConfigurationChanged(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """Other settings hold from this record on: what is decided after it is decided by them.
+
+    `caller` is who had the file read again (`admin`, `SIGHUP`, `watch`), `file` its path, `digest` the SHA-256 of its
+    bytes in hexadecimal. `changed` names what changed, never to what; `waiting` what needs a restart.
+    """
+
+    version: int = 1
+    caller: str = ""
+    file: str = ""
+    digest: str = ""
+    changed: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+
 CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
 CONFLICTED, SUPERSEDED = "Conflicted", "Superseded"
 GIVE_WAY = frozenset({"remote", "keep-both"})  # of what can be decided about a conflict: ours is not sent there
@@ -252,6 +267,7 @@ PAUSED, UNPAUSED, FILES_NOTED = "ReplicationPaused", "ReplicationResumed", "File
 GAPS_LOOKED = "GapsLooked"
 GAP_AUDIT = "gap-audit"  # the caller of what it sends again
 CACHE_PINNED, CACHE_UNPINNED = "CachePinned", "CacheUnpinned"
+CONFIGURED = "ConfigurationChanged"
 # about records, buckets, files and replication as a whole, not objects
 OUTCOMES = frozenset(
     {
@@ -271,6 +287,7 @@ OUTCOMES = frozenset(
         GAPS_LOOKED,
         CACHE_PINNED,
         CACHE_UNPINNED,
+        CONFIGURED,
     }
 )
 

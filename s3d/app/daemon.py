@@ -7,7 +7,7 @@ last.
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from random import Random
 from typing import Any
@@ -19,7 +19,8 @@ from journal.disk import RealDisk
 from s3d import garbage
 from s3d.app.auditing import build_gap_audit
 from s3d.app.caching import build_cache, build_keeping, build_sparing
-from s3d.app.doors import AdminDoor, S3Door, build_operations, paused_of, resumed_of
+from s3d.app.collecting import collect_for_ever
+from s3d.app.doors import AdminDoor, S3Door, build_handlers, build_operations, paused_of, resumed_of
 from s3d.app.dropping import build_drops
 from s3d.app.farewell import (
     EXIT_FAILED,
@@ -28,29 +29,24 @@ from s3d.app.farewell import (
     say_goodbye,
 )
 from s3d.app.ground import Ground
+from s3d.app.reloading import Reloading
 from s3d.app.remotes import Replications, build_replication
 from s3d.app.replication import Replication
-from s3d.app.room import (
-    beside_local,
-    bounds_of,
-    build_recycling,
-    capacity_report,
-    crowded,
-    local_cap,
-    pending_cap,
-)
+from s3d.app.room import beside_local, bounds_of, build_intake, build_recycling, capacity_report, crowded
+from s3d.app.rooms import InForce, Rooms, limits_of, policies_of
 from s3d.app.underneath import warn_of
 from s3d.blobs.checks import BlobChecks
-from s3d.blobs.collect import collect
 from s3d.blobs.rows import RowBodies
 from s3d.bundle.keys import parse_public
 from s3d.clock import SystemClock
 from s3d.config.settings import Settings
+from s3d.config.source import Loaded
 from s3d.drop.surface import DropFolders
 from s3d.http import descriptors
 from s3d.http.admission import Admission
 from s3d.http.bundles import Bundles
 from s3d.http.cache_routes import cache_routes
+from s3d.http.configuration_routes import configuration_routes
 from s3d.http.gap_routes import gap_routes
 from s3d.http.journal_routes import journal_routes
 from s3d.http.remote_routes import remote_routes
@@ -60,9 +56,8 @@ from s3d.operations.bundling import Bundling
 from s3d.operations.durability import Contract
 from s3d.operations.exporting import Exporting
 from s3d.operations.foreseeing import Foreseeing
-from s3d.operations.intake import Intake
 from s3d.operations.limits import Queue
-from s3d.operations.local_room import LocalRoom
+from s3d.operations.perform import Handler, Operations
 from s3d.operations.standing import Standing
 from s3d.operations.submitting import Submitter
 from s3d.policy.bucket_map import BucketMap, staying_local
@@ -71,29 +66,28 @@ from s3d.queries.asking import Asking
 from s3d.remote.remembered import Remembered
 from s3d.replicator.held import read_holding
 from s3d.telemetry.metrics import Load, Metrics
-from s3d.upkeep.decide import Limits
 from s3d.upkeep.recycling import Recycling
 from s3d.upkeep.upkeep import Upkeep
-from s3d.view.damage import ViewDamaged
 from s3d.view.questions import Questions
 
 SWITCH_INTERVAL_SECONDS = 0.0005  # the default 5 ms is what a commit would wait for the GIL under load
-COLLECT_SECONDS = 60.0
 REQUESTS_FINISH_SECONDS = 10.0
 _log = structlog.get_logger("s3d")
 
 
-async def serve(settings: Settings, metrics: Metrics | None = None) -> int:
+async def serve(settings: Settings, metrics: Metrics | None = None, loaded: Loaded | None = None) -> int:
     """Run the daemon until a signal; the exit code. Raises S3dError or JournalError when it cannot start.
 
-    `metrics` are those whose `loop_lag` this loop measures.
+    `metrics` are those whose `loop_lag` this loop measures. `loaded` says where the settings are from, so that SIGHUP
+    can have them read again; None: they stay as they are.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    daemon = Daemon(settings, metrics)
+    daemon = Daemon(settings, metrics, loaded)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
     await daemon.start(stop.set)
     await stop.wait()
     for number in (signal.SIGTERM, signal.SIGINT):  # whoever asks twice does not want to wait for the remote
@@ -104,20 +98,21 @@ async def serve(settings: Settings, metrics: Metrics | None = None) -> int:
 class Daemon:
     """`start` builds it, `stop` takes it down and says how it ended."""
 
-    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics | None = None, loaded: Loaded | None = None) -> None:
         self._settings = settings
+        self._loaded = loaded
         self._clock = SystemClock()
         self._rules = Rules(settings.rules)
-        self._is_shared = self._rules.is_shared if settings.rules else None
+        self._policies = policies_of(settings, self._rules)
         self._buckets = BucketMap(settings.buckets) if settings.buckets else None
-        self._conflict = self._rules.conflict if self._rules.speak_of_conflicts else None
         self._local = staying_local(settings.buckets)
         self._metrics = metrics or Metrics()
         self._disk = RealDisk()
         self._failed = False
         self._tasks: list[asyncio.Task[None]] = []
         self._replication: Replication | Replications | None = None
-        self._webhooks: Webhooks | None = None
+        self._reloading: Reloading | None = None
+        self._reload_is_due = False
         self._drops: DropFolders | None = None
         self._asking: Asking | None = None
         self._draining: asyncio.Future[bool] | None = None
@@ -135,14 +130,12 @@ class Daemon:
             self._disk,
             self._clock,
             self._metrics,
-            self._is_shared,
-            self._conflict,
+            self._policies,
             self._journal_failed,
-            by_key=self._rules.speak_of_urgency and self._settings.remote.configured,
         )
         await self._ground.open()
         journal, pool = self._ground.journal, self._ground.pool
-        questions = Questions(self._ground.view.reader(), journal.distrust_state, self._is_shared, self._local)
+        questions = Questions(self._ground.view.reader(), journal.distrust_state, self._policies.is_shared, self._local)
         bodies = BodyCache(self._settings.cache.body_memory_bytes)
         self._rows = RowBodies(journal.body, questions.relocated, pool, bodies)
         self._checks = BlobChecks(pool, self._blob_damaged)
@@ -170,12 +163,13 @@ class Daemon:
         )
         self._writes = Queue(http.writes_waiting_max, self._metrics.refused)
         submitter = Submitter(journal.submit, self._asking, self._writes)
-        self._intake = self._build_intake(submitter)
+        view, volume = self._ground.view, self._bounds.volume
+        self._intake = build_intake(self._settings, volume, submitter, view, self._metrics, self._rules)
         self._foreseeing = self._build_foreseeing()
-        operations = build_operations(
+        handlers = partial(
+            build_handlers,
             self._settings,
             journal,
-            questions,
             pool,
             self._rows,
             bodies,
@@ -184,10 +178,10 @@ class Daemon:
             self._cache,
             submitter,
             self._intake,
-            self._rules,
             self._clock,
-            self._contract,
-            self._buckets,
+        )
+        operations = build_operations(
+            handlers(questions, self._rules), journal, self._settings.auth.account, self._contract, self._buckets
         )
         self._admission = Admission(
             memory_bytes_max=http.memory_bytes_max,
@@ -213,7 +207,7 @@ class Daemon:
             questions,
             self._clock,
             self._metrics,
-            self._drops_crashed,
+            partial(self._crashed, "a drop folder"),
         )
         self._standing = self._build_standing(questions)
         self._audit = build_gap_audit(
@@ -236,9 +230,14 @@ class Daemon:
             self._recycling,
             self._clock,
         )
+        self._webhooks = self._build_webhooks()
         more = [*Bundles(self._bundling).routes(), *journal_routes(journal), *cache_routes(self._keeping)]
         more += gap_routes(self._audit) if self._audit is not None else []
         more += remote_routes(self._replication.probing) if self._replication is not None else []
+        if self._loaded is not None:
+            rooms = self._rooms(questions, handlers, operations)
+            self._reloading = Reloading(self._loaded, rooms, self._clock, self._metrics, self._adopt)
+            more += configuration_routes(self._reloading)
         self._admin = AdminDoor(self._settings, self._standing, self._clock, more)
         await self._admin.open()
         await self._begin(questions)
@@ -250,9 +249,19 @@ class Daemon:
             pending=self._ground.view.backlog.records,
         )
         warn_of(self._settings.data_dir, ephemeral=self._settings.shutdown.ephemeral)
+        if self._reload_is_due:
+            self.reload_soon()
+
+    def reload_soon(self) -> None:
+        """Somebody has sent SIGHUP: have the configuration read again, as soon as there is what could go by it."""
+        if self._reloading is not None:
+            self._reloading.reload_soon("SIGHUP")
+        self._reload_is_due = self._reloading is None
 
     async def stop(self) -> int:
         """Stop accepting, finish, drain, close; the exit code."""
+        if self._reloading is not None:
+            await self._reloading.close()
         shutdown = self._settings.shutdown
         self._standing.stopping = True
         self._contract.close()
@@ -273,8 +282,7 @@ class Daemon:
             await self._cache.close()
         if self._replication is not None:
             await self._replication.stop()
-        if self._webhooks is not None:
-            await self._webhooks.stop()
+        await self._webhooks.stop()
         await self._admin.close()
         self._standing.close()
         if self._audit is not None:
@@ -310,14 +318,6 @@ class Daemon:
         )
 
     def _build_upkeep(self) -> Upkeep:
-        settings = self._settings.journal
-        limits = Limits(
-            keep_unsealed_bytes=settings.keep_unsealed_bytes,
-            retain_files=settings.retain_files,
-            retain_bytes=settings.retain_bytes,
-            retain_days=settings.retain_days,
-            has_remote=self._settings.remote.configured,
-        )
         ground = self._ground
         return Upkeep(
             ground.journal,
@@ -326,17 +326,10 @@ class Daemon:
             self._rows,
             self._disk,
             self._clock,
-            limits,
+            limits_of(self._settings),
             is_low=self._recycling.is_low,
             sparing=build_sparing(ground, self._rows, self._recycling, self._clock),
         )
-
-    def _build_intake(self, submitter: Submitter) -> Intake:
-        view, rules = self._ground.view, self._rules if self._rules.refusals else None
-        capacity, volume = self._settings.capacity, self._bounds.volume
-        local = LocalRoom(self._local, local_cap(capacity, volume), lambda: view.staying) if self._local else None
-        cap = pending_cap(capacity, volume)
-        return Intake(submitter, cap, lambda: view.backlog, self._metrics.refused, rules, local)
 
     def _build_foreseeing(self) -> Foreseeing:
         journal, view, replication = self._ground.journal, self._ground.view, self._replication
@@ -359,7 +352,7 @@ class Daemon:
             self._checks,
             self._clock,
             self._metrics,
-            self._replicator_crashed,
+            partial(self._crashed, "the replicator"),
             self._contract.settled,
             self._buckets,
             self._rules,
@@ -397,7 +390,40 @@ class Daemon:
             drops=self._drops.reports if self._drops is not None else tuple,
             pinned_bytes=lambda: self._recycling.pins.pinned_bytes,
             several=replication.several if replication is not None else None,
+            configuration=lambda: self._reloading.report() if self._reloading is not None else None,
         )
+
+    def _build_webhooks(self) -> Webhooks:
+        follow, count = self._ground.journal.follow, self._metrics.webhook_delivery
+        return Webhooks(self._settings.webhooks, self._standing, follow, self._clock, Random(), count)
+
+    def _rooms(
+        self,
+        questions: Questions,
+        handlers: Callable[[Questions, Rules], Mapping[str, Handler]],
+        operations: Operations,
+    ) -> Rooms:
+        """What can go by other settings while it runs."""
+        return Rooms(
+            ground=self._ground,
+            questions=questions,
+            handlers=handlers,
+            operations=operations,
+            door=self._door,
+            contract=self._contract,
+            intake=self._intake,
+            foreseeing=self._foreseeing,
+            volume_bytes=self._bounds.volume,
+            upkeep=self._upkeep,
+            standing=self._standing,
+            webhooks=self._webhooks,
+            replication=self._replication,
+            audit=self._audit,
+        )
+
+    def _adopt(self, after: InForce) -> None:
+        """What is asked for here when it is needed."""
+        self._settings, self._rules = after.settings, after.rules
 
     def _build_bundling(self, questions: Questions) -> Bundling:
         ground, replication, settings = self._ground, self._replication, self._settings
@@ -416,26 +442,19 @@ class Daemon:
 
     async def _begin(self, questions: Questions) -> None:
         """What goes on by itself."""
-        self._go_on("the collection of bodies that nothing names", self._collect_for_ever(questions))
+        collecting = collect_for_ever(self._ground, questions, self._clock)
+        self._go_on("the collection of bodies that nothing names", collecting)
         self._go_on("the upkeep of the journal's files", self._upkeep.run_for_ever())
         self._go_on("the verification of older journal files", self._upkeep.verify_older_files())
         self._go_on("the forecast of room and backlog", self._foreseeing.run_for_ever())
         self._go_on("the recycling of cached bytes", self._recycling.run_for_ever())
         if self._replication is not None:
             await self._replication.start()
-        if self._audit is not None and self._settings.gaps.every_hours:
+        if self._audit is not None:
             self._go_on("the gap audit", self._audit.run_for_ever())
-        if self._settings.webhooks:
-            journal = self._ground.journal
-            self._webhooks = Webhooks(
-                self._settings.webhooks,
-                self._standing,
-                journal.follow,
-                self._clock,
-                Random(),
-                self._metrics.webhook_delivery,
-            )
-            self._webhooks.start()
+        self._webhooks.start()
+        if self._reloading is not None:
+            self._reloading.start()
         if self._drops is not None:
             self._drops.start()
         garbage.put_aside()
@@ -459,34 +478,18 @@ class Daemon:
         _log.error("a body on this disk is damaged", blob=blob, error=reason)
         self._metrics.body_damaged()
 
-    def _replicator_crashed(self, error: BaseException) -> None:
-        """Never half alive: a daemon that acknowledges and does not replicate looks healthy and is not."""
-        _log.error("the replicator has ended by a bug; the daemon ends", error=repr(error))
-        self._failed = True
-        self._give_up()
-
-    def _drops_crashed(self, error: BaseException) -> None:
-        """Never half alive: files would lie there, and nobody would say so."""
-        _log.error("a drop folder has ended by a bug; the daemon ends", error=repr(error))
+    def _crashed(self, what: str, error: BaseException) -> None:
+        """Never half alive: a daemon that acknowledges and does not replicate, or leaves files where they lie, looks
+        healthy and is not.
+        """
+        _log.error(f"{what} has ended by a bug; the daemon ends", error=repr(error))
         self._failed = True
         self._give_up()
 
     def _loop_ended(self, task: asyncio.Task[None]) -> None:
-        """Never half alive: without some of them the disk fills up, in weeks, and nobody would know why."""
+        """Without some of them the disk fills up, in weeks, and nobody would know why."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error(f"{task.get_name()} has ended by a bug; the daemon ends", error=repr(error))
-            self._failed = True
-            self._give_up()
-
-    async def _collect_for_ever(self, questions: Questions) -> None:
-        journal, pool = self._ground.journal, self._ground.pool
-        while True:
-            try:
-                if journal.state_is_current and (removed := await collect(pool, questions.blob_in_use)):
-                    _log.info("removed bodies that nothing names", blobs=removed)
-            except (OSError, ViewDamaged) as error:
-                _log.warning("bodies could not be collected", error=str(error))
-            await self._clock.sleep(COLLECT_SECONDS)
+            self._crashed(task.get_name(), error)
 
     def _load(self) -> Load:
         admission = self._admission

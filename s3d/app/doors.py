@@ -1,6 +1,6 @@
 """The ways in: the operations that every surface performs, the S3 listener in front of them, and the admin listener."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from aiohttp import web
@@ -14,7 +14,7 @@ from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock
-from s3d.config.settings import Settings
+from s3d.config.settings import AuthSettings, Settings
 from s3d.errors import S3dError
 from s3d.http.admin import build_admin
 from s3d.http.admission import Admission
@@ -31,7 +31,7 @@ from s3d.operations.intake import Intake
 from s3d.operations.listings import Listings
 from s3d.operations.object_reads import ObjectReads
 from s3d.operations.object_writes import ObjectWrites
-from s3d.operations.perform import Operations
+from s3d.operations.perform import Handler, Operations
 from s3d.operations.standing import Standing
 from s3d.operations.submitting import Submitter
 from s3d.operations.table import handlers
@@ -55,10 +55,9 @@ from s3d.values import Extents
 from s3d.view.questions import Questions
 
 
-def build_operations(
+def build_handlers(
     settings: Settings,
     journal: Journal,
-    questions: Questions,
     pool: BlobPool,
     rows: RowBodies,
     bodies: BodyCache,
@@ -67,12 +66,11 @@ def build_operations(
     cache: Cache | None,
     submitter: Submitter,
     intake: Intake,
-    rules: Rules,
     clock: Clock,
-    contract: Contract,
-    buckets: BucketMap | None,
-) -> Operations:
-    """Everything that a surface may ask for. `asking` is None where no remote is configured."""
+    questions: Questions,
+    rules: Rules,
+) -> Mapping[str, Handler]:
+    """Who does what a surface may ask for, by these rules. `asking` is None where no remote is configured."""
 
     def are_here(extents: Extents) -> bool:
         return rows.are_here(extents) and not checks.has_damage(extents)
@@ -87,20 +85,27 @@ def build_operations(
 
     reader = ObjectReader(questions, asking, clock, are_here, checks.are_sound, rules.fresh_ms, cache)
     uploads, tags = Uploads(submitter, intake, questions), Tags(asking)
+    return handlers(
+        BucketOperations(submitter, questions, asking, settings.region),
+        ObjectWrites(submitter, intake, bodies, partial(existing_bucket, questions, asking)),
+        ObjectReads(reader),
+        Copies(intake, Capturing(reader, pool, rows, digest_of), uploads, tags),
+        Listings(questions, asking, memory_of),
+        uploads,
+        UploadListings(questions, asking),
+        Tagging(submitter, reader, tags),
+        Attributes(reader),
+    )
+
+
+def build_operations(
+    given: Mapping[str, Handler], journal: Journal, account: str, contract: Contract, buckets: BucketMap | None
+) -> Operations:
+    """The one way in."""
     return Operations(
-        handlers(
-            BucketOperations(submitter, questions, asking, settings.region),
-            ObjectWrites(submitter, intake, bodies, partial(existing_bucket, questions, asking)),
-            ObjectReads(reader),
-            Copies(intake, Capturing(reader, pool, rows, digest_of), uploads, tags),
-            Listings(questions, asking, memory_of),
-            uploads,
-            UploadListings(questions, asking),
-            Tagging(submitter, reader, tags),
-            Attributes(reader),
-        ),
+        given,
         lambda: journal.state_is_current,
-        settings.auth.account,
+        account,
         journal.distrust_state,
         contract,
         buckets.key_bytes_max if buckets is not None else None,
@@ -124,13 +129,10 @@ class S3Door:
     ) -> None:
         self._settings = settings
         service = compile_service()
-        keys = None
-        if settings.auth.access_key is not None and settings.auth.secret_key is not None:
-            keys = StaticKeys({settings.auth.access_key: settings.auth.secret_key})
-        path = RequestPath(
+        self._path = path = RequestPath(
             router=Router(service),
             parser=Parser(service),
-            verifier=Verifier(keys, None, allow_unsigned_payload=settings.auth.allow_unsigned_payload),
+            verifier=_verifier(settings.auth),
             operations=operations,
             replier=Replier(Serializer(service), pool, rows, epoch, admission),
             pool=pool,
@@ -163,10 +165,25 @@ class S3Door:
                 hint="is another program there? choose another --listen",
             ) from error
 
+    def verify_by(self, settings: AuthSettings) -> None:
+        """Other keys are good from now on."""
+        self._path.verify_by(_verifier(settings))
+
+    def log_anew(self) -> None:
+        """The level of the log is another one from now on."""
+        self._path.log_anew()
+
     @property
     def url(self) -> str:
         """Where clients find it."""
         return f"http://{self._settings.address.host}:{self.port}"
+
+
+def _verifier(settings: AuthSettings) -> Verifier:
+    keys = None
+    if settings.access_key is not None and settings.secret_key is not None:
+        keys = StaticKeys({settings.access_key: settings.secret_key})
+    return Verifier(keys, None, allow_unsigned_payload=settings.allow_unsigned_payload)
 
 
 class AdminDoor:

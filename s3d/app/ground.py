@@ -13,13 +13,13 @@ from s3d.anchored import anchored
 from s3d.blobs.files import BlobFiles
 from s3d.blobs.pool import BlobPool
 from s3d.clock import Clock, milliseconds
+from s3d.commands.configuring import Policies
 from s3d.commands.local_buckets import SettleLocalBuckets
 from s3d.commands.machine import StateMachine
 from s3d.commands.sharing import ShareBuckets
 from s3d.config.settings import Settings
 from s3d.errors import ConfigurationError, DataDirectoryError
 from s3d.policy.bucket_map import staying_local
-from s3d.policy.rules import ConflictPolicy
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.timed import timed
 from s3d.view.trust import ViewTrust, this_boot
@@ -29,10 +29,7 @@ _log = structlog.get_logger("s3d")
 
 
 class Ground:
-    """`open` it; then `view`, `journal` and `pool` are there. `failed` is called when a COMMIT was ambiguous.
-
-    `by_key`: see View.
-    """
+    """`open` it; then `view`, `journal` and `pool` are there. `failed` is called when a COMMIT was ambiguous."""
 
     view: View
     journal: Journal
@@ -44,20 +41,15 @@ class Ground:
         disk: Disk,
         clock: Clock,
         metrics: Metrics,
-        is_shared: Callable[[str], bool] | None,
-        conflict: Callable[[str, str], ConflictPolicy | None] | None,
+        policies: Policies,
         failed: Callable[[CommitAmbiguous], None],
-        *,
-        by_key: bool = False,
     ) -> None:
         self._settings = settings
         self._disk = disk
         self._clock = clock
         self._metrics = metrics
-        self._is_shared = is_shared
-        self._conflict = conflict
+        self._policies = policies
         self._failed = failed
-        self._by_key = by_key
         self._local = staying_local(settings.buckets)
         self._directory = settings.data_dir
 
@@ -70,8 +62,8 @@ class Ground:
             f"{self._directory}/view.db",
             token=self._token,
             trusted=trusted,
-            is_shared=self._is_shared,
-            by_key=self._by_key,
+            is_shared=self._policies.is_shared,
+            by_key=self._policies.by_key,
             local=self._local,
         )
         await self._open_journal()
@@ -121,7 +113,7 @@ class Ground:
                 self.view,
                 has_remote=settings.remote.configured,
                 origin=backend,
-                conflict=self._conflict,
+                policies=self._policies,
                 local=self._local,
             ),
             now_ms=lambda: milliseconds(self._clock.now()),

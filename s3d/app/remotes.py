@@ -15,12 +15,14 @@ from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock
+from s3d.config.remotes import RemoteSettings
 from s3d.config.settings import Settings
 from s3d.events import Confirmation
 from s3d.operations.bundling import Parking
 from s3d.operations.remotes import RemoteState, SeveralRemotes
 from s3d.policy.bucket_map import BucketMap
 from s3d.policy.rules import Rules
+from s3d.policy.windows import Window
 from s3d.remote.capabilities import RemoteReport
 from s3d.remote.remembered import Remembered
 from s3d.remote.upstream import Upstreams
@@ -95,6 +97,16 @@ class Replications:
         """Go on."""
         for one in self._all:
             one.resume()
+
+    def replace_plan(self, settings: RemoteSettings, windows: Sequence[Window]) -> None:
+        """Other rates and budgets hold at `[remote]` from now on, other windows at all of them."""
+        for name, one in self._of.items():
+            one.replace_plan(one.settings if name else settings, windows)
+
+    def replace_rules(self, rules: Rules) -> None:
+        """Other rules say what goes first, and what need not be sent."""
+        for one in self._all:
+            one.replace_rules(rules)
 
     async def taken_out(self, through: int) -> None:
         """Copies of records up to this one are on their way by other means."""

@@ -30,6 +30,7 @@ from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.mapped import MappedRemote
 from s3d.remote.process import ProcessRemote
 from s3d.remote.remembered import Remembered
+from s3d.remote.replaceable import ReplaceableRemote
 from s3d.remote.seam import Content, Flow, Remote, RemoteStream
 from s3d.remote.settings import RemoteSettings as ClientSettings
 from s3d.remote.upstream import Upstream
@@ -76,6 +77,7 @@ class Replication:
         self._clock = clock
         self._buckets = buckets.of(name or "") if buckets is not None else None
         self._journal = journal
+        self.settings = settings
         self.endpoint = settings.endpoint or ""
         region = settings.region or DEFAULT_REGION
         self.sender = Sender(settings, region, clock, metrics)
@@ -110,21 +112,13 @@ class Replication:
                 region=region,
                 remote=name or "",
                 buckets=buckets.buckets_at(name) if buckets is not None and name is not None else None,
-                plan=Plan(
-                    Windows(windows) if windows else None,
-                    settings.always,
-                    settings.bytes_per_month_max,
-                    settings.bytes_per_second_max,
-                    settings.requests_per_second_max,
-                ),
+                plan=plan_of(settings, windows),
             ),
             observer=_Counting(metrics),
             crashed=crashed,
             are_sound=checks.are_sound,
             settled=settled,
-            priorities=Priorities(rules.urgency, rules.lowest_priority, lambda: clock.now() * 1000)
-            if rules.speak_of_urgency
-            else None,
+            priorities=self._priorities(rules),
             may_coalesce=rules.may_coalesce,
         )
         self.probing = Probing(
@@ -185,6 +179,14 @@ class Replication:
         outcomes: dict[int, Done | Park] = {one.sequence: Done(one) for one in confirmations}
         self._replicator.learned(outcomes | {one.sequence: Park(one.code, one.message) for one in parkings})
 
+    def replace_plan(self, settings: RemoteSettings, windows: Sequence[Window]) -> None:
+        """Other rates, windows and budgets hold from now on."""
+        self._replicator.replace_plan(plan_of(settings, windows))
+
+    def replace_rules(self, rules: Rules) -> None:
+        """Other rules say what goes first, and what need not be sent."""
+        self._replicator.replace_rules(self._priorities(rules), rules.may_coalesce)
+
     def resumed(self, sequences: Sequence[int]) -> None:
         """Parked records may try again."""
         self._replicator.resumed(sequences)
@@ -192,6 +194,11 @@ class Replication:
     def settled_elsewhere(self, sequences: Iterable[int]) -> None:
         """Records of other remotes are settled, durably: an order group may go on here."""
         self._replicator.settled_elsewhere(sequences)
+
+    def _priorities(self, rules: Rules) -> Priorities | None:
+        if not rules.speak_of_urgency:
+            return None
+        return Priorities(rules.urgency, rules.lowest_priority, lambda: self._clock.now() * 1000)
 
     def _buckets_seen(self, output: Mapping[str, Any], asked: float) -> None:
         """A probe has listed the buckets: a fact that answers ListBuckets while the link is down."""
@@ -220,19 +227,32 @@ class Sender:
     """The remote in the form that the settings ask for, and what `s3d status` says of it."""
 
     def __init__(self, settings: RemoteSettings, region: str, clock: Clock, metrics: Metrics) -> None:
-        spoken_to = client_settings(settings, region)
-        self._process: ProcessRemote | None = None
-        self.remote: Remote
+        self._region = region
+        self._clock = clock
+        self._metrics = metrics
+        self._restarts = 0  # of processes that were replaced
+        self._current = self.client(settings)
+        self.remote = ReplaceableRemote(self._current)
         if settings.sender == "process":
-            self.remote = self._process = ProcessRemote(spoken_to, clock, died=metrics.sender_restarted)
             metrics.watch_sender(lambda: self.resident_bytes)
-        else:
-            self.remote = AiobotocoreRemote(spoken_to)
+
+    def client(self, settings: RemoteSettings) -> ProcessRemote | AiobotocoreRemote:
+        """A client with these settings: a process of its own, or inside."""
+        spoken_to = client_settings(settings, self._region)
+        if settings.sender == "process":
+            return ProcessRemote(spoken_to, self._clock, died=self._metrics.sender_restarted)
+        return AiobotocoreRemote(spoken_to)
 
     async def start(self) -> None:
         """Start the process, if it is one; the client inside starts with its first call."""
         if self._process is not None:
             await self._process.start()
+
+    def replace(self, client: ProcessRemote | AiobotocoreRemote) -> None:
+        """Every call from now on goes through this one, which was started; what is under way ends as it began."""
+        self._restarts = self.restarts
+        self._current = client
+        self.remote.replace(client)
 
     @property
     def resident_bytes(self) -> int:
@@ -247,7 +267,11 @@ class Sender:
     @property
     def restarts(self) -> int:
         """How often it ended without being asked to."""
-        return self._process.restarts if self._process is not None else 0
+        return self._restarts + (self._process.restarts if self._process is not None else 0)
+
+    @property
+    def _process(self) -> ProcessRemote | None:
+        return self._current if isinstance(self._current, ProcessRemote) else None
 
 
 class _Measured:
@@ -301,6 +325,17 @@ class _Counting:
 
     def parked(self) -> None:
         pass  # the gauge of parked records counts them in the view
+
+
+def plan_of(settings: RemoteSettings, windows: Sequence[Window]) -> Plan:
+    """What may go when, and how fast."""
+    return Plan(
+        Windows(windows) if windows else None,
+        settings.always,
+        settings.bytes_per_month_max,
+        settings.bytes_per_second_max,
+        settings.requests_per_second_max,
+    )
 
 
 def client_settings(settings: RemoteSettings, region: str) -> ClientSettings:

@@ -13,7 +13,11 @@ from s3d.capacity.volume import Bounds, left_free_bytes, reserve_bytes
 from s3d.clock import Clock
 from s3d.config.settings import CapacitySettings, Settings
 from s3d.operations.intake import Intake
+from s3d.operations.local_room import LocalRoom
+from s3d.operations.submitting import Submitter
+from s3d.policy.bucket_map import staying_local
 from s3d.policy.rules import Rules
+from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.report import CapacityReport, ClassReport, ForecastReport, LocalReport
 from s3d.upkeep.recycling import Recycling
 from s3d.view.questions import Questions
@@ -69,6 +73,17 @@ def local_cap(settings: CapacitySettings, volume_bytes: int) -> LocalCap:
     """The caps on what stays local: its own share, and what it has to fit into together with what is pending."""
     together = max(settings.local_share_max, settings.pending_share_max)
     return LocalCap(int(volume_bytes * settings.local_share_max), int(volume_bytes * together))
+
+
+def build_intake(
+    settings: Settings, volume_bytes: int, submitter: Submitter, view: View, metrics: Metrics, rules: Rules
+) -> Intake:
+    """What decides how much may come in."""
+    local, staying = None, staying_local(settings.buckets)
+    if staying:
+        local = LocalRoom(staying, local_cap(settings.capacity, volume_bytes), lambda: view.staying)
+    cap = pending_cap(settings.capacity, volume_bytes)
+    return Intake(submitter, cap, lambda: view.backlog, metrics.refused, rules if rules.refusals else None, local)
 
 
 def beside_local(intake: Intake, free_bytes: Callable[[int], int]) -> Callable[[int], int]:

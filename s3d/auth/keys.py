@@ -1,5 +1,6 @@
 """Secret keys, kept so that they cannot leak by accident, and where they are looked up."""
 
+import hmac
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -18,12 +19,22 @@ class SecretKey:
         """The secret itself, for whoever derives a key from it."""
         return self._value
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretKey) and hmac.compare_digest(_bytes(self), _bytes(other))
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
     def __repr__(self) -> str:
         return "SecretKey(****)"
 
     def __reduce__(self) -> str:
         # Pickling is how a value ends up in a file or another process without anybody asking for it.
         raise TypeError("a SecretKey is not serialised")
+
+
+def _bytes(key: SecretKey) -> bytes:
+    return key.reveal().encode("utf-8", "surrogateescape")  # the environment may give bytes that are no text
 
 
 class KeyStore(Protocol):

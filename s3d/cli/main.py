@@ -25,6 +25,7 @@ COMMANDS = {
     "wait": ("s3d.cli.wait:wait", "Wait until the remote has it."),
     "conflicts": ("s3d.cli.conflicts:conflicts", "List writes that met somebody else's at the remote."),
     "receipt": ("s3d.cli.receipt:receipt", "Show what the remote said when it took a record."),
+    "reload": ("s3d.cli.reload:reload", "Have the daemon read its configuration file again."),
     "pause": ("s3d.cli.pausing:pause", "Send nothing more to the remote, for now."),
     "resume": ("s3d.cli.pausing:resume", "Go on sending."),
     "gaps": ("s3d.cli.gaps:gaps", "Name what the remote has lost since it confirmed it."),

@@ -31,33 +31,25 @@ import click
 def run(config: str | None, data_dir: str | None, listen: str | None, remote: str | None, admin: str | None) -> int:
     """Run the daemon until SIGTERM or SIGINT.
 
-    Flags beat the environment, the environment beats the file. On SIGTERM it accepts nothing new, finishes what is in
+    Flags beat the environment, the environment beats the file. SIGHUP (or `s3d reload`) has the file read again. On
+    SIGTERM it accepts nothing new, finishes what is in
     flight, and goes on sending to the remote for shutdown.drain_seconds.
     """
-    from s3d.config import load
+    from s3d.config.source import Source
     from s3d.telemetry import logs
 
     flags = {"data_dir": data_dir, "listen": listen, "remote.endpoint": remote, "admin.listen": admin}
-    settings = load(flags, os.environ, config)
+    loaded = Source(flags, dict(os.environ), config).read()
+    settings = loaded.settings
     logs.configure(settings.log.level, settings.log.format)
-    if config is not None:
-        _warn_of_exposed_secrets(config)
 
     from s3d.app.daemon import serve
+    from s3d.app.reloading import warn_of_exposed_secrets
     from s3d.telemetry.lag import measured_loop
     from s3d.telemetry.metrics import Metrics
 
+    if config is not None:
+        warn_of_exposed_secrets(config)
     metrics = Metrics()
     with asyncio.Runner(loop_factory=lambda: measured_loop(metrics.loop_lag)) as runner:
-        return runner.run(serve(settings, metrics))
-
-
-def _warn_of_exposed_secrets(config: str) -> None:
-    import structlog
-
-    from s3d.config.load import exposes_secrets
-
-    if exposes_secrets(config):
-        structlog.get_logger().warning(
-            "every user of this machine can read the keys in the configuration file", file=config, fix="chmod o-r"
-        )
+        return runner.run(serve(settings, metrics, loaded))

@@ -11,6 +11,7 @@ from s3d.cli.exits import FAILED, NO_REMOTE, OK, PARKED, PENDING
 from s3d.cli.links import one_remote, several
 from s3d.cli.obstacles import duration_text, obstacle_lines
 from s3d.cli.options import admin, as_json
+from s3d.cli.reload import configuration_text
 from s3d.cli.room import forecast, refusing, staying
 from s3d.cli.showing import age_text, count_text, paused_text, show_facts, show_json, size_text, upload_text
 
@@ -102,6 +103,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         *forecast(found),
         *(("drop", *drop_text(folder)) for folder in found.drops),
         ("cache", cache, ""),
+        *configuration_text(found.configuration),
     ]
 
 

@@ -92,6 +92,10 @@ class Knowledge:
         present = row is not None and row.present
         return {"conflict": policy, "believed": (row.remote_etag or row.etag) if row is not None and present else ""}
 
+    def guard_by(self, conflict: Callable[[str, str], Policy | None] | None) -> None:
+        """Other rules guard writes from the next decision on."""
+        self._conflict = conflict
+
     def forget_buckets(self) -> None:
         """Something may have changed a bucket: look again."""
         self._present.clear()

@@ -2,18 +2,18 @@
 
 import logging
 import typing
-from collections.abc import Callable
 from typing import Protocol
 
 from journal import BaseInfo, Decision, Identity, JournalError, Record, StateDamaged
+from s3d.commands.configuring import ChangeConfiguration, Policies
 from s3d.commands.knowledge import Command, Knowledge
-from s3d.events import Policy
 from s3d.view.damage import ViewDamaged
 from s3d.view.facts import Fact
 from s3d.view.view import View
 
 _FACTS: tuple[type, ...] = typing.get_args(Fact)
 _NOTHING = Decision()
+NO_POLICIES = Policies()
 _LEAVE_BUCKETS_ALONE = frozenset({"PutObject", "CopyObject", "DeleteObject", "UploadPart"})
 
 
@@ -32,8 +32,8 @@ class Origin(Protocol):
 class StateMachine:
     """Implements `journal.State` over a View. Facts come this way too, so that one thread alone writes the view.
 
-    With an `origin` the view is bound to that journal, and an empty view begins with its base. `conflict` and
-    `local`: see Knowledge.
+    With an `origin` the view is bound to that journal, and an empty view begins with its base. `policies` are those
+    that the view was opened with. `local`: see Knowledge.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class StateMachine:
         *,
         has_remote: bool,
         origin: Origin | None = None,
-        conflict: Callable[[str, str], Policy | None] | None = None,
+        policies: Policies = NO_POLICIES,
         local: frozenset[str] = frozenset(),
     ) -> None:
         self._view = view
@@ -51,12 +51,12 @@ class StateMachine:
             view.questions,
             has_remote=has_remote,
             backlog=lambda: view.backlog_of_batch,
-            conflict=conflict,
+            conflict=policies.conflict,
             staying=lambda: view.staying_of_batch,
             local=local,
         )
+        self._policies = self._policies_before = policies
         self.begin = view.begin
-        self.publish = view.publish
 
     @property
     def position(self) -> int:
@@ -85,6 +85,8 @@ class StateMachine:
                 self._knowledge.forget_buckets()
                 self._view.learn(typing.cast("Fact", command))  # not a record: it may be lost, and is then unknown
                 return _NOTHING
+            if isinstance(command, ChangeConfiguration):
+                self._go_by(command.policies)
             return typing.cast("Command", command).decide(self._knowledge, now_ms)
         except ViewDamaged as damaged:  # no refusal of this command: nothing can be decided
             raise StateDamaged(f"the view cannot be read: {damaged.error}") from damaged
@@ -94,9 +96,17 @@ class StateMachine:
             self._knowledge.forget_buckets()
         self._view.fold(record)
 
+    def publish(self) -> None:
+        self._view.publish()
+        self._policies_before = self._policies
+
     def revert(self) -> None:
         self._knowledge.forget_buckets()  # one of them may have been made by the batch that is taken back
-        self._view.revert()
+        try:
+            self._view.revert()
+        finally:
+            if self._policies is not self._policies_before:
+                self._go_by(self._policies_before)
 
     def discard(self) -> None:
         self._knowledge.forget_buckets()
@@ -105,3 +115,12 @@ class StateMachine:
     def restore(self, path: str, position: int) -> None:
         self._knowledge.forget_buckets()
         self._view.restore(path, position)
+
+    def _go_by(self, policies: Policies) -> None:
+        """What is decided after this is decided by these, unless the batch is reverted."""
+        self._knowledge.guard_by(policies.conflict)
+        self._knowledge.forget_buckets()
+        self._view.questions.is_shared = policies.is_shared
+        before, self._policies = self._policies, policies
+        if policies.by_key != before.by_key:
+            self._view.index_by_key(by_key=policies.by_key)

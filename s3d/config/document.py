@@ -11,9 +11,10 @@ from typing import Any
 from msgspec import NODEFAULT
 
 from s3d.config.catalogue import Setting, catalogue, list_settings, sections
+from s3d.config.difference import is_reloaded
 from s3d.config.lists import LISTS
 
-_HEADER = "| Setting | Default | Environment | Flag | Meaning |\n|---|---|---|---|---|"
+_HEADER = "| Setting | Default | Environment | Flag | Changed by | Meaning |\n|---|---|---|---|---|---|"
 
 
 def tables() -> str:
@@ -22,7 +23,8 @@ def tables() -> str:
     for name, struct in sections().items():
         parts.append(f"### `[{name}]`\n\n{getdoc(struct)}\n\n{_table(name)}")
     parts.extend(
-        f"### `[[{kind.name}]]`\n\n{getdoc(kind.struct)}\n\n{_rows(list_settings()[kind.name])}" for kind in LISTS
+        f"### `[[{kind.name}]]`\n\n{getdoc(kind.struct)}\n\n{_rows(list_settings()[kind.name], f'[[{kind.name}]]')}"
+        for kind in LISTS
     )
     return "\n\n".join(parts) + "\n"
 
@@ -52,14 +54,16 @@ def _table(section: str) -> str:
     return _rows(setting for setting in catalogue().values() if setting.section == section)
 
 
-def _rows(settings: Iterable[Setting]) -> str:
-    return "\n".join([_HEADER, *(_row(setting) for setting in settings)])
+def _rows(settings: Iterable[Setting], table: str = "") -> str:
+    """`table` is the list of tables that they are in, if it is one: it changes as a whole."""
+    return "\n".join([_HEADER, *(_row(setting, table or setting.path) for setting in settings)])
 
 
-def _row(setting: Setting) -> str:
+def _row(setting: Setting, changed: str) -> str:
     environment = f"`{setting.environment}`" if setting.environment else ""
     flag = f"`{setting.flag}`" if setting.flag else ""
-    return f"| `{setting.path}` | {default_text(setting)} | {environment} | {flag} | {setting.description} |"
+    by = "reload" if is_reloaded(changed) else "restart"
+    return f"| `{setting.path}` | {default_text(setting)} | {environment} | {flag} | {by} | {setting.description} |"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Lists of tables in the file, `[[rule]]` and its like: read strictly; an error names the table by its number."""
 
 import difflib
+import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from types import NoneType
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from s3d.config.drops import DropFolder, check_drops
+from s3d.config.lines import ConfigurationFile
 from s3d.config.remotes import OtherRemote, check_other_remotes
 from s3d.config.secrets import decode_secret
 from s3d.config.webhooks import Webhook, WebhookError, check_webhooks
@@ -38,43 +41,78 @@ LISTS = (
 )
 
 
-def take_lists(document: dict[str, Any], path: str) -> dict[str, tuple[Any, ...]]:
+_NAMED = re.compile(r"`\$\.(\w+)")  # how msgspec says which setting is wrong
+
+
+class _Where(NamedTuple):
+    """One table of the file."""
+
+    file: ConfigurationFile
+    kind: str
+    number: int
+
+    def at(self, setting: str = "") -> str:
+        """`s3d.toml:12: rule 3`; the line is that of a setting in it, if it has one."""
+        name = f"{self.kind}.{setting}" if setting else self.kind
+        return f"{self.file.at(name, self.number)}: {self.kind} {self.number}"
+
+
+def take_lists(document: dict[str, Any], file: ConfigurationFile) -> dict[str, tuple[Any, ...]]:
     """Every list by its field in Settings, taken out of the document. Raises ConfigurationError."""
-    return {kind.field: _read(kind, document.pop(kind.name, []), path) for kind in LISTS}
+    return {kind.field: _read(kind, document.pop(kind.name, []), file) for kind in LISTS}
 
 
-def _read(kind: TableList, given: Any, path: str) -> tuple[Any, ...]:
+def _read(kind: TableList, given: Any, file: ConfigurationFile) -> tuple[Any, ...]:
     if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
         raise ConfigurationError(
-            f"{path}: {kind.name} is a list of tables", hint=f"write [[{kind.name}]] above each {kind.name}"
+            f"{file.at(kind.name)}: {kind.name} is a list of tables",
+            hint=f"write [[{kind.name}]] above each {kind.name}",
         )
     tables: list[Any] = []
     for number, values in enumerate(given, start=1):
-        tables.append(_table(kind, values, f"{path}: {kind.name} {number}"))
-        _check(kind, tables, f"{path}: {kind.name} {number}")
+        where = _Where(file, kind.name, number)
+        tables.append(_table(kind, values, where))
+        _check(kind, tables, where)
     return tuple(tables)
 
 
-def _table(kind: TableList, values: dict[str, Any], where: str) -> Any:
+def _table(kind: TableList, values: dict[str, Any], where: _Where) -> Any:
     names = kind.struct.__struct_fields__
     for name in values:
         if name not in names:
             near = difflib.get_close_matches(name, names, 1, 0.6)
             hint = f"did you mean {near[0]}?" if near else f"a {kind.name} has {', '.join(names)}"
-            raise ConfigurationError(f"{where}: unknown setting {name}", hint=hint)
+            raise ConfigurationError(f"{where.at(name)}: unknown setting {name}", hint=hint)
     try:
         return msgspec.convert(values, kind.struct, dec_hook=decode_secret)
     except msgspec.ValidationError as error:
         text = str(error)
+        named = _NAMED.search(text)
         raise ConfigurationError(
-            f"{where}: {text[:1].lower()}{text[1:]}", hint=f"for instance {kind.example}"
+            f"{where.at(named[1] if named is not None else '')}: {text[:1].lower()}{text[1:]}",
+            hint=_advice(kind, named[1]) if named is not None else f"for instance {kind.example}",
         ) from None
 
 
-def _check(kind: TableList, tables: Sequence[Any], where: str) -> None:
+def _advice(kind: TableList, setting: str) -> str:
+    """The texts that it can be, where they are few."""
+    kinds = [one for one in _kinds(get_type_hints(kind.struct).get(setting)) if one not in {NoneType, Ellipsis}]
+    choices = [choice for one in kinds for choice in get_args(one)]
+    if any(get_origin(one) is not Literal for one in kinds) or not all(isinstance(one, str) for one in choices):
+        return f"for instance {kind.example}"
+    return f"choose one of {', '.join(choices)}"
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """What it is a choice or a list of."""
+    inside = () if get_origin(annotation) is Literal else get_args(annotation)
+    return [one for part in inside for one in _kinds(part)] if inside else [annotation]
+
+
+def _check(kind: TableList, tables: Sequence[Any], where: _Where) -> None:
     try:
         kind.check(tables)
     except (RuleError, BucketMapError, WebhookError, WindowError) as error:
-        raise ConfigurationError(f"{where}: {error.field}: {error.message}", hint=error.hint) from None
+        raise ConfigurationError(f"{where.at(error.field)}: {error.field}: {error.message}", hint=error.hint) from None
     except S3dError as error:
-        raise ConfigurationError(f"{where}: {error.message}", hint=error.hint) from None
+        raise ConfigurationError(f"{where.at()}: {error.message}", hint=error.hint) from None

@@ -9,6 +9,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from s3d.bundle.keys import parse_public
 from s3d.config.addresses import check_domain, check_endpoint, is_loopback, parse_listen
 from s3d.config.catalogue import Setting, catalogue, list_settings, sections
 from s3d.config.drops import overlap
+from s3d.config.lines import ConfigurationFile
 from s3d.config.lists import LISTS, take_lists
 from s3d.config.remotes import RemoteSettings, check_key_pair
 from s3d.config.secrets import decode_secret
@@ -34,26 +36,35 @@ def load(
     `path` names a TOML file, None: there is none. `root` says whether the system's data directory is the default;
     None: ask the operating system. Raises ConfigurationError.
     """
-    document = _parse(_read(path), path) if path is not None else {}
-    lists = take_lists(document, path or "")
-    file = _flatten(document, path or "")
+    return assemble(flags, environ, read_file(path) if path is not None else None, root=root)
+
+
+def assemble(
+    flags: Mapping[str, Any], environ: Mapping[str, str], file: ConfigurationFile | None, *, root: bool | None = None
+) -> Settings:
+    """The same with a file that has been read. Raises ConfigurationError."""
+    file = file or ConfigurationFile("", "")
+    document = _parse(file)
+    lists = take_lists(document, file)
+    from_file = _flatten(document, file)
     values: dict[str, Any] = {"data_dir": _default_data_dir(environ, root=os.geteuid() == 0 if root is None else root)}
     for setting in catalogue().values():
-        given = _given(setting, flags, environ, file, path or "")
+        given = _given(setting, flags, environ, from_file, file)
         if given is not None:
             values[setting.path] = given
     settings = _assemble(values, environ, lists)
-    _check(settings)
-    _check_remotes(settings, path or "")
+    check(settings)
+    _check_remotes(settings, file)
     return settings
 
 
 def exposes_secrets(path: str) -> bool:
     """Whether the file gives secrets and every user of this machine may read it: worth a warning at start."""
-    document = _parse(_read(path), path)
+    file = read_file(path)
+    document = _parse(file)
     tables = [document.pop(kind.name, None) and list_settings()[kind.name] for kind in LISTS]
     settings = [
-        *(catalogue()[name] for name in _flatten(document, path)),
+        *(catalogue()[name] for name in _flatten(document, file)),
         *(one for all_ in tables for one in all_ or ()),
     ]
     return any(one.secret for one in settings) and bool(os.stat(path).st_mode & 0o004)
@@ -62,51 +73,55 @@ def exposes_secrets(path: str) -> bool:
 # the file
 
 
-def _read(path: str) -> str:
+def read_file(path: str) -> ConfigurationFile:
+    """Its text. Raises ConfigurationError."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        with open(path, "rb") as file:
+            content = file.read()
+        return ConfigurationFile(path, content.decode(), sha256(content).hexdigest())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}", hint="check --config") from None
     except (UnicodeDecodeError, ValueError):
         raise ConfigurationError(f"{path} is not UTF-8 text", hint="a configuration file is TOML") from None
 
 
-def _parse(text: str, path: str) -> dict[str, Any]:
+def _parse(file: ConfigurationFile) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(file.text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(
-            f"{path}: not TOML: {error}", hint='texts need quotes: listen = "http://localhost:33333"'
+            f"{file.path}: not TOML: {error}", hint='texts need quotes: listen = "http://localhost:33333"'
         ) from None
 
 
-def _flatten(document: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _flatten(document: Mapping[str, Any], file: ConfigurationFile) -> dict[str, Any]:
     """The file's values by setting path. Raises ConfigurationError for what does not exist."""
     flat: dict[str, Any] = {}
     for name, value in document.items():
         if name in sections():
             if not isinstance(value, dict):
-                raise ConfigurationError(f"{path}: {name} is a section", hint=f"write [{name}] on a line of its own")
+                raise ConfigurationError(
+                    f"{file.at(name)}: {name} is a section", hint=f"write [{name}] on a line of its own"
+                )
             for inner, inner_value in value.items():
-                flat[_known(f"{name}.{inner}", path)] = inner_value
+                flat[_known(f"{name}.{inner}", file)] = inner_value
         else:
             if isinstance(value, dict) and name not in catalogue():
-                raise _unknown(f"section [{name}]", name, list(sections()), "the sections are", path)
-            flat[_known(name, path)] = value
+                raise _unknown(f"section [{name}]", name, list(sections()), "the sections are", file)
+            flat[_known(name, file)] = value
     return flat
 
 
-def _known(name: str, path: str) -> str:
+def _known(name: str, file: ConfigurationFile) -> str:
     if name in catalogue():
         return name
     section = name.partition(".")[0] if "." in name else ""
     siblings = [one.path for one in catalogue().values() if one.section == section]
     listed = f"the settings of [{section}] are" if section else "the settings outside sections are"
-    raise _unknown(f"setting {name}", name, siblings, listed, path)
+    raise _unknown(f"setting {name}", name, siblings, listed, file)
 
 
-def _unknown(what: str, name: str, siblings: list[str], listed: str, path: str) -> ConfigurationError:
+def _unknown(what: str, name: str, siblings: list[str], listed: str, file: ConfigurationFile) -> ConfigurationError:
     last = name.rpartition(".")[2]
     elsewhere = [one for one in catalogue() if one.rpartition(".")[2] == last]
     near = (
@@ -118,22 +133,26 @@ def _unknown(what: str, name: str, siblings: list[str], listed: str, path: str) 
         hint = f"did you mean {' or '.join(near)}?"
     else:
         hint = f"{listed} {', '.join(one.rpartition('.')[2] for one in siblings)}"
-    return ConfigurationError(f"{path}: unknown {what}", hint=hint)
+    return ConfigurationError(f"{file.at(name)}: unknown {what}", hint=hint)
 
 
 # one setting
 
 
 def _given(
-    setting: Setting, flags: Mapping[str, Any], environ: Mapping[str, str], file: Mapping[str, Any], path: str
+    setting: Setting,
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    from_file: Mapping[str, Any],
+    file: ConfigurationFile,
 ) -> Any:
     """The checked value from the first source that has one; None when there is none."""
     if flags.get(setting.path) is not None:
         return _convert(setting, flags[setting.path], setting.flag)
     if setting.environment and environ.get(setting.environment):
         return _convert(setting, environ[setting.environment], setting.environment)
-    if setting.path in file:
-        return _convert(setting, file[setting.path], f"{path}: {setting.path}")
+    if setting.path in from_file:
+        return _convert(setting, from_file[setting.path], f"{file.at(setting.path)}: {setting.path}")
     return None
 
 
@@ -219,8 +238,8 @@ def _absolute(path: str, environ: Mapping[str, str]) -> str:
     return os.path.abspath(os.path.expanduser(path))
 
 
-def _check(settings: Settings) -> None:
-    """What no setting can tell by itself."""
+def check(settings: Settings) -> None:
+    """What no setting can tell by itself. Raises ConfigurationError."""
     check_key_pair("auth.", settings.auth)
     check_key_pair("remote.", settings.remote)
     if not settings.address.loopback and not settings.auth.configured:
@@ -255,10 +274,10 @@ def _check_drops(settings: Settings) -> None:
                 )
 
 
-def _check_remotes(settings: Settings, path: str) -> None:
+def _check_remotes(settings: Settings, file: ConfigurationFile) -> None:
     """Whether every bucket's remote is there, and what every other remote needs."""
     for number, other in enumerate(settings.other_remotes, start=1):
-        where = f"{path}: other_remote {number}"
+        where = f"{file.at('other_remote', number)}: other_remote {number}"
         if not settings.remote.configured:
             raise ConfigurationError(
                 f"{where}: {other.name} is another remote, but there is no [remote]",
@@ -269,8 +288,9 @@ def _check_remotes(settings: Settings, path: str) -> None:
     for number, bucket in enumerate(settings.buckets, start=1):
         if bucket.remote and bucket.remote not in names:
             near = difflib.get_close_matches(bucket.remote, names, 1, 0.6)
+            where = f"{file.at('bucket.remote', number)}: bucket {number}"
             raise ConfigurationError(
-                f"{path}: bucket {number}: remote: there is no [[other_remote]] with the name {bucket.remote}",
+                f"{where}: remote: there is no [[other_remote]] with the name {bucket.remote}",
                 hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(names) or 'none'}",
             )
 

@@ -346,6 +346,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = "http://localhost:33333"
     region: Annotated[str, Meta(description="The region that this endpoint says it is in.", min_length=1)] = "us-east-1"
+    watch_configuration: Annotated[
+        bool,
+        Meta(
+            description="Look every two seconds whether the configuration file is another one, and read it again by "
+            "itself when it is: for files that are swapped by something else, such as a Kubernetes ConfigMap."
+        ),
+    ] = False
     auth: AuthSettings = AuthSettings()
     remote: RemoteSettings = RemoteSettings()
     journal: JournalSettings = JournalSettings()

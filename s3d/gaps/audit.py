@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from journal import JournalError
-from s3d.clock import Clock, milliseconds
+from s3d.clock import Clock, milliseconds, sleep_unless
 from s3d.commands.looking import RecordLook
 from s3d.commands.sending_again import SendAgain
 from s3d.errors import S3Error, remote_unreachable
@@ -83,6 +83,8 @@ class GapAudit:
         self._digest = digest
         self._every_seconds = every_seconds
         self._pace_seconds = 60 / requests_per_minute
+        self._rests_since = 0.0
+        self._replaced = asyncio.Event()
         self._last: GapRound | None = None
         self._began = 0.0
         self._at: dict[str, str] = {}  # how far it has come in each bucket
@@ -92,12 +94,24 @@ class GapAudit:
         """Round after round; where the link breaks, or the view is being rebuilt, it goes on later."""
         while True:
             try:
-                await self.look()
+                if self._every_seconds:
+                    await self.look()
             except (S3Error, ViewDamaged, JournalError) as error:
                 _log.info("the gap audit waits", error=str(error))
                 await self._clock.sleep(TROUBLE_SECONDS)
                 continue
-            await self._clock.sleep(self._every_seconds)
+            await self._rest()
+
+    def replace(
+        self, questions: Questions, policy: Policy, *, every_seconds: float, requests_per_minute: float
+    ) -> None:
+        """Go by other rules and times from now on. Who did not look at all begins at once."""
+        self._questions, self._policy = questions, policy
+        self._pace_seconds = 60 / requests_per_minute
+        if not self._every_seconds:
+            self._rests_since = float("-inf")
+        self._every_seconds = every_seconds
+        self._replaced.set()
 
     async def look(self) -> GapRound:
         """Look at everything once, or at the rest of it after a failure.
@@ -114,6 +128,16 @@ class GapAudit:
     def close(self) -> None:
         """Let go of the thread."""
         self._executor.shutdown(wait=False)
+
+    async def _rest(self) -> None:
+        """Until the next round is due, by what is set by then."""
+        self._rests_since = self._clock.monotonic()
+        while True:
+            self._replaced.clear()
+            left = self._rests_since + self._every_seconds - self._clock.monotonic()
+            if left <= 0 and self._every_seconds:
+                return
+            await sleep_unless(self._clock, left if self._every_seconds else float("inf"), self._replaced)
 
     def _all(self) -> tuple[GapReport, ...]:
         connection = self._connect()

@@ -111,7 +111,15 @@ class RequestPath:
         self._idle_seconds = idle_seconds
         self._run = secrets.token_hex(4).upper()
         self._numbers = itertools.count(1)
-        self._debug = _log.bind().debug  # bound once: that costs more than the line that is not written
+        self.log_anew()
+
+    def log_anew(self) -> None:
+        """Another level holds from now on. Bound once: that costs more than the line that is not written."""
+        self._debug = _log.bind().debug
+
+    def verify_by(self, verifier: Verifier) -> None:
+        """Other keys are good for every request that comes from now on."""
+        self._verifier = verifier
 
     async def handle(self, request: BaseRequest) -> Answer:
         """Answer a request. Raises only ConnectionError, when there is nobody to answer or no way to."""

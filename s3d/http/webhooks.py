@@ -11,7 +11,7 @@ import hmac
 import time
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import aiohttp
 import msgspec
@@ -206,28 +206,54 @@ class Webhooks:
         random: Random,
         count: Callable[[str, str], None] = lambda _name, _result: None,
     ) -> None:
-        self._posts = [Post(webhook) for webhook in webhooks]
-        self._tellers = [
-            Teller(webhook, journal, follow(f"webhook.{webhook.name}"), post.send, clock, random, count)
-            for webhook, post in zip(webhooks, self._posts, strict=True)
-        ]
-        self._tasks: list[asyncio.Task[None]] = []
+        self._webhooks = webhooks
+        self._journal = journal
+        self._follow = follow
+        self._clock = clock
+        self._random = random
+        self._count = count
+        self._running: dict[Webhook, _Running] = {}
 
     def start(self) -> None:
         """Begin to tell."""
-        for teller in self._tellers:
-            self._tasks.append(asyncio.create_task(teller.run()))
-            self._tasks[-1].add_done_callback(_ended)
+        for webhook in self._webhooks:
+            if webhook not in self._running:
+                self._begin(webhook)
+
+    async def replace(self, webhooks: tuple[Webhook, ...]) -> None:
+        """Tell these from now on. One that is as it was is not interrupted; one that changed goes on where it was."""
+        self._webhooks = webhooks
+        await self._end([webhook for webhook in self._running if webhook not in webhooks])
+        self.start()
 
     async def stop(self) -> None:
         """Cut off what is under way: it is told again after the next start."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for teller in self._tellers:
-            await teller.close()
-        for post in self._posts:
-            await post.close()
+        await self._end(list(self._running))
+
+    def _begin(self, webhook: Webhook) -> None:
+        post = Post(webhook)
+        follower = self._follow(f"webhook.{webhook.name}")
+        teller = Teller(webhook, self._journal, follower, post.send, self._clock, self._random, self._count)
+        task = asyncio.create_task(teller.run())
+        task.add_done_callback(_ended)
+        self._running[webhook] = _Running(post, teller, task)
+
+    async def _end(self, webhooks: list[Webhook]) -> None:
+        ending = [self._running.pop(webhook) for webhook in webhooks]
+        for one in ending:
+            one.task.cancel()
+        await asyncio.gather(*(one.task for one in ending), return_exceptions=True)
+        for one in ending:
+            await one.teller.close()
+            await one.post.close()
+
+
+class _Running(NamedTuple):
+    """What one webhook is made of."""
+
+    post: Post
+    teller: Teller
+    task: asyncio.Task[None]
 
 
 def _ended(task: asyncio.Task[None]) -> None:

@@ -78,6 +78,10 @@ class Contract:
         self._waiters: dict[int, int] = {}
         self._closing = False
 
+    def replace_rules(self, rules: Rules | None) -> None:
+        """What is promised from now on; who waits already was promised what it was."""
+        self._rules = rules
+
     def promised(self, call: Call) -> Promise | None:
         """What the answer to this call has to wait for; None: for the journal only. To be asked before anything is
         kept. Raises InvalidRequest where it can never be.

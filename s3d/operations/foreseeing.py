@@ -34,6 +34,10 @@ class Foreseeing:
         self._free_bytes = free_bytes
         self._measured: Measured | None = None
 
+    def replace_cap(self, cap: Cap) -> None:
+        """What the forecast is about from now on."""
+        self._cap = cap
+
     async def run_for_ever(self) -> None:
         """Until it is cancelled."""
         while True:

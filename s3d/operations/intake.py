@@ -45,15 +45,19 @@ class Intake:
     ) -> None:
         self._submitter = submitter
         self.local = local
-        self.cap = cap
         self._backlog = backlog
         self._refused = refused
+        self._held_records = 0
+        self._held_bytes = 0
+        self.replace(cap, rules)
+
+    def replace(self, cap: Cap, rules: Rules | None) -> None:
+        """Another cap and other shares of it from now on; what was let in keeps its room."""
+        self.cap = cap
         self._rules = rules
         shares = {share for _, share in rules.refusals} if rules is not None else set()
         self._whole = _Gate(cap)
         self._gates = {share: _Gate(cap.at(share)) for share in shares}
-        self._held_records = 0
-        self._held_bytes = 0
 
     def take(self, bucket: str, key: str, given: Mapping[str, Any], size_bytes: int, *, part: bool = False) -> Room:
         """Hold room for one more record with so many bytes, until `give`; `given` is what is kept of its input.

@@ -35,6 +35,10 @@ class Operations:
         self._contract = contract
         self._key_bytes_max = key_bytes_max
 
+    def replace(self, handlers: Mapping[str, Handler]) -> None:
+        """Others handle every call that begins from now on; one that has begun is handled to its end as it began."""
+        self._handlers = handlers
+
     def check_known(self, operation: str) -> None:
         """Raise NotImplemented for an operation that is not in the table: a surface asks before it reads anything."""
         if operation not in self._handlers:

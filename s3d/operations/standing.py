@@ -25,6 +25,7 @@ from s3d.operations.receipts import Known, Receipts
 from s3d.operations.records import conflict_report, record_report
 from s3d.operations.remotes import LinkState, SenderState, SeveralRemotes, link_report
 from s3d.operations.submitting import Submitter
+from s3d.telemetry.configuration import ConfigurationReport
 from s3d.telemetry.drops import DropReport
 from s3d.telemetry.flow import FlowReport, UploadReport
 from s3d.telemetry.metrics import Load, Metrics, Moment
@@ -83,6 +84,7 @@ class Standing:
         drops: Callable[[], tuple[DropReport, ...]] = tuple,
         pinned_bytes: Callable[[], int] = int,
         several: SeveralRemotes | None = None,
+        configuration: Callable[[], ConfigurationReport | None] = lambda: None,
     ) -> None:
         self._several = several
         self._settings = settings
@@ -109,6 +111,7 @@ class Standing:
         self._load = load
         self._drops = drops
         self._pinned_bytes = pinned_bytes
+        self._configuration = configuration
         self._started = clock.now()
         self._receipts = Receipts(journal)
         self._announcements = Announcements(journal)
@@ -128,6 +131,10 @@ class Standing:
     @property
     def replicates(self) -> bool:
         return self._link is not None
+
+    def replace_settings(self, settings: Settings) -> None:
+        """What is told from now on."""
+        self._settings = settings
 
     def sick(self) -> str:
         return str(self._journal.failure) if self._journal.failure is not None else ""
@@ -168,6 +175,7 @@ class Standing:
             obstacles=obstacles,
             uploads=await self.uploads(UPLOADS_SHOWN),
             remotes=remotes,
+            configuration=self._configuration(),
         )
 
     async def uploads(self, limit: int) -> tuple[UploadReport, ...]:

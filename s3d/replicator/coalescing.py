@@ -63,6 +63,10 @@ class Coalescing:
         self._attempted = attempted
         self._took: dict[int, _Taken] = {}  # of records that have no outcome yet
 
+    def allow_by(self, allowed: Callable[[str, str], bool]) -> None:
+        """Other rules say from now on whose writes may be coalesced."""
+        self._allowed = allowed
+
     def is_possible(self, sequence: int) -> bool:
         """Whether something may take the place of a record that is about to be sent: mostly nothing waits behind it."""
         if not self._lanes.behind(sequence, 1, self._fits) or not self._may_go(sequence):

@@ -174,6 +174,18 @@ class Lanes:
         if rank is not ORDINARY:
             self._raise_one(sequence, rank)
 
+    def reorder(self, ready: Ready, rank_of: Callable[[int], Rank]) -> None:
+        """Go by other ranks from now on, in this order; what was taken stays taken."""
+        self._ready = ready
+        for sequence, item in self._items.items():
+            item.rank = rank_of(sequence)
+        for sequence, item in self._items.items():
+            if item.rank is not ORDINARY:
+                self._raise(item.claims, item.rank, before=sequence)
+        for sequence, item in self._items.items():
+            if item.missing == 0 and not item.taken:
+                ready.push(sequence, item.rank)
+
     def behind(self, sequence: int, limit: int, fits: Callable[[int], bool]) -> list[int]:
         """Records that wait for nothing but this one, directly behind one another and it, as long as they fit.
 
@@ -267,9 +279,9 @@ class Lanes:
         item = self._items.get(sequence)
         return item is not None and not item.taken and item.missing == 0 and item.rank is rank
 
-    def _raise(self, claims: Claims, rank: Rank) -> None:
+    def _raise(self, claims: Claims, rank: Rank, before: float = math.inf) -> None:
         """Whatever stands before a record with these claims goes with it, not after others."""
-        due: list[tuple[Claims, float]] = [(claims, math.inf)]
+        due: list[tuple[Claims, float]] = [(claims, before)]
         while due:
             waiting, before = due.pop()
             for resource, writes in _each(waiting):

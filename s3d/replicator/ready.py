@@ -102,6 +102,11 @@ class ByPriority:
         return self._classes[chosen].pop(current)
 
 
+def ready_by(priorities: bool) -> Ready:  # noqa: FBT001 - the only question
+    """An empty one, for who has priorities or has none."""
+    return ByPriority() if priorities else OldestFirst()
+
+
 class _Class:
     """The ready records of one class."""
 

@@ -30,10 +30,11 @@ from s3d.replicator.link import Link
 from s3d.replicator.outcomes import Outcomes
 from s3d.replicator.pacing import PacedRemote
 from s3d.replicator.progress import Progress, Snapshot, struggling
-from s3d.replicator.ready import ByPriority
-from s3d.replicator.schedule import Schedule
+from s3d.replicator.ready import ready_by
+from s3d.replicator.schedule import Plan
 from s3d.replicator.settings import ReplicationObserver, ReplicatorSettings, Ways
 from s3d.replicator.shares import Shares
+from s3d.replicator.timetable import Timetable
 from s3d.replicator.transfer import Transfer
 from s3d.replicator.versioning import Versioning
 from s3d.replicator.window import Priorities, Window
@@ -43,7 +44,6 @@ from s3d.view.questions import Questions
 
 DRAIN_POLL_SECONDS = 0.05
 IDLE_POLLS = 10  # so long nothing is begun, although it could be, before a drain gives up
-SCHEDULE_SECONDS_MIN, SCHEDULE_SECONDS_MAX = 1.0, 30.0
 VIEW_AGAIN_SECONDS = 1.0
 GROUP_SECONDS = 0.1  # what is settled meanwhile needs no scan of its own
 UNREADABLE_CODE = "LocalRecordUnreadable"
@@ -89,7 +89,7 @@ class Replicator:
         self._settled = settled
         self._executor = ThreadPoolExecutor(2, "replicator")
         self._priorities = priorities
-        self._lanes = Lanes(ready=ByPriority() if priorities is not None else None)
+        self._lanes = Lanes(ready=ready_by(priorities is not None))
         self._shares = Shares()
         most, unreadable, own = settings.window_records_max, self._on_unreadable, settings.buckets
         self._window = Window(journal, questions, self._lanes, self._executor, most, unreadable, priorities, own)
@@ -97,11 +97,7 @@ class Replicator:
         self._progress = Progress(clock)
         self._known = KnownEtags(questions)
         self._paced = PacedRemote(remote, clock, self._wake.set)
-        self._paced.bytes.set_rate(settings.plan.bytes_per_second_max)
-        self._paced.requests.set_rate(settings.plan.requests_per_second_max)
-        schedule = Schedule(settings.plan, questions, clock, settings.remote)
-        self._schedule = schedule if schedule.restricts else None
-        self._ticked = asyncio.Event()
+        self._timetable = Timetable(settings.plan, questions, clock, self._paced, self._wake.set, settings.remote)
         self._transfer = Transfer(
             self._paced,
             Bodies(row_body, blob_path, are_sound),
@@ -149,8 +145,7 @@ class Replicator:
         self._spawn(self._load_and_launch(), "replicator")
         self._spawn(self._watch_journal(), "replicator-watch")
         self._spawn(self._outcomes.write_for_ever(), "replicator-outcomes")
-        if self._schedule is not None:
-            self._spawn(self._follow(self._schedule), "replicator-schedule")
+        self._spawn(self._timetable.follow(), "replicator-timetable")
 
     async def stop(self) -> None:
         """End, cutting off what is under way; outcomes that are known are written first."""
@@ -171,6 +166,17 @@ class Replicator:
     def resume(self) -> None:
         """Go on after `pause`."""
         self._unpaused.set()
+        self._wake.set()
+
+    def replace_plan(self, plan: Plan) -> None:
+        """Other rates, windows and budgets hold from now on."""
+        self._timetable.replace(plan)
+
+    def replace_rules(self, priorities: Priorities | None, may_coalesce: Callable[[str, str], bool]) -> None:
+        """Other rules say what goes first, and what need not be sent; what is under way goes on."""
+        self._coalescing.allow_by(may_coalesce)
+        self._priorities = priorities
+        self._window.go_by(priorities)
         self._wake.set()
 
     def resumed(self, sequences: Sequence[int]) -> None:
@@ -251,7 +257,7 @@ class Replicator:
             bodies=self._paced.bodies(),
             uploads=self._paced.uploads(),
             anew=self._transfer.begun_anew,
-            permit=self._schedule.permit() if self._schedule is not None else None,
+            permit=self._timetable.permit(),
             window=len(self._lanes),
             blocking=self._lanes.blocking,
             confirmed=self._progress.confirmed,
@@ -268,7 +274,7 @@ class Replicator:
         while True:
             await self._unpaused.wait()
             while not self._is_permitted(sequence):
-                await self._ticked.wait()
+                await self._timetable.changed()
             await self._link.wait_until_up()
             await self._gate.enter(sequence)
             if self._unpaused.is_set() and self._is_permitted(sequence):
@@ -333,28 +339,14 @@ class Replicator:
         return self._lanes.take(self._priorities.now_ms(), [one for one in shared if one in permitted])
 
     def _is_permitted(self, sequence: int) -> bool:
-        return self._schedule is None or self._lanes.rank(sequence).priority in self._permitted(sequence)
+        return not self._timetable.restricts or self._lanes.rank(sequence).priority in self._permitted(sequence)
 
     def _permitted(self, asking: int = 0) -> Collection[Priority]:
         """What may begin now; a record that asks for itself is not in its own way."""
-        if self._schedule is None:
+        if not self._timetable.restricts:
             return PRIORITIES
-        under_way = self._deliveries.items() if self._schedule.has_budget else ()
-        return self._schedule.permit(
-            sum(one.job.sent_bytes for number, one in under_way if number != asking)
-        ).priorities
-
-    async def _follow(self, schedule: Schedule) -> None:
-        """Do what the hour says; look again when it changes, and now and then, as clocks are set."""
-        while True:
-            permit = schedule.permit()
-            self._paced.bytes.set_rate(permit.bytes_per_second_max)
-            self._paced.requests.set_rate(permit.requests_per_second_max)
-            self._ticked.set()
-            self._ticked = asyncio.Event()
-            self._wake.set()
-            seconds = min(permit.until - self._clock.now(), SCHEDULE_SECONDS_MAX)
-            await self._clock.sleep(max(seconds, SCHEDULE_SECONDS_MIN))
+        under_way = self._deliveries.items() if self._timetable.has_budget else ()
+        return self._timetable.priorities(sum(one.job.sent_bytes for number, one in under_way if number != asking))
 
     def _begin_share(self, sequence: int) -> None:
         if self._priorities is not None:

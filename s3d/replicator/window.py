@@ -14,9 +14,9 @@ from s3d.policy.urgency import Priority, Urgency
 from s3d.replicator.abroad import Abroad
 from s3d.replicator.lanes import Claims, Lanes, claims_of, upload_claims, with_order
 from s3d.replicator.overtaking import Overtaking
-from s3d.replicator.ready import ORDINARY
+from s3d.replicator.ready import ORDINARY, Rank, ready_by
 from s3d.replicator.requests import Job, job_of
-from s3d.replicator.scout import Scout
+from s3d.replicator.scout import Scout, rank_of
 from s3d.values import BucketSet
 from s3d.view.questions import Questions
 from s3d.view.rows import PendingRow
@@ -69,9 +69,7 @@ class Window:
         self._scan = 0  # counts rewinds
         self._scout: Scout | None = None
         if priorities is not None:
-            self._scout = Scout(questions, priorities.urgency, priorities.lowest, self._read, buckets)
-            self._overtaking = Overtaking(self._scout, questions, lanes, max(1, records_max // 10))
-            self._priorities = priorities
+            self._look_ahead(priorities)
 
     @property
     def is_full(self) -> bool:
@@ -89,6 +87,15 @@ class Window:
     def job(self, sequence: int) -> Job:
         """A record in the lanes."""
         return self._jobs[sequence]
+
+    def go_by(self, priorities: Priorities | None) -> None:
+        """Other rules say what is urgent; None: none does. What lies behind the window is looked at anew."""
+        if priorities is None:
+            self._scout = None
+        else:
+            self._look_ahead(priorities)
+        self._scan += 1  # what is being read was chosen by the old ones
+        self._lanes.reorder(ready_by(priorities is not None), self._rank)
 
     async def load(self) -> bool:
         """Load a page, if there is room for one, and what may overtake; whether to call again at once."""
@@ -161,9 +168,23 @@ class Window:
     def _is_own(self, row: PendingRow) -> bool:
         return self._buckets is None or row.bucket in self._buckets
 
+    def _look_ahead(self, priorities: Priorities) -> None:
+        self._priorities = priorities
+        self._scout = Scout(self._questions, priorities.urgency, priorities.lowest, self._read, self._buckets)
+        self._overtaking = Overtaking(self._scout, self._questions, self._lanes, max(1, self._records_max // 10))
+
+    def _rank(self, sequence: int) -> Rank:
+        """What the rules say of a record in the lanes."""
+        job = self._jobs[sequence]
+        if self._scout is None or not job.key:
+            return ORDINARY
+        return rank_of(self._priorities.urgency(job.bucket, job.key), job.record.written_at)
+
     async def _load_ahead(self, scout: Scout) -> bool:
         """Admit what may go before its turn, each after what has to be before it."""
         more, scan = await scout.look(), self._scan
+        if scout is not self._scout:
+            return True  # other rules hold by now
         plans = self._overtaking.plans(self._cursor, self._priorities.now_ms())
         jobs, _ = await self._read(sorted({row.sequence for plan in plans for row in plan}))
         for plan in plans:

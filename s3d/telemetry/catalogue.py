@@ -296,6 +296,19 @@ DROP_FAILED = Metric(
     "Files that cannot be taken, or not be removed, as `s3d drop status` says; 1,000 at most.",
     ("folder",),
 )
+CONFIGURATION_READS = Metric(
+    "s3d_configuration_reloads_total",
+    "counter",
+    "reloads",
+    "How often the running daemon read its configuration file again, by what came of it: `ok` or `refused`.",
+    ("result",),
+)
+CONFIGURATION_REFUSED = Metric(
+    "s3d_configuration_refused",
+    "gauge",
+    "",
+    "1 while the last attempt to read the configuration file again was refused: an older one is in force.",
+)
 
 METRICS = (
     BUILD,
@@ -360,4 +373,6 @@ METRICS = (
     DROP_WAITING,
     DROP_OLDEST,
     DROP_FAILED,
+    CONFIGURATION_READS,
+    CONFIGURATION_REFUSED,
 )

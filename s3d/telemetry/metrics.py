@@ -113,12 +113,19 @@ class Metrics:
         self._superseded_bytes = _counter(catalogue.SUPERSEDED_BYTES, self.registry)
         self.sender_restarted = _counter(catalogue.SENDER_RESTARTS, self.registry).inc
         self.watch_sender = _gauge(catalogue.SENDER_RESIDENT, self.registry).set_function
+        self._configuration_reads = _Counters(catalogue.CONFIGURATION_READS, self.registry)
+        self._configuration_refused = _gauge(catalogue.CONFIGURATION_REFUSED, self.registry)
         self._moments = _Moments()
         self.registry.register(self._moments)
         self._drops = _Drops()
         self.registry.register(self._drops)
         self._cache = _Cache()
         self.registry.register(self._cache)
+
+    def configuration_read(self, *, ok: bool) -> None:
+        """The configuration file was read again by the running daemon."""
+        self._configuration_reads.child("ok" if ok else "refused").inc()
+        self._configuration_refused.set(not ok)
 
     def watch_drops(self, reports: Callable[[], tuple[DropReport, ...]]) -> None:
         """Ask this about drop folders from now on."""

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from s3d.errors import S3dError
+from s3d.telemetry.configuration import ConfigurationReport
 from s3d.telemetry.drops import DropReport
 from s3d.telemetry.flow import FlowReport, UploadReport
 from s3d.telemetry.obstacles import Obstacle
@@ -172,6 +173,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     uploads: tuple[UploadReport, ...] = ()
     cache_pinned_bytes: int = 0
     remotes: "tuple[RemoteStanding, ...]" = ()
+    configuration: ConfigurationReport | None = None
 
 
 class RemoteStanding(msgspec.Struct, frozen=True, kw_only=True):

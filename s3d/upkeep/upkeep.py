@@ -97,6 +97,10 @@ class Upkeep:
         self._no_base_before = float("-inf")
         self._say_what_is_gone()
 
+    def replace_limits(self, limits: Limits) -> None:
+        """How much is kept and retained, from the next look on."""
+        self._limits = limits
+
     async def run_for_ever(self) -> None:
         """Until it is cancelled, or the journal ends."""
         while True:

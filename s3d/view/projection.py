@@ -18,6 +18,7 @@ from s3d.events import (
     CACHE_PINNED,
     CACHE_UNPINNED,
     CARRIED,
+    CONFIGURED,
     CONFIRMED,
     CONFLICTED,
     DISCARDED,
@@ -490,6 +491,7 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], Backlog | None]] = {
     UNPAUSED: _unpaused,
     FILES_NOTED: _files_noted,
     GAPS_LOOKED: lambda _connection, _record: None,  # for auditors: nothing that is read here follows from it
+    CONFIGURED: lambda _connection, _record: None,  # likewise
     CACHE_PINNED: pin_prefix,
     CACHE_UNPINNED: unpin_prefix,
 }

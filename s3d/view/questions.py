@@ -90,7 +90,7 @@ class Questions(PendingAmong):
         local: frozenset[str] = frozenset(),
     ) -> None:
         self._ask = Asked(connection, damaged)
-        self._is_shared = is_shared
+        self.is_shared = is_shared
         self._local = local
 
     # buckets
@@ -102,7 +102,7 @@ class Questions(PendingAmong):
         """
         row = self._ask.one(_BUCKET, (name,))
         if row is not None:
-            is_shared = self._is_shared is not None and row[5] != Replication.LOCAL and self._is_shared(name)
+            is_shared = self.is_shared is not None and row[5] != Replication.LOCAL and self.is_shared(name)
             return BucketRow(row[0], bool(row[1]), row[2], row[3], bool(row[4]) and not is_shared, row[5])
         if name in self._local:
             return BucketRow(name, present=False, incarnation=0, created_ms=0, sole=True, replication=Replication.LOCAL)

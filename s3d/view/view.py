@@ -109,6 +109,16 @@ class View:
         """The same with what this batch has added and taken away: for the writer's decisions."""
         return self._tally.now
 
+    def index_by_key(self, *, by_key: bool) -> None:
+        """Keep that index from now on, or keep it no longer. Raises DiskFull or ViewDamaged."""
+        self._by_key = by_key
+        try:
+            self._index(self._connection)
+        except apsw.FullError as error:
+            raise DiskFull("no space for the view") from error
+        except apsw.Error as error:
+            raise ViewDamaged(error) from error
+
     def begin(self) -> None:
         """Open the batch's transaction."""
         self._beside.forget()

@@ -6,6 +6,7 @@ import pytest
 
 from s3d.app.daemon import REQUESTS_FINISH_SECONDS
 from s3d.cli import exits
+from s3d.cli.main import COMMANDS
 from s3d.config import ShutdownSettings
 
 UNIT = Path(__file__).parents[2] / "deploy/systemd/s3d.service"
@@ -31,6 +32,12 @@ def test_a_wrong_configuration_is_not_tried_again(options):
     """A crash is."""
     assert options["RestartPreventExitStatus"] == [str(exits.MISTAKEN)]
     assert options["Restart"] == ["on-failure"]
+
+
+def test_a_reload_says_how_it_went(options):
+    """A signal would not: systemd calls the command, which fails when the file is refused."""
+    assert options["ExecReload"] == ["/usr/bin/s3d reload"]
+    assert "reload" in COMMANDS
 
 
 def test_there_is_time_to_drain(options):

@@ -92,14 +92,16 @@ class Edge:
         outcome = ParkRecord(record.sequence, "No", "no") if park else ConfirmRecords((Confirmation(record.sequence),))
         await self.journal.submit(outcome)
 
+    def webhook(self, *events: Any, name: str = "w", secret: str = "s") -> Webhook:
+        return Webhook(name=name, url=self._url, secret=SecretKey(secret), events=events or ("confirmed", "parked"))
+
     @asynccontextmanager
-    async def telling(self, *events: Any) -> AsyncIterator[None]:
-        webhook = Webhook(name="w", url=self._url, secret=SecretKey("s"), events=events or ("confirmed", "parked"))
-        webhooks = Webhooks((webhook,), self, self.journal.follow, HastyClock(), Random(1))
+    async def telling(self, *events: Any) -> AsyncIterator[Webhooks]:
+        webhooks = Webhooks((self.webhook(*events),), self, self.journal.follow, HastyClock(), Random(1))
         webhooks.start()
         await asyncio.sleep(0.01)
         try:
-            yield
+            yield webhooks
         finally:
             await webhooks.stop()
 
@@ -169,6 +171,35 @@ async def test_a_new_webhook_begins_now_and_hears_what_it_asked_for(edge: Edge, 
         await edge.write("new", park=True)
         await receiver.has(1)
     assert receiver.keys == ["new"]
+
+
+async def test_webhooks_are_exchanged_while_they_tell(edge: Edge, receiver: Receiver) -> None:
+    """One that changed goes on where it was, with its new secret; one that came begins now; one that went is silent."""
+    async with edge.telling() as webhooks:
+        await edge.write("a")
+        await receiver.has(1)
+        receiver.status = 503
+        await edge.write("b")
+        await webhooks.replace((edge.webhook(secret="new"), edge.webhook(name="other")))
+        await asyncio.sleep(0.02)
+        receiver.status = 200
+        await edge.write("c", park=True)
+        await receiver.has(4)
+        await webhooks.replace(())
+        await edge.write("d")
+        await asyncio.sleep(0.02)
+    assert sorted(receiver.keys) == ["a", "b", "c", "c"]
+    headers, body = receiver.taken[1]
+    at, digest = (part.partition("=")[2] for part in headers["x-s3d-signature"].split(","))
+    assert hmac.new(b"new", at.encode() + b"." + body, hashlib.sha256).hexdigest() == digest
+
+
+async def test_a_webhook_that_stays_is_not_interrupted(edge: Edge, receiver: Receiver) -> None:
+    """Read anew it is the same, secret and all."""
+    async with edge.telling() as webhooks:
+        (before,) = webhooks._running.values()
+        await webhooks.replace((edge.webhook(),))
+        assert list(webhooks._running.values()) == [before]
 
 
 async def test_redirects_are_not_followed(edge: Edge, receiver: Receiver) -> None:

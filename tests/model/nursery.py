@@ -28,7 +28,7 @@ IMPATIENCE: tuple[tuple[str, str, float], ...] = (
     ("s3d.replicator.decide", "BACKOFF_SECONDS_FIRST", 0.005),
     ("s3d.replicator.replicator", "DRAIN_POLL_SECONDS", 0.005),
     ("s3d.http.waits", "RECHECK_SECONDS", 0.003),
-    ("s3d.app.daemon", "COLLECT_SECONDS", 1.0),
+    ("s3d.app.collecting", "COLLECT_SECONDS", 1.0),
 )
 PROBE_SECONDS_MAX = 0.02
 

@@ -64,3 +64,17 @@ def test_a_class_has_its_share_and_its_own_mark() -> None:
     with pytest.raises(BeyondCap):
         site.take(6)
     assert site.refused == ["pending-class", "pending-bytes"]
+
+
+def test_another_cap_holds_from_the_next_write_on() -> None:
+    """What was let in keeps its room, also above a cap that has shrunk; shares come and go with the rules."""
+    site = Site(Cap(100))
+    held = site.take(60)
+    site.intake.replace(Cap(50), Rules([Rule(match="b", refuse_above=0.5)]))
+    with pytest.raises(BeyondCap):
+        site.take(1)
+    site.intake.give(held)
+    with pytest.raises(S3Error, match="larger"):
+        site.take(30)
+    site.intake.replace(Cap(50), None)
+    assert site.take(30) == Room(30, Cap(50))

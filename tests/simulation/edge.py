@@ -30,7 +30,7 @@ from .virtual import InlineWriter, VirtualClock
 
 NOW_AND_THEN = 86_400.0  # what looks every second whether there is anything to do would be most of a month
 LOOKING = (
-    "s3d.app.daemon.COLLECT_SECONDS",
+    "s3d.app.collecting.COLLECT_SECONDS",
     "s3d.upkeep.recycling.LOOK_SECONDS",
     "s3d.upkeep.upkeep.IDLE_SECONDS",
     "s3d.upkeep.pinning.LOOK_SECONDS",
