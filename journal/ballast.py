@@ -24,7 +24,7 @@ class Ballast:
         """Whether what is left on the volume is what this would take: then it is for what makes the problem smaller."""
         if self._complete or self._size_bytes == 0 or self._disk.exists(self._path):
             return False
-        return self._disk.free_bytes(self._directory) < self._size_bytes
+        return self._disk.free_bytes(self._directory) <= self._size_bytes
 
     def release(self) -> None:
         """Give the space back to the volume."""

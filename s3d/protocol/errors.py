@@ -292,6 +292,7 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     "RemoteFailed": (502, "The remote could not do what was asked."),
     "NotReplicatedYet": (503, "The write is kept here and will be sent; the remote has not confirmed it yet."),
     "LocalStorageFull": (507, "The buckets that stay local hold all that they may."),
+    "TooManyPins": (400, "There are too many pins."),
     "ReplicationConflict": (409, "The write is kept here, but gave way to another one at the remote."),
     "ReplicationParked": (409, "The write is kept here, but the remote has refused it: it waits for a person."),
     "NoSuchRecord": (404, "There is no such record."),
