@@ -8,6 +8,7 @@ from journal.disk import Disk, is_full
 
 BALLAST_NAME = "ballast"
 _PIECE_BYTES = 1024 * 1024
+_CRUMBS_BYTES = 64 * 1024  # what was too little for the write that met the full disk is no room for the next one
 
 
 class Ballast:
@@ -24,7 +25,7 @@ class Ballast:
         """Whether what is left on the volume is what this would take: then it is for what makes the problem smaller."""
         if self._complete or self._size_bytes == 0 or self._disk.exists(self._path):
             return False
-        return self._disk.free_bytes(self._directory) <= self._size_bytes
+        return self._disk.free_bytes(self._directory) <= self._size_bytes + _CRUMBS_BYTES
 
     def release(self) -> None:
         """Give the space back to the volume."""
