@@ -161,6 +161,7 @@ async def replay(
         are_sound=BlobChecks(branch.pool, _tell_of_damage).are_sound,
     )
     await replicator.taken_out(branch.source.head)  # the site may have sent any of them, and not have written it down
+    replicator.resume()  # whoever paused the site has nothing to do with who replays its disk
     link.start()
     replicator.start()
     try:

@@ -24,7 +24,7 @@ LARGE = random.Random(1).randbytes(1_500_000)
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is left of a site that was killed while its link was down."""
+    """What is left of a site that was killed while its link was down and an operator had paused it."""
     directory = tmp_path_factory.mktemp("dead")
     daemon = LiveDaemon(directory / "site", auth=False, config=CONFIG).start()
     client = daemon.client()
@@ -41,6 +41,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
     client.complete_multipart_upload(Bucket="dead-too", Key="parts", UploadId=begun, MultipartUpload=parts)
     client.close()
+    cli.main(["pause", "--admin", daemon.admin], prog_name="s3d", standalone_mode=False)
     daemon.kill()
     return directory / "site"
 
