@@ -15,6 +15,7 @@ from journal import Record
 from s3d.values import Extent, TakenFile
 
 OUTCOME_STREAM = ""  # outcomes belong to many streams at once; a bucket name is never empty
+DEFAULT_REMOTE = "default"  # what reports call `[remote]`, which has no name of its own
 
 
 Decided = Literal["local", "remote", "keep-both", "hold"]
@@ -91,6 +92,11 @@ class Confirmed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"versio
     confirmations: tuple[Confirmation, ...] = ()
     bundle: str = ""
     remote: str = ""
+
+    @property
+    def remote_name(self) -> str:
+        """The remote as reports call it."""
+        return self.remote or DEFAULT_REMOTE
 
 
 class Parked(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):

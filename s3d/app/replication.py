@@ -18,9 +18,9 @@ from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock, milliseconds
 from s3d.config.remotes import RemoteSettings
-from s3d.events import Confirmation
+from s3d.events import DEFAULT_REMOTE, Confirmation
 from s3d.operations.bundling import Parking
-from s3d.operations.remotes import DEFAULT_NAME, SeveralRemotes
+from s3d.operations.remotes import SeveralRemotes
 from s3d.policy.bucket_map import BucketMap
 from s3d.policy.rules import Rules
 from s3d.policy.windows import Window, Windows
@@ -87,7 +87,7 @@ class Replication:
             self._remote = MappedRemote(measured, self._buckets, buckets.named_elsewhere(name or ""))
         self._tells_buckets = buckets is None or buckets.remote_of_others == (name or "")
         random = Random()
-        called = "" if name is None else name or DEFAULT_NAME
+        called = "" if name is None else name or DEFAULT_REMOTE
         link = Link(self._remote, clock, random, buckets_seen=self._buckets_seen, name=called)
         self.link = LinkStanding(link, clock)
         self._link = link

@@ -80,6 +80,7 @@ class _Telling:
             counted=counted,
             delays=self._delays(),
             by_bundle=fates.by_bundle,
+            by_remote=dict(sorted(fates.by_remote.items())),
             local=fates.local,
             local_bytes=fates.local_bytes,
             pending=tuple(self._pending()),

@@ -90,6 +90,7 @@ class Fates:
         self.first_read_ms: int | None = None
         self.strays = 0
         self.by_bundle = 0
+        self.by_remote: Counter[str] = Counter()
         self.local = self.local_bytes = 0
         self.parked: dict[int, int] = {}
         self.dropped: list[tuple[int, int]] = []
@@ -180,6 +181,7 @@ class Fates:
                 tally.confirmed_bytes += ended.size
                 self.delays.add(record.written_at - ended.at_ms)
                 self.by_bundle += 1 if confirmed.bundle else 0
+                self.by_remote[confirmed.remote_name] += 1
             if self._behind:
                 self._settle(one.sequence)
 

@@ -61,7 +61,8 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     Of `pinned` and `unpinned` the `key` is the prefix of the keys that they are about.
     `identity` is who did it, `checksum` the SHA-256 of the body, `etag` and `version_id` are the remote's (for a write:
-    the object's own ETag). `guarantee` is what the acknowledgement of a write meant at least.
+    the object's own ETag), `remote` the name of the one that has what is `confirmed` (`default`: `[remote]`).
+    `guarantee` is what the acknowledgement of a write meant at least.
     """
 
     seq: str
@@ -81,6 +82,7 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     guarantee: str = ""
     code: str = ""
     message: str = ""
+    remote: str = ""
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -212,6 +214,7 @@ class _Listing:
                 etag=one.etag,
                 version_id=one.version_id,
                 message=message,
+                remote=confirmed.remote_name,
             )
             for one in confirmed.confirmations
         ]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from s3d.audit.report import Completeness, Counted, Lacking
+from s3d.events import DEFAULT_REMOTE
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = """
@@ -77,6 +78,9 @@ def _facts(report: Completeness) -> str:
         rows.append(("From acknowledgement to confirmation", said))
     if report.by_bundle:
         rows.append(("By carried disk", f"{report.by_bundle:,} writes"))
+    if set(report.by_remote) - {DEFAULT_REMOTE}:
+        told = ", ".join(f"{count:,} at {name}" for name, count in report.by_remote.items())
+        rows.append(("Confirmed by remote", told))
     if report.local:
         rows.append(
             ("In buckets that stay local", f"{report.local:,} writes, {report.local_bytes:,} bytes: not counted")

@@ -78,6 +78,8 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True):
     (some will never be there, or are not there any more), `parked` (a person has to act), `pending`. `why` says all of
     it in words. `is_over` is false while the period still goes on.
 
+    `by_remote` says how many of the confirmed writes each remote has, by its name (`default`: `[remote]`).
+
     `local` writes were to buckets that stay local: nothing of them was ever to be at the remote, and they are counted
     nowhere else.
 
@@ -106,6 +108,7 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True):
     counted: tuple[Counted, ...] = ()
     delays: Delays | None = None
     by_bundle: int = 0
+    by_remote: dict[str, int] = {}
     local: int = 0
     local_bytes: int = 0
     pending: tuple[Lacking, ...] = ()

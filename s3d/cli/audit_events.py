@@ -8,6 +8,7 @@ import msgspec
 
 from s3d.audit.listing import AuditEvent
 from s3d.cli.showing import printable, show_table, size_text
+from s3d.events import DEFAULT_REMOTE
 
 _HEADS = ("SEQ", "AT", "EVENT", "OF", "OPERATION", "OBJECT", "SIZE", "IDENTITY", "SAYS")
 
@@ -36,7 +37,8 @@ def line_of(event: AuditEvent) -> str:
 
 def _row(event: AuditEvent) -> Sequence[str]:
     name = f"{event.bucket}/{event.key}" if event.key else event.bucket
-    says = " ".join(part for part in (event.code, event.message, event.etag, event.version_id) if part)
+    at = f"at {event.remote}" if event.remote not in {"", DEFAULT_REMOTE} else ""
+    says = " ".join(part for part in (event.code, event.message, at, event.etag, event.version_id) if part)
     of = event.of if event.of != event.seq else ""
     size = size_text(event.size_bytes) if event.of else ""
     return (

@@ -4,6 +4,7 @@ import click
 
 from s3d.audit.report import Completeness, Lacking
 from s3d.cli.showing import age_text, count_text, show_facts, show_table, size_text
+from s3d.events import DEFAULT_REMOTE
 
 NAMED_SHOWN = 20
 _COLOURS = {"complete": "green", "pending": "yellow"}
@@ -67,6 +68,9 @@ def _amounts(found: Completeness) -> list[tuple[str, str, str]]:
         facts.append(("arrived", f"half of them in {half}, 99 % in {most}, the slowest in {last}", ""))
     if found.by_bundle:
         facts.append(("", f"{count_text(found.by_bundle, 'write')} on a carried disk", ""))
+    if set(found.by_remote) - {DEFAULT_REMOTE}:
+        at = ", ".join(f"{count:,} at {name}" for name, count in found.by_remote.items())
+        facts.append(("remotes", f"{at} confirmed", ""))
     if found.local:
         amount = f"{count_text(found.local, 'write')}, {size_text(found.local_bytes)}"
         facts.append(("local", f"{amount} to buckets that stay local: never sent, and not counted", ""))

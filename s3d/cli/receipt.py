@@ -46,6 +46,8 @@ def receipt(client: AdminClient, sequence: str, as_json: bool) -> int:  # noqa: 
 
 
 def _facts(found: "Receipt") -> list[tuple[str, str, str]]:
+    from s3d.events import DEFAULT_REMOTE
+
     said = f" ({found.code} {found.message}".rstrip() + ")" if found.code or found.message else ""
     colour = {"confirmed": "green", "superseded": "green", "parked": "red"}.get(found.state, "yellow")
     facts = [
@@ -58,5 +60,6 @@ def _facts(found: "Receipt") -> list[tuple[str, str, str]]:
     if found.remote is not None:
         version = f", version {found.remote.version_id}" if found.remote.version_id else ""
         told = f"ETag {found.remote.etag}" if found.remote.etag else "no ETag"
-        facts.append(("remote", f"{told}{version}, confirmed {found.remote.at}", ""))
+        at = f"at {found.remote.name}: " if found.remote.name not in {"", DEFAULT_REMOTE} else ""
+        facts.append(("remote", f"{at}{told}{version}, confirmed {found.remote.at}", ""))
     return facts

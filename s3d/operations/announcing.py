@@ -76,6 +76,7 @@ class Announcements:
             kind=_KINDS[record.kind],
             at=iso_time(record.written_at / 1000),
             records=tuple(_described(epoch, one, made.get(one.sequence)) for one in about.values()),
+            remote=decode_confirmed(record.payload).remote_name if record.kind == CONFIRMED else "",
         )
 
 

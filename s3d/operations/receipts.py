@@ -9,7 +9,17 @@ import asyncio
 
 from journal import Journal, Record
 from s3d.errors import S3dError
-from s3d.events import CONFIRMED, CONFLICTED, DISCARDED, OUTCOMES, SUPERSEDED, Mutation, decode_mutation
+from s3d.events import (
+    CONFIRMED,
+    CONFLICTED,
+    DEFAULT_REMOTE,
+    DISCARDED,
+    OUTCOMES,
+    SUPERSEDED,
+    Mutation,
+    decode_confirmed,
+    decode_mutation,
+)
 from s3d.operations.announcing import Outcome, names_of, outcomes_in
 from s3d.telemetry.report import Receipt, RemoteReceipt, format_sequence, iso_time
 from s3d.view.questions import Questions
@@ -26,14 +36,23 @@ class Known:
     def __init__(self, questions: Questions, record: Record, mutation: Mutation) -> None:
         bucket, key = names_of(record, mutation)
         self.pending: PendingRow | None = questions.pending(record.sequence)
-        self.row: ObjectRow | None = questions.object(bucket, key) if key and not mutation.part else None
+        row = questions.object(bucket, key) if key and not mutation.part else None
+        self.row: ObjectRow | None = row
+        self.confirmed: ObjectRow | None = (
+            row if row is not None and row.sequence == record.sequence and row.confirmed else None
+        )
+        self.is_of_one_remote = not questions.has_sent_elsewhere()
 
 
 class Receipts:
-    """Reads a journal. `head` is asked first, so that a record that does not exist is told apart from one that did."""
+    """Reads a journal. `head` is asked first, so that a record that does not exist is told apart from one that did.
 
-    def __init__(self, journal: Journal) -> None:
+    `several`: there are other remotes than `[remote]`. The view does not know which of them took what.
+    """
+
+    def __init__(self, journal: Journal, *, several: bool = False) -> None:
         self._journal = journal
+        self._several = several
 
     async def record(self, sequence: int) -> tuple[Record, Mutation]:
         """The record of a mutation. Raises S3dError for any other."""
@@ -61,11 +80,11 @@ class Receipts:
         if known.pending is not None:
             state = "parked" if known.pending.parked else "pending"
             return self._receipt(record, mutation, known, state)
-        row = known.row
-        if row is not None and row.sequence == record.sequence and row.confirmed:
-            remote = RemoteReceipt(row.remote_etag, row.remote_version, iso_time(row.confirmed_ms / 1000))
-            return self._receipt(record, mutation, known, "confirmed", remote)
+        if known.confirmed is not None and known.is_of_one_remote and not self._several:
+            return self._confirmed(record, mutation, known, known.confirmed, DEFAULT_REMOTE)
         found = await self._find(record.sequence)
+        if found is None and known.confirmed is not None:
+            return self._confirmed(record, mutation, known, known.confirmed, "")
         if found is None:
             return self._receipt(record, mutation, known, "settled")
         outcome, said = found
@@ -77,7 +96,14 @@ class Receipts:
             return self._receipt(record, mutation, known, "gave-way", said=said)
         epoch = self._journal.identity.epoch
         at, seq = iso_time(outcome.written_at / 1000), format_sequence(epoch, outcome.sequence)
-        return self._receipt(record, mutation, known, "confirmed", RemoteReceipt(said.etag, said.version_id, at, seq))
+        remote = RemoteReceipt(said.etag, said.version_id, at, seq, decode_confirmed(outcome.payload).remote_name)
+        return self._receipt(record, mutation, known, "confirmed", remote)
+
+    def _confirmed(self, record: Record, mutation: Mutation, known: Known, row: ObjectRow, name: str) -> Receipt:
+        """As the view has it, which forgets the record that says so."""
+        at = iso_time(row.confirmed_ms / 1000)
+        remote = RemoteReceipt(row.remote_etag, row.remote_version, at, name=name)
+        return self._receipt(record, mutation, known, "confirmed", remote)
 
     async def _find(self, sequence: int) -> tuple[Record, Outcome] | None:
         """The record that says how this one ended, or the one that was sent in its place; None: it is not retained."""

@@ -5,12 +5,11 @@ from typing import Protocol
 
 import msgspec
 
+from s3d.events import DEFAULT_REMOTE
 from s3d.remote.capabilities import Greeting
 from s3d.telemetry.flow import FlowReport
 from s3d.telemetry.report import LinkReport, RemoteStanding, SenderReport, iso_time
 from s3d.view.rows import PendingTotals
-
-DEFAULT_NAME = "default"  # `[remote]`, which has no name of its own
 
 
 class LinkState(Protocol):
@@ -54,11 +53,11 @@ class SeveralRemotes:
 
     def name_for(self, bucket: str) -> str:
         """The name of the remote that a bucket is at."""
-        return self._remote_of(bucket) or DEFAULT_NAME
+        return self._remote_of(bucket) or DEFAULT_REMOTE
 
     def links(self) -> dict[str, str]:
         """The state of each link by the remote's name."""
-        return {one.name or DEFAULT_NAME: one.link.state for one in self._states}
+        return {one.name or DEFAULT_REMOTE: one.link.state for one in self._states}
 
     def reports(self, pending: Mapping[str, PendingTotals], now: float) -> tuple[RemoteStanding, ...]:
         """One for each; `pending` is what waits in each bucket, `now` in seconds since 1970."""
@@ -68,7 +67,7 @@ class SeveralRemotes:
         own = [totals for bucket, totals in pending.items() if self._remote_of(bucket) == one.name]
         oldest_ms = min((totals.oldest_ms for totals in own), default=0)
         return RemoteStanding(
-            name=one.name or DEFAULT_NAME,
+            name=one.name or DEFAULT_REMOTE,
             link=link_report(one.endpoint, one.link, one.sender, one.flow),
             count=sum(totals.count for totals in own),
             bytes=sum(totals.size for totals in own),

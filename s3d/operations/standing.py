@@ -113,7 +113,7 @@ class Standing:
         self._pinned_bytes = pinned_bytes
         self._configuration = configuration
         self._started = clock.now()
-        self._receipts = Receipts(journal)
+        self._receipts = Receipts(journal, several=several is not None)
         self._announcements = Announcements(journal)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="standing")
         self._connect = connect

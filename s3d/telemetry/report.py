@@ -294,12 +294,16 @@ class RecordReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemoteReceipt(msgspec.Struct, frozen=True):
-    """What the remote answered, and when that was known; `seq` is the record that says so, where it was looked for."""
+    """What the remote answered, and when that was known; `seq` is the record that says so, where it was looked for.
+
+    `name` is the remote's (`default`: `[remote]`); empty where that is not retained.
+    """
 
     etag: str
     version_id: str
     at: str
     seq: str = ""
+    name: str = ""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -390,13 +394,15 @@ class AnnouncedRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """What became of records, as the record `seq` says.
 
-    `kind` is `confirmed`, `superseded`, `parked`, `conflicted`, `resumed` or `dropped`.
+    `kind` is `confirmed`, `superseded`, `parked`, `conflicted`, `resumed` or `dropped`. `remote` is the name of the one
+    that has what is `confirmed` (`default`: `[remote]`).
     """
 
     seq: str
     kind: str
     at: str
     records: tuple[AnnouncedRecord, ...]
+    remote: str = ""
 
 
 class Gap(msgspec.Struct, frozen=True):

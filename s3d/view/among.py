@@ -35,6 +35,10 @@ class PendingAmong:
         is_cut = len(rows) == limit
         return rows, rows[-1].sequence if is_cut else last or sequence, is_cut or count == LOOKED_THROUGH
 
+    def has_sent_elsewhere(self) -> bool:
+        """Whether another remote than `[remote]` has ever confirmed bytes."""
+        return self._ask.one("SELECT 1 FROM sent_to LIMIT 1") is not None
+
     def pending_by_bucket(self) -> dict[str, PendingTotals]:
         """`pending_totals` of each bucket that has any. Reads the whole table."""
         rows = self._ask.all(

@@ -47,8 +47,9 @@ def told(trail: Records, bucket: str = "", gaps: tuple[GapReport, ...] | None = 
     return report(trail, WEEK, bucket, gaps, NOW_MS)
 
 
-def confirm(trail: Records, *sequences: int, bundle: str = "") -> int:
-    return trail.tell(CONFIRMED, Confirmed(confirmations=tuple(map(Confirmation, sequences)), bundle=bundle))
+def confirm(trail: Records, *sequences: int, bundle: str = "", remote: str = "") -> int:
+    confirmations = tuple(map(Confirmation, sequences))
+    return trail.tell(CONFIRMED, Confirmed(confirmations=confirmations, bundle=bundle, remote=remote))
 
 
 def test_all_that_is_confirmed_is_complete_and_counted_by_operation_and_identity(trail):
@@ -64,7 +65,7 @@ def test_all_that_is_confirmed_is_complete_and_counted_by_operation_and_identity
     again = trail.write("b/k2", caller="A", size=20)
     whole = trail.write("b/k3", kind="CompleteMultipartUpload", caller="A", size=99)
     trail.at_ms += 100_000
-    confirm(trail, again, whole)
+    confirm(trail, again, whole, remote="city")
     trail.at_ms = WEEK.until_ms
     trail.write("b/after")
 
@@ -76,6 +77,7 @@ def test_all_that_is_confirmed_is_complete_and_counted_by_operation_and_identity
         ("PutObject", "B", 1, 10, 1),
     ]
     assert (found.total.records, found.total.confirmed_bytes, found.by_bundle) == (4, 40, 1)
+    assert found.by_remote == {"city": 2, "default": 2}
     assert (found.first, found.last) == ("1-2", "1-7")
     assert found.delays.count == 4
     assert found.delays.median == pytest.approx(5, rel=0.01)

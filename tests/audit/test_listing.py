@@ -48,7 +48,7 @@ RECORDS = [
     said(10, Discarded(sequences=(3,), caller="operator")),
     said(11, ReplicationPaused(caller="operator", reason="storm")),
     said(12, Carried(records=(write(0, "older"),))),
-    said(13, Confirmed(confirmations=(Confirmation(0), Confirmation(99)), bundle="B7")),
+    said(13, Confirmed(confirmations=(Confirmation(0), Confirmation(99)), bundle="B7", remote="city")),
     said(14, CachePinned(bucket="maps", prefix="eu/", caller="operator", reason="trip")),
     said(15, CacheUnpinned(bucket="maps", prefix="eu/", caller="operator")),
 ]
@@ -108,4 +108,5 @@ def test_the_forms_have_every_field() -> None:
     assert [{name: str(value) for name, value in one.items()} for one in objects] == rows
     first = objects[0]
     assert (first["source"], first["request"], first["checksum"]) == ("10.0.0.7", "R1", "01" * 32)
-    assert (objects[4]["etag"], objects[4]["version_id"]) == ("etag", "v1")
+    assert (objects[4]["etag"], objects[4]["version_id"], objects[4]["remote"]) == ("etag", "v1", "default")
+    assert objects[13]["remote"] == "city"

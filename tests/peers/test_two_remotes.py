@@ -1,5 +1,6 @@
 """One edge with two remotes: one link is cut, the other goes on, and in the end both have what is theirs."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,16 @@ def test_one_remote_is_cut_and_the_other_drains(edge: Edge, moto: Remote, city: 
     assert contents(client, "permits") == permits
     assert contents(there, "city-permits") == {f"site-7/{key}": body for key, body in permits.items()}
     assert contents(client, "photos") == contents(there, "photos") == photos
+    assert [receipt(edge, client, bucket) for bucket in ("permits", "photos")] == ["city", "default"]
+
+
+def receipt(edge: Edge, client: Any, bucket: str) -> str:
+    """Which remote says that it has an object."""
+    seq = client.put_object(Bucket=bucket, Key="proved", Body=b"x")["ResponseMetadata"]["HTTPHeaders"]["x-s3d-seq"]
+    edge.drain()
+    name = str(json.loads(edge.says("receipt", seq, "--json", "--admin", edge.admin))["remote"]["name"])
+    assert ("at city: ETag" in edge.says("receipt", seq, "--admin", edge.admin)) is (name == "city")
+    return name
 
 
 def contents(client: Any, bucket: str) -> dict[str, bytes]:

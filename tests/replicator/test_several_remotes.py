@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from s3d.commands.outcomes import DiscardRecords
 from s3d.errors import S3dError
+from s3d.operations.announcing import Announcements
 from s3d.operations.bundle_pages import read_page
+from s3d.operations.receipts import Known, Receipts
 from s3d.policy.rules import Rule
 from s3d.replicator.abroad import REMEMBERED_MAX, Abroad
 from s3d.replicator.schedule import Plan, month_of
@@ -97,6 +99,25 @@ async def test_each_bucket_goes_to_its_own_remote(site: SplitSite, remote: FakeR
     assert site.pending() == []
     assert remote.content() == {"b": site.model["b"]}
     assert city.content() == {"c": site.model["c"], "d": site.model["d"]}
+
+
+async def test_a_receipt_and_an_event_name_the_remote(site: SplitSite) -> None:
+    """Of what is current and of what was replaced since, at one as at the other; also when only one is left."""
+    places = []
+    for bucket, body in (("b", b"1"), ("c", b"2"), ("c", b"3")):
+        places.append(await site.put("k", body, bucket))
+        await site.settled()
+    for receipts in (Receipts(site.journal, several=True), Receipts(site.journal)):
+        names = []
+        for sequence in places:
+            record, mutation = await receipts.record(sequence)
+            told = await receipts.receipt(record, mutation, Known(site.questions, record, mutation))
+            names.append(told.remote.name if told.remote is not None else told.state)
+        assert names == ["default", "city", "city"]
+    page = await Announcements(site.journal).after(0, frozenset({"confirmed"}))
+    at = {one.seq: told.remote for told in page.announcements for one in told.records}
+    epoch = site.journal.identity.epoch
+    assert [at[f"{epoch}-{sequence}"] for sequence in places] == ["default", "city", "city"]
 
 
 async def test_one_that_is_down_holds_up_no_other(
