@@ -21,7 +21,9 @@ AT_ONCE = 50
 
 
 class Overtaking:
-    """Room for `line_max` records of each class out of their order."""
+    """Room for `line_max` records of each class out of their order. One that the scan has come to meanwhile takes none:
+    it is where it belongs, and may have to wait for what came later.
+    """
 
     def __init__(self, scout: Scout, questions: Questions, lanes: Lanes, line_max: int) -> None:
         self._scout = scout
@@ -29,13 +31,15 @@ class Overtaking:
         self._lanes = lanes
         self._line_max = line_max
         self._ahead: dict[int, tuple[Urgency, PendingRow]] = {}
-        self._count: Counter[Urgency] = Counter()
+        self._cursor = 0
+        self._count: Counter[Urgency] = Counter()  # of those of `_ahead` that are behind the cursor
         self._stuck: list[PendingRow] = []
 
     def plans(self, cursor: int, now_ms: float) -> list[list[PendingRow]]:
         """Records that may be admitted, each with what has to be before it, in order. The scan has come to `cursor`."""
         if not self._scout.sees_all_copies:
             return []
+        self._scanned(cursor)
         found: list[list[PendingRow]] = []
         for urgency, line in self._scout.lines():
             room = min(AT_ONCE, self._line_max - self._count[urgency])
@@ -55,14 +59,15 @@ class Overtaking:
     def admitted(self, row: PendingRow, urgency: Urgency) -> None:
         """It is in the lanes, before its turn."""
         self._ahead[row.sequence] = (urgency, row)
-        self._count[urgency] += 1
+        self._count[urgency] += row.sequence > self._cursor
 
     def left(self, sequence: int, *, blocked: bool) -> None:
         """It has left the lanes; one that was blocked may come again after a rewind."""
         urgency, row = self._ahead.pop(sequence, (None, None))
         if urgency is None or row is None:
             return
-        self._count[urgency] -= 1
+        if sequence > self._cursor:
+            self._count[urgency] -= 1
         if blocked:
             self.stuck(row)
 
@@ -75,6 +80,11 @@ class Overtaking:
         stuck, self._stuck = self._stuck, []
         for row in stuck:
             self._scout.put_back(row)
+
+    def _scanned(self, cursor: int) -> None:
+        if cursor != self._cursor:
+            self._cursor = cursor
+            self._count = Counter(urgency for one, (urgency, _) in self._ahead.items() if one > cursor)
 
     def _with_predecessors(self, row: PendingRow) -> list[PendingRow] | None:
         """It and what has to go before it and is not in the lanes, in order; None: it has to wait for its turn."""

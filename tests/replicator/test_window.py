@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from journal import JournalDamaged, Record
 from s3d.commands.outcomes import ParkRecord
+from s3d.policy.rules import Rule
 from s3d.replicator.lanes import Lanes
-from s3d.replicator.window import Window
+from s3d.replicator.ready import ByPriority
+from s3d.replicator.window import Priorities, Window
 
 from .doubles import FakeRemote
 from .replicating import Site
@@ -127,3 +130,31 @@ async def test_a_record_that_the_disk_has_changed_is_told_of_and_the_others_go_o
     assert list(told) == sequences[1:3]
     assert "does not follow" in told[sequences[1]]
     assert "not in the journal" in told[sequences[2]]
+
+
+async def test_what_the_scan_has_come_to_takes_no_room_from_what_is_newer(tmp_path: Path, remote: FakeRemote) -> None:
+    """Records that overtook when they were the newest, and lie in the window by now, may wait there for long."""
+    site = Site(tmp_path, remote, rules=[Rule(match="b/*", order="newest")])
+    await site.open(replicate=False)
+    site.model["b"] = {}
+    priorities = Priorities(site.rules.urgency, site.rules.lowest_priority, lambda: 0)
+    lanes, executor = Lanes(ready=ByPriority()), ThreadPoolExecutor(1)
+    window = Window(site.journal, site.questions, lanes, executor, 20, priorities=priorities)
+    site.journal.keep_recent(0)
+    for number in range(2):  # as many as may be out of their order
+        await site.put(f"in order {number}", b"x")
+        may_read = Event()
+        executor.submit(may_read.wait)
+        loading = asyncio.create_task(window.load())
+        await asyncio.sleep(0)  # it has read its page, and now waits for the journal
+        early = await site.put(f"early {number}", b"x")
+        may_read.set()
+        await loading
+        assert early in lanes
+    later = [await site.put(f"later {number}", b"x") for number in range(30)]
+    while await window.load():
+        pass
+    assert window.is_full
+    assert taken(lanes)[:2] == [later[-1], later[-2]]
+    executor.shutdown()
+    await site.close()
