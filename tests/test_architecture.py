@@ -20,7 +20,14 @@ FLOORS = (
     {"cli"},  # what a person types
     {"app"},  # builds everything, and is used by nobody but `cli run`
     {"http", "drop"},  # surfaces (FUSE and a console will stand here)
-    {"operations", "replicator", "upkeep", "gaps", "replay"},  # what can be asked for; journal -> remote; its files
+    {
+        "operations",
+        "replicator",
+        "upkeep",
+        "gaps",
+        "replay",
+        "history",
+    },  # what can be asked for; journal -> remote; its files; what was
     {"commands", "queries", "audit"},  # mutations; reads; what the records say to an auditor
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
     {"bundle"},  # a carried disk: what is in its files, and who can read and write them
@@ -56,6 +63,7 @@ OWNERS = {
     "lark": {"policy"},
     "rich": {"cli"},
     "prometheus_client": {"telemetry"},
+    "sqlite_utils": {"history"},  # databases that people are handed, never one of the daemon's
     "tenacity": {"replicator"},
     "structlog": {
         "app",

@@ -9,6 +9,7 @@ import msgspec
 from s3d.cli.asking import AdminClient
 from s3d.cli.directory import journal_directory
 from s3d.cli.exits import FAILED, OK
+from s3d.cli.journal_query import query
 from s3d.cli.options import SequenceNumber, admin, as_json
 from s3d.cli.progress import progress
 from s3d.cli.showing import count_text, show_facts, show_json
@@ -27,8 +28,11 @@ def journal() -> None:
     """Look at a journal.
 
     `verify` and `export` work on a private copy: the daemon may be running, stopped, or refusing to start, and nothing
-    in the directory changes. `show`, `tail` and `stats` ask the daemon, or do the same with --data-dir.
+    in the directory changes. `show`, `tail`, `stats` and `query` ask the daemon, or do the same with --data-dir.
     """
+
+
+journal.add_command(query)
 
 
 @journal.command(short_help="Check every record of a journal.")
