@@ -67,9 +67,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What requests for one bucket have in common: the URL before the key, and whom the signature is for."""
+    """What requests for one bucket have in common: where to, the path before the key, and whom the signature is for."""
 
-    base: str
+    origin: str
     host: str
     base_path: str
     region: str
@@ -79,14 +79,24 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A signed request, with the attributes that aiobotocore's HTTP session asks for."""
+    """A signed request, with the attributes that aiobotocore's HTTP session asks for.
+
+    `url` is `origin` (scheme, host and port) and `target` (path); `host` is the header that was signed.
+    """
 
     method: str
-    url: str
+    origin: str
+    target: str
+    host: str
     headers: dict[str, str]
     body: bytes
     stream_output: bool = False
     context: None = None
+
+    @property
+    def url(self) -> str:
+        """The whole."""
+        return self.origin + self.target
 
 
 def wanted(operation: str, parameters: Mapping[str, Any], content: Content | None) -> Wanted | None:
@@ -113,7 +123,8 @@ def build(route: Route, one: Wanted, keys: Keys, timestamp: str) -> Request:
     lowered = sorted([("host", route.host), *((name.lower(), value) for name, value in headers.items())])
     names = ";".join([name for name, _ in lowered])
     lines = "\n".join([f"{name}:{value}" for name, value in lowered])
-    canonical = f"{one.method}\n{route.base_path}{one.path}\n\n{lines}\n\n{names}\n{one.payload_sha256}"
+    target = route.base_path + one.path
+    canonical = f"{one.method}\n{target}\n\n{lines}\n\n{names}\n{one.payload_sha256}"
     date = timestamp[:8]
     scope = f"{date}/{route.region}/{route.service}/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
@@ -126,7 +137,7 @@ def build(route: Route, one: Wanted, keys: Keys, timestamp: str) -> Request:
     headers["User-Agent"] = route.user_agent
     headers["amz-sdk-request"] = "attempt=1"
     headers.setdefault("Content-Length", "0")
-    return Request(one.method, route.base + one.path, headers, one.body)
+    return Request(one.method, route.origin, target, route.host, headers, one.body)
 
 
 def learn(one: Wanted, url: str, headers: Iterable[tuple[str, Any]], keys: Keys) -> Route | None:
@@ -143,7 +154,10 @@ def learn(one: Wanted, url: str, headers: Iterable[tuple[str, Any]], keys: Keys)
         return None
     base = url[: len(url) - len(one.path)]
     parts = urlsplit(base)
-    route = Route(base, _host(parts.scheme, parts.netloc), parts.path, scope[1], scope[2], found.get("user-agent", ""))
+    origin = f"{parts.scheme}://{parts.netloc}"
+    route = Route(
+        origin, _host(parts.scheme, parts.netloc), parts.path, scope[1], scope[2], found.get("user-agent", "")
+    )
     built = build(route, one, keys, found.get("x-amz-date", ""))
     ours = {name.lower(): value for name, value in built.headers.items()}
     if found.setdefault("host", route.host) != route.host:

@@ -69,10 +69,10 @@ class LeanPath:
         request.headers["amz-sdk-invocation-id"] = f"{self._life}{next(self._count) & 0xFFFFFFFFFFFF:012x}"
         request.headers["Accept-Encoding"] = "identity"
         try:
-            response = await self._session.request(request)
-            body = await response.read()
-            output = None if body or response.status not in {200, 204} else self._plain(operation, response.raw_headers)
-            return answered(response) if output is None else output
+            answer = await self._session.request(request)
+            plain = not answer.body and answer.status in {200, 204}
+            output = self._plain(operation, answer.raw_headers) if plain else None
+            return answered(answer) if output is None else output
         except Exception as error:
             await self._session.explain(error, request)
             raise

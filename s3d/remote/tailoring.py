@@ -16,8 +16,8 @@ import aiohttp
 from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.auth import AUTH_TYPE_MAPS, UNSIGNED_PAYLOAD, S3SigV4Auth
-from yarl import URL
 
+from s3d.remote.exchange import Answer, Exchange
 from s3d.remote.lean import Request
 from s3d.remote.outgoing import OutgoingBody
 
@@ -39,14 +39,16 @@ class SingleAttemptSession(AIOHTTPSession):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._wrapped: _SingleAttempt | None = None
+        self._exchange: Exchange | None = None
         self.has_proxies = bool(named.get("proxies"))
         self._error: ContextVar[Exception | None] = ContextVar("error", default=None)
 
-    async def request(self, request: Request) -> aiohttp.ClientResponse:
+    async def request(self, request: Request) -> Answer:
         """Send a request as `send` would where there is no proxy, and raise what aiohttp raises."""
-        session: _SingleAttempt = await self._get_session(None)
-        url = URL(request.url, encoded=True)
-        return await session.request(request.method, url=url, headers=request.headers, data=request.body)
+        exchange = self._exchange
+        if exchange is None:
+            self._exchange = exchange = Exchange(await super()._get_session(None))
+        return await exchange.request(request)
 
     async def explain(self, error: Exception, request: Request) -> None:
         """Raise what `send` would have made of this error."""
@@ -76,10 +78,10 @@ class _SingleAttempt:
         return await self._session.request(method, allow_redirects=False, **arguments)
 
 
-def answered(response: aiohttp.ClientResponse) -> AioAWSResponse:
+def answered(response: Answer) -> AioAWSResponse:
     """An answer as aiobotocore's `send` returns it."""
     headers = {name.decode().lower(): value.decode() for name, value in response.raw_headers}
-    return AioAWSResponse(str(response.url), response.status, headers, response)
+    return AioAWSResponse(response.url, response.status, headers, response)
 
 
 def tailor(client: Any) -> None:

@@ -16,6 +16,7 @@ from s3d.remote.failures import RemoteFailure
 from s3d.remote.seam import Content
 
 from .conftest import answer, read_request, remote_at
+from .test_lean import content_of
 
 DAY = dt.timedelta(days=1)
 HERE = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
@@ -98,3 +99,35 @@ async def test_n11_only_a_certificate_that_can_be_trusted_is_spoken_to(
                 await put
             assert refused.value.link_down
     assert len(requests) == good
+
+
+async def test_n11_the_lean_path_trusts_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A route that was learned from a trusted remote is not taken to somebody else at the same address."""
+    authority, stranger = Authority(), Authority()
+    (tmp_path / "trusted.pem").write_bytes(authority.pem)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "trusted.pem"))
+    requests: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append((await read_request(reader))[0])
+        writer.write(answer("200 OK", b"", 'ETag: "e"', "Connection: close"))
+        await writer.drain()
+        writer.close()
+
+    async def listen(by: Authority, port: int) -> asyncio.Server:
+        return await asyncio.start_server(
+            serve, "127.0.0.1", port, ssl=by.context_for(HERE, DAY, tmp_path / "server.pem")
+        )
+
+    listening = await listen(authority, 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with remote_at(f"https://127.0.0.1:{port}") as remote:
+        async with listening:
+            for key in "ab":
+                await remote.call("PutObject", {"Bucket": "b", "Key": key}, content_of(b"x"))
+        async with await listen(stranger, port):
+            with pytest.raises(RemoteFailure) as refused:
+                await remote.call("PutObject", {"Bucket": "b", "Key": "c"}, content_of(b"x"))
+    assert refused.value.link_down
+    assert requests == ["PUT /b/a HTTP/1.1", "PUT /b/b HTTP/1.1"]
+    assert remote._lean._routes  # type: ignore[attr-defined]

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3d.remote.client import AiobotocoreRemote
-from s3d.remote.lean import Route, Wanted, build, learn, wanted
+from s3d.remote.exchange import wire
+from s3d.remote.lean import Request, Route, Wanted, build, learn, wanted
 from s3d.remote.seam import Content, FileSlice
 from s3d.remote.settings import RemoteSettings
 
@@ -339,3 +340,11 @@ def test_no_route_is_learned_from_a_request_that_would_differ(captured: Captured
     assert learn(one, request.url, headers.items(), keys_of("path style")) is not None
     assert learn(one, request.url, (headers | {name.lower(): value}).items(), keys_of("path style")) is None
     assert learn(one, request.url + "?x-id=PutObject", headers.items(), keys_of("path style")) is None
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\r\nInjected: 1", "a\rb", "a\0b"])
+def test_no_header_ends_before_its_end(value: str) -> None:
+    """Whatever let it in: two requests never become of one."""
+    request = Request("PUT", "http://h", "/b/k", "h", {"x-amz-security-token": value}, b"")
+    with pytest.raises(ValueError, match="Newline"):
+        wire(request)
