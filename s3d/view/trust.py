@@ -5,8 +5,10 @@ cut its file may hold any mixture of old and new pages, so it is thrown away. Wh
 the mount and the token of the run that wrote it; a clean stop, which syncs the view first, is believed across boots.
 """
 
+import ctypes
 import os
 import secrets
+import struct
 
 import msgspec
 
@@ -14,6 +16,9 @@ from journal.disk import Disk
 
 RUN_NAME = "view.run"
 CLEAN_NAME = "view.clean"
+# https://man7.org/linux/man-pages/man2/statx.2.html
+_AT_FDCWD, _STATX_MNT_ID_UNIQUE, _STATX_BYTES, _STX_MNT_ID = -100, 0x4000, 256, 144
+_statx = getattr(ctypes.CDLL(None), "statx", None)
 
 
 class RunStamp(msgspec.Struct, frozen=True):
@@ -27,7 +32,8 @@ class RunStamp(msgspec.Struct, frozen=True):
 def this_boot(directory: str) -> tuple[str, str]:
     """The identity of the running kernel and of the mount that holds `directory`; empty strings when unknown.
 
-    A volume that was unplugged, restored or mounted anew has another mount id, or another device number.
+    A volume that was unplugged, restored or mounted anew has another mount id. Before Linux 6.8 the kernel uses the
+    number of a mount that is gone for the next one: there a volume that was away may look as if it never was.
     """
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
@@ -38,7 +44,17 @@ def this_boot(directory: str) -> tuple[str, str]:
 
 
 def _mount_id(directory: str) -> str:
-    """The kernel's number for the mount, from the file information of an open directory."""
+    """The kernel's number for the mount: one that is never used again, where it has such, else the one that may be."""
+    if _statx is not None:
+        found = ctypes.create_string_buffer(_STATX_BYTES)
+        failed = _statx(_AT_FDCWD, os.fsencode(directory), 0, _STATX_MNT_ID_UNIQUE, found)
+        if not failed and struct.unpack_from("=I", found.raw)[0] & _STATX_MNT_ID_UNIQUE:
+            return f"unique {struct.unpack_from('=Q', found.raw, _STX_MNT_ID)[0]}"
+    return _reused_mount_id(directory)
+
+
+def _reused_mount_id(directory: str) -> str:
+    """From the file information of an open directory."""
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:

@@ -3,7 +3,8 @@
 import pytest
 
 from journal.disk import RealDisk
-from s3d.view.trust import CLEAN_NAME, RUN_NAME, ViewTrust
+from s3d.view import trust
+from s3d.view.trust import CLEAN_NAME, RUN_NAME, ViewTrust, this_boot
 
 
 @pytest.fixture
@@ -31,6 +32,17 @@ def test_decision_15_another_boot_or_mount_is_not(stamps, there):
     """A power cut may have left any mixture of pages, and another mount another file."""
     stamps().begin()
     assert stamps(**there).begin()[0] is None
+
+
+def test_the_mount_has_a_number_of_its_own_where_the_kernel_gives_such(tmp_path, monkeypatch):
+    """Since Linux 6.8; without, the number that the kernel uses again is better than none."""
+    boot, mount = this_boot(str(tmp_path))
+    assert boot
+    assert this_boot(str(tmp_path)) == (boot, mount)
+    monkeypatch.setattr(trust, "_statx", None)
+    device, _, number = this_boot(str(tmp_path))[1].partition(":")
+    assert mount.startswith(f"{device}:")
+    assert number.isdecimal()
 
 
 def test_an_unknown_boot_is_never_the_same(stamps):
