@@ -50,9 +50,9 @@ class StateMachine:
         self._knowledge = Knowledge(
             view.questions,
             has_remote=has_remote,
-            backlog=lambda: view.backlog_of_batch,
+            backlog=view.backlog_of_batch,
             conflict=policies.conflict,
-            staying=lambda: view.staying_of_batch,
+            staying=view.staying_of_batch,
             local=local,
         )
         self._policies = self._policies_before = policies

@@ -6,7 +6,7 @@ aborts, Complete, tags, buckets), is never refused here. Rules give some objects
 rest of it is left to others. What stays local is never pending, and has a cap of its own (local_room.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -55,6 +55,7 @@ class Intake:
         """Another cap and other shares of it from now on; what was let in keeps its room."""
         self.cap = cap
         self._rules = rules
+        self._is_plain = rules is None and self.local is None
         shares = {share for _, share in rules.refusals} if rules is not None else set()
         self._whole = _Gate(cap)
         self._gates = {share: _Gate(cap.at(share)) for share in shares}
@@ -67,6 +68,10 @@ class Intake:
         if self.local is not None and bucket in self.local.buckets:
             return self._take_local(self.local, size_bytes)
         gate = self._whole
+        if self._is_plain and gate.verdict is OPEN and self._fits(gate.cap, size_bytes):
+            self._held_records += 1
+            self._held_bytes += size_bytes
+            return Room(size_bytes, gate.cap)
         if self._rules is not None:
             share = self._rules.refuse_above(Written(bucket, key, given, None if part else size_bytes))
             gate = self._gates.get(share, gate)
@@ -79,6 +84,13 @@ class Intake:
         self._held_records += 1
         self._held_bytes += size_bytes
         return Room(size_bytes, gate.cap)
+
+    def _fits(self, cap: Cap, size_bytes: int) -> bool:
+        """Whether a cap that is open stays so: what `judge` says then, without what it costs a small PUT."""
+        records, pending_bytes = self._backlog()
+        return pending_bytes + self._held_bytes + size_bytes <= cap.bytes_max and (
+            cap.records_max is None or records + self._held_records < cap.records_max
+        )
 
     def _take_local(self, local: LocalRoom, size_bytes: int) -> Room:
         if size_bytes > local.cap.bytes_max:
@@ -102,13 +114,13 @@ class Intake:
         """Raise SlowDown when not even a record without bytes may be added: before something is begun."""
         self.give(self.take(bucket, key, given, 0, part=True))
 
-    async def submit(self, command: Any, room: Room) -> Appended:
+    def submit(self, command: Any, room: Room) -> Awaitable[Appended]:
         """`Submitter.submit` of a command that room was taken for."""
         beside = self.local.cap if self.local is not None else None
         if room.cap is not None:
-            return await self._submitter.submit(InsideCap(command, room.size_bytes, room.cap, beside))
+            return self._submitter.submit(InsideCap(command, room.size_bytes, room.cap, beside))
         assert beside is not None, "room was taken under it"
-        return await self._submitter.submit(InsideLocalCap(command, room.size_bytes, beside))
+        return self._submitter.submit(InsideLocalCap(command, room.size_bytes, beside))
 
     def refuses(self, share: float = 1.0) -> str:
         """Why every further write with this share of the cap is refused now; empty: not every one is."""

@@ -4,14 +4,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from journal import Appended
 from s3d.clock import milliseconds
-from s3d.commands.objects import DeleteObjects, Deletion, Origin, PutObject
+from s3d.commands.objects import DeleteObjects, Deletion, Origin, PutObject, ReceivedBody
 from s3d.dates import http_date
 from s3d.errors import S3Error
 from s3d.operations import limits
 from s3d.operations.bodies import BodyCache
 from s3d.operations.calls import Call, Reply
-from s3d.operations.intake import Intake, Room
+from s3d.operations.intake import Intake
 from s3d.operations.submitting import Submitter, may_be_kept
 
 _KEPT = frozenset(
@@ -68,22 +69,22 @@ class ObjectWrites:
         """Body durable, then the record, then the answer. No sequence: it is of a file that was taken before."""
         kept = kept_input(call.input)
         room = self._intake.take(call.bucket, call.key, kept, call.body.announced_bytes)
+        body = None
         try:
-            return await self._put(call, kept, room)
-        finally:
-            self._intake.give(room)
-
-    async def _put(self, call: Call, kept: dict[str, Any], room: Room) -> Reply:
-        if call.body.is_awaited:  # the decision looks again; this is to refuse before gigabytes are sent
-            await self._look_for(call.bucket)
-        body = await call.body.receive()
-        command = PutObject(call.bucket, call.key, kept, body, origin_of(call))
-        try:
+            if call.body.is_awaited:  # the decision looks again; this is to refuse before gigabytes are sent
+                await self._look_for(call.bucket)
+            body = await call.body.receive()
+            command = PutObject(call.bucket, call.key, kept, body, origin_of(call))
             appended = await self._intake.submit(command, room)
         except S3Error as error:
-            if not may_be_kept(error):
+            if body is not None and not may_be_kept(error):
                 call.body.discard()
             raise
+        finally:
+            self._intake.give(room)
+        return self._put_reply(call, body, appended)
+
+    def _put_reply(self, call: Call, body: ReceivedBody, appended: Appended) -> Reply:
         if call.taken is not None and not (appended.records and appended.records[0].kind == "PutObject"):
             call.body.discard()
             return Reply({})

@@ -34,7 +34,14 @@ class Submitter:
                 return await self._decided(command, essential=essential)
         self._queue.enter()
         try:
+            appended: Appended = await self._submit(command, essential=essential)
+        except Need as need:
+            await self._answer(need)
             return await self._decided(command, essential=essential)
+        except JournalError as error:
+            raise as_s3_error(error) from error
+        else:
+            return appended
         finally:
             self._queue.leave()
 

@@ -18,9 +18,8 @@ class Tally:
         self._connection = connection
         self._first = Backlog()  # what there was when counting began
         self._records_in = self._bytes_in = self._records_out = self._bytes_out = 0
-        self.published = Backlog()
+        self._published = (Backlog(), 0, 0, 0, 0)
         self.staying = self.published_staying = Staying()
-        self.flow = Flow()
         self.recount()
 
     def recount(self) -> None:
@@ -52,17 +51,27 @@ class Tally:
     @property
     def now(self) -> Backlog:
         """With the batch that is being decided."""
-        first = self._first
-        return Backlog(
-            first.records + self._records_in - self._records_out, first.size_bytes + self._bytes_in - self._bytes_out
-        )
+        records, size_bytes = self._first
+        return Backlog(records + self._records_in - self._records_out, size_bytes + self._bytes_in - self._bytes_out)
+
+    @property
+    def published(self) -> Backlog:
+        """Without it."""
+        (records, size_bytes), records_in, bytes_in, records_out, bytes_out = self._published
+        return Backlog(records + records_in - records_out, size_bytes + bytes_in - bytes_out)
+
+    @property
+    def flow(self) -> Flow:
+        """What came in and went out since counting began, as it is published."""
+        _, records_in, bytes_in, records_out, bytes_out = self._published
+        return Flow(Backlog(records_in, bytes_in), Backlog(records_out, bytes_out))
 
     def publish(self) -> None:
-        """The batch is durable."""
-        self.published, self.published_staying = self.now, self.staying
-        self.flow = Flow(Backlog(self._records_in, self._bytes_in), Backlog(self._records_out, self._bytes_out))
+        """The batch is durable. What others read is one tuple: never half of this batch."""
+        self._published = (self._first, self._records_in, self._bytes_in, self._records_out, self._bytes_out)
+        self.published_staying = self.staying
 
     def revert(self) -> None:
         """The batch was taken back."""
         self.staying = self.published_staying
-        (self._records_in, self._bytes_in), (self._records_out, self._bytes_out) = self.flow
+        self._first, self._records_in, self._bytes_in, self._records_out, self._bytes_out = self._published

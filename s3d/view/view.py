@@ -94,7 +94,6 @@ class View:
         """What lives in buckets that stay local, as it is published. From any thread."""
         return self._tally.published_staying
 
-    @property
     def staying_of_batch(self) -> Staying:
         """The same with what this batch has added and taken away: for the writer's decisions."""
         return self._tally.staying
@@ -104,7 +103,6 @@ class View:
         """What has become pending in this run, and what has ceased to be. From any thread."""
         return self._tally.flow
 
-    @property
     def backlog_of_batch(self) -> Backlog:
         """The same with what this batch has added and taken away: for the writer's decisions."""
         return self._tally.now
