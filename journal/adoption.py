@@ -26,8 +26,8 @@ from journal.database import (
 from journal.disk import Disk, RealDisk
 from journal.errors import JournalDamaged, JournalError
 from journal.files import file_name
-from journal.mark import MARK_NAME, Mark, MarkFile
-from journal.opening import close_quietly, compare, explain, find_hash, renew_log, take_lock
+from journal.mark import MARK_NAME, Mark, MarkFile, owner_of
+from journal.opening import check_owner, close_quietly, compare, explain, find_hash, renew_log, take_lock
 from journal.record import Head
 from journal.set_aside import set_aside
 from journal.survey import check_present, is_whole, peek_mark, unsealed_numbers
@@ -69,8 +69,9 @@ def _begin_epoch(directory: str, disk: Disk, *, good_mark: bool) -> tuple[Identi
         set_pragmas(connection, "FULL", exclusive=False, new=False)
         connection.execute("UPDATE identity SET epoch = epoch + 1")
         checkpoint_all(connection)
-        MarkFile.create(disk, directory, Mark(number, head)).close()
-        return read_identity(connection), head
+        identity = read_identity(connection)
+        MarkFile.create(disk, directory, Mark(number, head, owner_of(identity))).close()
+        return identity, head
     except apsw.Error as error:
         raise explain(error, path, has_mark=True) from error
     except OSError as error:
@@ -135,6 +136,7 @@ def _mark_is_good(disk: Disk, directory: str, connection: apsw.Connection, catal
         return False  # unreadable: this is what adoption is for
     mark_file.close()
     try:
+        check_owner(mark, read_identity(connection))
         compare(
             catalogue,
             mark,

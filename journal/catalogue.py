@@ -5,7 +5,7 @@ readers on any thread may hold while the writer replaces it.
 """
 
 from bisect import bisect_left
-from typing import Any
+from typing import TypeVar
 
 import apsw
 import msgspec
@@ -14,6 +14,8 @@ from journal.errors import JournalDamaged
 from journal.files import BaseInfo, file_name
 from journal.record import Head
 from journal.verify import ADVICE
+
+T = TypeVar("T")
 
 
 class FileRow(msgspec.Struct, frozen=True):
@@ -79,16 +81,28 @@ class Catalogue(msgspec.Struct, frozen=True):
 
 def read_catalogue(connection: apsw.Connection) -> Catalogue:
     """The catalogue of a file of schema 2. Raises JournalDamaged when it contradicts itself."""
-    numbers: list[tuple[Any, ...]] = connection.execute("SELECT file_number FROM identity").fetchall()
-    origins: list[tuple[Any, ...]] = connection.execute("SELECT sequence, hash FROM origin").fetchall()
+    numbers = typed_rows(connection, "SELECT file_number FROM identity", tuple[int])
+    origins = typed_rows(connection, "SELECT sequence, hash FROM origin", tuple[int, bytes])
     if not numbers or not origins:
         raise JournalDamaged("a journal file does not say what it follows", hint=ADVICE)
-    found: list[tuple[Any, ...]] = connection.execute("SELECT * FROM file ORDER BY number").fetchall()
+    found = typed_rows(
+        connection,
+        "SELECT * FROM file ORDER BY number",
+        tuple[int, str, str, int, int, bytes, bytes, int, int, int],
+    )
     rows = tuple(FileRow(*row) for row in found)
-    base = connection.execute("SELECT position, hash, name, sha256 FROM base").fetchone()
-    catalogue = Catalogue(numbers[0][0], Head(*origins[0]), rows, BaseInfo(*base) if base else None)
+    bases = typed_rows(connection, "SELECT position, hash, name, sha256 FROM base", tuple[int, bytes, str, bytes])
+    catalogue = Catalogue(numbers[0][0], Head(*origins[0]), rows, BaseInfo(*bases[0]) if bases else None)
     _check_gapless(catalogue)
     return catalogue
+
+
+def typed_rows(connection: apsw.Connection, query: str, kind: type[T]) -> list[T]:
+    """Rows of these types, whatever the disk has made of the page they are on. Raises JournalDamaged."""
+    try:
+        return msgspec.convert(connection.execute(query).fetchall(), list[kind])  # type: ignore[valid-type]
+    except (msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise JournalDamaged(f"a journal file says nothing sensible about itself: {error}", hint=ADVICE) from error
 
 
 def write_catalogue(connection: apsw.Connection, catalogue: Catalogue) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import apsw
 
 from journal.backend import Identity
-from journal.catalogue import Catalogue, read_catalogue, write_catalogue
+from journal.catalogue import Catalogue, read_catalogue, typed_rows, write_catalogue
 from journal.disk import Disk
 from journal.errors import JournalDamaged, JournalError, JournalForeign
 from journal.record import Head, Record, genesis
@@ -190,10 +190,10 @@ def first_catalogue(identity: Identity, origin: Head | None = None) -> Catalogue
 
 def read_identity(connection: apsw.Connection) -> Identity:
     """Which journal this is. Raises JournalDamaged."""
-    row = connection.execute("SELECT instance, epoch FROM identity").fetchone()
-    if row is None:
+    found = typed_rows(connection, "SELECT instance, epoch FROM identity", tuple[str, int])
+    if not found:
         raise JournalDamaged("the journal has no identity", hint=ADVICE)
-    return Identity(*row)
+    return Identity(*found[0])
 
 
 def read_head(connection: apsw.Connection, origin: Head) -> Head:

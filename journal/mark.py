@@ -6,28 +6,43 @@ the last sync is whole. It is written after COMMIT and before the acknowledgemen
 power cut it may be older than the database, never newer, and an older mark still proves everything up to itself.
 """
 
+import hashlib
 import struct
 import zlib
 
 import msgspec
 
+from journal.backend import Identity
 from journal.disk import Disk, DiskFile
 from journal.errors import JournalDamaged
 from journal.record import Head
 
 MARK_NAME = "mark"
 SLOT_SPACING_BYTES = 4096  # the slots lie in different device blocks, so that one torn write cannot reach both
-_MAGIC = b"s3dmark1"
-_SLOT = struct.Struct(">8sQQQ32sI")  # magic, turn, file number, sequence, chain head, CRC-32 of what precedes
+_MAGIC, _OLDER_MAGIC = b"s3dmark2", b"s3dmark1"
+_SLOT = struct.Struct(">8sQQQ32s8sQI")  # magic, turn, file number, sequence, chain head, owner, CRC-32 of what precedes
+_OLDER_SLOT = struct.Struct(">8sQQQ32sI")  # without the owner
 SLOT_BYTES = _SLOT.size
 MARK_BYTES = SLOT_SPACING_BYTES + SLOT_BYTES
 
 
+class Owner(msgspec.Struct, frozen=True):
+    """Whose mark it is, said outside the database, where a flipped bit could not be told from another journal."""
+
+    instance: bytes  # a digest of 8 bytes
+    epoch: int
+
+    def is_of(self, identity: Identity) -> bool:
+        """Whether this is that journal; an adoption that was cut short has raised its epoch already."""
+        return self.instance == _digest(identity.instance) and identity.epoch in {self.epoch, self.epoch + 1}
+
+
 class Mark(msgspec.Struct, frozen=True):
-    """What the mark says: which journal file, and the last acknowledged record in it."""
+    """What the mark says: which journal file, the last acknowledged record in it, and (None: an older mark) whose."""
 
     file_number: int
     head: Head
+    owner: Owner | None = None
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -104,9 +119,20 @@ class MarkFile:
         self._file.close()
 
 
+def owner_of(identity: Identity) -> Owner:
+    """What the mark says of a journal."""
+    return Owner(_digest(identity.instance), identity.epoch)
+
+
 def pack_slot(turn: int, mark: Mark) -> bytes:
     """The bytes of one slot; a higher turn is newer."""
-    content = _SLOT.pack(_MAGIC, turn, mark.file_number, mark.head.sequence, mark.head.hash, 0)[:-4]
+    head, owner = mark.head, mark.owner
+    if owner is None:
+        content = _OLDER_SLOT.pack(_OLDER_MAGIC, turn, mark.file_number, head.sequence, head.hash, 0)[:-4]
+    else:
+        content = _SLOT.pack(_MAGIC, turn, mark.file_number, head.sequence, head.hash, owner.instance, owner.epoch, 0)[
+            :-4
+        ]
     return content + struct.pack(">I", zlib.crc32(content))
 
 
@@ -118,9 +144,21 @@ def newest_slot(content: bytes) -> Slot | None:
 
 
 def _unpack(number: int, part: bytes) -> Slot | None:
-    if len(part) != SLOT_BYTES:
+    if part.startswith(_OLDER_MAGIC):
+        part = part[: _OLDER_SLOT.size]
+        if len(part) != _OLDER_SLOT.size or not _is_whole(part):
+            return None
+        _, turn, file_number, sequence, head, _ = _OLDER_SLOT.unpack(part)
+        return Slot(number, turn, Mark(file_number, Head(sequence, head)))
+    if len(part) != SLOT_BYTES or not part.startswith(_MAGIC) or not _is_whole(part):
         return None
-    magic, turn, file_number, sequence, head, checksum = _SLOT.unpack(part)
-    if magic != _MAGIC or checksum != zlib.crc32(part[:-4]):
-        return None
-    return Slot(number, turn, Mark(file_number, Head(sequence, head)))
+    _, turn, file_number, sequence, head, instance, epoch, _ = _SLOT.unpack(part)
+    return Slot(number, turn, Mark(file_number, Head(sequence, head), Owner(instance, epoch)))
+
+
+def _is_whole(part: bytes) -> bool:
+    return part[-4:] == struct.pack(">I", zlib.crc32(part[:-4]))
+
+
+def _digest(instance: str) -> bytes:
+    return hashlib.sha256(instance.encode()).digest()[:8]

@@ -16,7 +16,7 @@ The order is the point, and DESIGN.md argues it step by step:
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import apsw
 
@@ -45,7 +45,7 @@ from journal.database import (
 from journal.disk import Disk, DiskFile, is_full
 from journal.errors import DiskFull, JournalDamaged, JournalError, JournalForeign, JournalLocked, JournalShortened
 from journal.files import file_name
-from journal.mark import MARK_NAME, Mark, MarkFile
+from journal.mark import MARK_NAME, Mark, MarkFile, Owner, owner_of
 from journal.record import Head
 from journal.set_aside import set_aside, write_copy
 from journal.survey import check_present, find_active, leftovers
@@ -66,6 +66,10 @@ class Opened:
     catalogue: Catalogue
     head: Head
     checkpoint_failed: bool = False
+    owner: Owner = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.owner = owner_of(self.identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,16 @@ def take_lock(disk: Disk, directory: str) -> DiskFile:
             hint="one daemon per data directory: stop the other one, or give this one a directory of its own",
         )
     return lock
+
+
+def check_owner(mark: Mark, identity: Identity) -> None:
+    """Raise JournalDamaged when the mark is not this journal's. One of an earlier version does not say whose it is."""
+    if mark.owner is not None and not mark.owner.is_of(identity):
+        raise JournalDamaged(
+            f"the mark is not that of journal {identity.instance}, epoch {identity.epoch}: it comes from another one, "
+            "or the database does not say any more which journal it is",
+            hint=ADVICE,
+        )
 
 
 def compare(catalogue: Catalogue, mark: Mark, head: Head, hash_at: Callable[[int], bytes | None]) -> None:
@@ -262,7 +276,7 @@ def _begin(disk: Disk, directory: str, connection: apsw.Connection, seen: Head |
     # before the checkpoint, because half of one without its log is no database.
     disk.sync_directory(directory)
     checkpointed = checkpoint_all(connection)
-    mark = _new_mark(disk, directory, Mark(catalogue.number, head))
+    mark = _new_mark(disk, directory, Mark(catalogue.number, head, owner_of(identity)))
     return Opened(connection, mark, identity, catalogue, head, checkpoint_failed=not checkpointed)
 
 
@@ -285,6 +299,7 @@ def _hold_against_mark(
         return connect_immutable(f"{directory}/{name}", vfs)
 
     try:
+        check_owner(mark, read_identity(connection))
         compare(catalogue, mark, head, lambda sequence: find_hash(connection, catalogue, sequence, connect))
         if mark.file_number < catalogue.number and catalogue.rows:
             _check_end(catalogue.rows[-1], connect)

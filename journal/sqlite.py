@@ -207,7 +207,7 @@ class SqliteBackend:
         try:
             if not state.mark.unsynced:
                 self._mark_due = self._monotonic() + MARK_SYNC_SECONDS
-            state.mark.write(Mark(state.catalogue.number, head))
+            state.mark.write(Mark(state.catalogue.number, head, state.owner))
             if self._mark_strict:
                 state.mark.sync()
         except OSError as error:
@@ -315,7 +315,7 @@ class SqliteBackend:
         """The new file is durable: say so in the mark, durably, and only then write to it."""
         state = self._state
         try:
-            state.mark.write(Mark(catalogue.number, state.head))
+            state.mark.write(Mark(catalogue.number, state.head, state.owner))
             state.mark.sync()
         except BaseException:
             connection.close()

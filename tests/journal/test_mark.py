@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from journal.disk import RealDisk
 from journal.errors import JournalDamaged
-from journal.mark import MARK_BYTES, SLOT_BYTES, SLOT_SPACING_BYTES, Mark, MarkFile, newest_slot, pack_slot
+from journal.mark import MARK_BYTES, SLOT_BYTES, SLOT_SPACING_BYTES, Mark, MarkFile, Owner, newest_slot, pack_slot
 from journal.record import Head
 
 heads = st.builds(Head, st.integers(0, 2**63), st.binary(min_size=32, max_size=32))
-marks = st.builds(Mark, st.integers(1, 2**32), heads)
+owners = st.builds(Owner, st.binary(min_size=8, max_size=8), st.integers(0, 2**63))
+marks = st.builds(Mark, st.integers(1, 2**32), heads, owners)
 
 
 class MemoryFile:
@@ -51,6 +52,17 @@ def test_a_slot_reads_back_what_was_packed(mark: Mark, turn: int) -> None:
     slot = newest_slot(two_slots(b"\0" * SLOT_BYTES, pack_slot(turn, mark)))
     assert slot is not None
     assert (slot.number, slot.turn, slot.mark) == (1, turn, mark)
+
+
+@given(st.builds(Mark, st.integers(1, 2**32), heads), marks, st.integers(1, 2**60))
+def test_a_slot_of_an_earlier_version_is_read_beside_one_of_this(older: Mark, mark: Mark, turn: int) -> None:
+    """Whose mark it is was not said then; the slot that is written next says it."""
+    slot = newest_slot(two_slots(pack_slot(turn, older), b""))
+    assert slot is not None
+    assert slot.mark == older
+    slot = newest_slot(two_slots(pack_slot(turn, older), pack_slot(turn + 1, mark)))
+    assert slot is not None
+    assert slot.mark == mark
 
 
 @given(st.binary(max_size=MARK_BYTES + 100))

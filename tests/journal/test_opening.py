@@ -132,6 +132,39 @@ def test_a_mark_of_another_journal_is_refused(filled: str, tmp_path: Any) -> Non
     refused(filled, JournalDamaged)
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["instance = 'x' || substr(instance, 2)", "epoch = epoch + 2", "epoch = 0"],
+    ids=["instance", "later", "0"],
+)
+def test_a_database_that_forgot_whose_it_is_is_refused(filled: str, change: str) -> None:
+    """The chain says nothing about that once the first file is dropped: the mark does."""
+    edit(filled, f"UPDATE identity SET {change}")
+    error = refused(filled, JournalDamaged)
+    assert "which journal it is" in error.message
+
+
+def test_an_adoption_that_was_cut_short_is_no_damage(filled: str) -> None:
+    """The epoch was raised, and the mark not made anew: the start does that."""
+    edit(filled, "UPDATE identity SET epoch = epoch + 1")
+    assert opens(filled) == 20
+    assert opens(filled) == 20
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO base VALUES (1, 5, x'00', CAST(x'62ff' AS TEXT), x'00')",
+        "UPDATE identity SET instance = CAST(x'ff' AS TEXT)",
+    ],
+    ids=["base", "identity"],
+)
+def test_a_file_that_says_nothing_sensible_about_itself_is_damage(filled: str, change: str) -> None:
+    """Bytes that are no text, where a name should be."""
+    edit(filled, change)
+    refused(filled, JournalDamaged)
+
+
 def test_adopt_refuses_a_mark_that_proves_a_loss(filled: str) -> None:
     """Whoever accepts the loss must move the mark away himself."""
     os.unlink(f"{filled}/{WAL}")
