@@ -57,6 +57,11 @@ class Catalogue(msgspec.Struct, frozen=True):
             return None
         return self.rows[bisect_left(self.rows, sequence, key=lambda row: row.last)]
 
+    @property
+    def is_accounted_for(self) -> bool:
+        """Whether records that are no longer there are in a base."""
+        return self.oldest.sequence <= (self.base.position if self.base is not None else 0)
+
     def row(self, number: int) -> FileRow | None:
         """The row of a file before the active one."""
         return next((row for row in self.rows if row.number == number), None)

@@ -185,6 +185,13 @@ class RealDisk:
         return RealFile(descriptor)
 
 
+class ReadOnlyDisk(RealDisk):
+    """The same for whoever only looks: files may be on media that cannot be written."""
+
+    def open(self, path: str) -> RealFile:
+        return RealFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+
 def is_full(error: OSError) -> bool:
     """Whether an error means that there is no space (or no quota, or no inode) left."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT}

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 GENESIS_TAG = b"journal genesis 1\0"
+LOST = "Lost"  # the kind of a record that keeps the place of one that damage has taken
 _LAYOUT = struct.Struct(">QqQIIII")  # sequence, written_at, body size, then the lengths of the four parts
 
 
@@ -48,6 +49,19 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 
     sequence: int
     hash: bytes
+
+
+class Lost(msgspec.Struct, frozen=True, rename={"version": "v"}):
+    """What records that keep the places of lost ones say: which ones are lost, and the last one's hash, in hexadecimal.
+
+    The chain goes on from that hash, so that everything behind a loss is still what it was: its hashes, the mark, and
+    whatever was signed or put elsewhere.
+    """
+
+    version: int = 1
+    first: int = 0
+    last: int = 0
+    hash: str = ""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -99,9 +113,15 @@ def chain_hash(
 
 
 def follows(previous: bytes, record: Record) -> bool:
-    """Whether `record` carries the hash that it must have after `previous`."""
+    """Whether `record` carries the hash that it must have after `previous`; the last lost one has its old one."""
+    expected = hash_after(previous, record)
+    return record.hash == expected or (record.kind == LOST and _is_last_lost(record))
+
+
+def hash_after(previous: bytes, record: Record) -> bytes | None:
+    """The hash of what is in `record` after `previous`, whatever its own says; None: it can be no record of ours."""
     try:
-        expected = chain_hash(
+        return chain_hash(
             previous,
             record.sequence,
             record.written_at,
@@ -112,5 +132,22 @@ def follows(previous: bytes, record: Record) -> bool:
             record.body_size,
         )
     except (struct.error, TypeError, AttributeError):  # a size or a type that no record of ours can have
-        return False
-    return record.hash == expected
+        return None
+
+
+def read_lost(record: Record) -> Lost | None:
+    """What a record that keeps the place of a lost one says; None: it is of another kind, or says nothing."""
+    if record.kind != LOST:
+        return None
+    try:
+        return _lost.decode(record.payload)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _is_last_lost(record: Record) -> bool:
+    lost = read_lost(record)
+    return lost is not None and lost.last == record.sequence and lost.hash == record.hash.hex()
+
+
+_lost = msgspec.json.Decoder(Lost)

@@ -6,7 +6,7 @@ from journal.backend import Backend
 from journal.errors import JournalDamaged
 from journal.record import Head, Record, follows
 
-ADVICE = "nothing was changed; keep a copy of the directory, then run `s3d journal verify`"
+ADVICE = "nothing was changed; keep a copy of the directory, then run `s3d doctor`"
 _PAGE_RECORDS = 1000
 
 

@@ -3,6 +3,7 @@
     S3dError                 subject, cause and a hint: what a person is told
     ├── ConfigurationError   a setting is wrong; the daemon does not start
     ├── DataDirectoryError   the data directory cannot be used (locked, foreign, unreadable)
+    │   └── CannotLook       it cannot even be looked at
     ├── RemoteFailure        the remote said no, or nothing (classes in remote/failures.py)
     └── S3Error              what an S3 client is told: code, message and further XML elements
 
@@ -31,6 +32,10 @@ class ConfigurationError(S3dError):
 
 class DataDirectoryError(S3dError):
     """The data directory cannot be used as it is."""
+
+
+class CannotLook(DataDirectoryError):
+    """Nothing can be said of a data directory: it is none, it is not readable, or there is no space for a copy."""
 
 
 class S3Error(S3dError):

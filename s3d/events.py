@@ -3,8 +3,9 @@
 A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), of
 what the daemon did with its own files (`Relocated`, `Carried`, `LetGo`) or found out about buckets (`Shared`), files
 that it took (`FilesNoted`) and the remote (`GapsLooked`), or of what an operator decided (`ReplicationPaused`,
-`CachePinned`, their opposites, and `ConfigurationChanged`). Payloads are JSON, so that an auditor can read them without
-this program; every payload carries a version, and old versions stay readable.
+`CachePinned`, their opposites, and `ConfigurationChanged`) or had repaired (`Recovered`; the journal's own `Lost` keeps
+the place of what damage took). Payloads are JSON, so that an auditor can read them without this program; every payload
+carries a version, and old versions stay readable.
 """
 
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from journal import Record
+from journal.record import LOST
 from s3d.values import Extent, TakenFile
 
 OUTCOME_STREAM = ""  # outcomes belong to many streams at once; a bucket name is never empty
@@ -265,6 +267,20 @@ class ConfigurationChanged(msgspec.Struct, frozen=True, omit_defaults=True, rena
     waiting: tuple[str, ...] = ()
 
 
+class Recovered(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """A person had a damaged data directory repaired while no daemon ran on it: what was done, and what is lost.
+
+    `recovery` names the plan, and the directory that has what was replaced. `lost` are ranges of sequences whose
+    records could not be saved: their places are kept by records of kind `Lost`.
+    """
+
+    version: int = 1
+    recovery: str = ""
+    caller: str = ""
+    steps: tuple[str, ...] = ()
+    lost: tuple[tuple[int, int], ...] = ()
+
+
 CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
 CONFLICTED, SUPERSEDED = "Conflicted", "Superseded"
 GIVE_WAY = frozenset({"remote", "keep-both"})  # of what can be decided about a conflict: ours is not sent there
@@ -274,6 +290,7 @@ GAPS_LOOKED = "GapsLooked"
 GAP_AUDIT = "gap-audit"  # the caller of what it sends again
 CACHE_PINNED, CACHE_UNPINNED = "CachePinned", "CacheUnpinned"
 CONFIGURED = "ConfigurationChanged"
+RECOVERED = "Recovered"
 # about records, buckets, files and replication as a whole, not objects
 OUTCOMES = frozenset(
     {
@@ -294,6 +311,8 @@ OUTCOMES = frozenset(
         CACHE_PINNED,
         CACHE_UNPINNED,
         CONFIGURED,
+        LOST,
+        RECOVERED,
     }
 )
 
@@ -314,6 +333,7 @@ _cache_pinned = msgspec.json.Decoder(CachePinned)
 _cache_unpinned = msgspec.json.Decoder(CacheUnpinned)
 _files_noted = msgspec.json.Decoder(FilesNoted)
 _gaps_looked = msgspec.json.Decoder(GapsLooked)
+_recovered = msgspec.json.Decoder(Recovered)
 _record = msgspec.json.Decoder(Record)
 
 encode = _encoder.encode
@@ -333,4 +353,5 @@ decode_cache_pinned = _cache_pinned.decode
 decode_cache_unpinned = _cache_unpinned.decode
 decode_files_noted = _files_noted.decode
 decode_gaps_looked = _gaps_looked.decode
+decode_recovered = _recovered.decode
 decode_record = _record.decode

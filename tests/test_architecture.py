@@ -27,7 +27,8 @@ FLOORS = (
         "gaps",
         "replay",
         "history",
-    },  # what can be asked for; journal -> remote; its files; what was
+        "recovery",
+    },  # what can be asked for; journal -> remote; its files; what was; what is damaged
     {"commands", "queries", "audit"},  # mutations; reads; what the records say to an auditor
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
     {"bundle"},  # a carried disk: what is in its files, and who can read and write them

@@ -20,6 +20,7 @@ from s3d.commands.sharing import ShareBuckets
 from s3d.config.settings import Settings
 from s3d.errors import ConfigurationError, DataDirectoryError
 from s3d.policy.bucket_map import staying_local
+from s3d.recovery.look import PLAN_NAME
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.timed import timed
 from s3d.view.trust import ViewTrust, this_boot
@@ -93,6 +94,12 @@ class Ground:
             raise DataDirectoryError(
                 f"another daemon uses the data directory {directory}",
                 hint="one daemon per data directory: stop the other, or choose another --data-dir",
+            )
+        if self._disk.exists(f"{directory}/{PLAN_NAME}"):
+            lock.close()
+            raise DataDirectoryError(
+                f"a recovery of the data directory {directory} has begun, and not ended",
+                hint=f"`s3d recover {directory}` goes on with it",
             )
         self._lock = lock
 

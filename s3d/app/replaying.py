@@ -16,7 +16,7 @@ import structlog
 
 from journal import Journal, Record, SqliteBackend
 from journal.branch import held, make_branch
-from journal.disk import Disk
+from journal.disk import Disk, ReadOnlyDisk
 from journal.inspection import inspect
 from s3d.app.probing import ways_of
 from s3d.app.replication import DEFAULT_REGION, client_settings
@@ -238,7 +238,7 @@ async def _opened(
     backend = SqliteBackend(f"{state}/journal", disk=disk, ballast_bytes=0)
     machine = StateMachine(view, has_remote=True, origin=backend)
     journal = await Journal.open(backend, machine, now_ms=lambda: milliseconds(clock.now()))
-    pool = BlobPool(BlobFiles(disk, f"{data_dir}/blobs"), BODY_THREADS)
+    pool = BlobPool(BlobFiles(ReadOnlyDisk(), f"{data_dir}/blobs"), BODY_THREADS)
     try:
 
         def among(part: Selection) -> SelectedQuestions:

@@ -114,6 +114,9 @@ class _Telling:
         if self._retained_first > 1 and not skipped and (began is None or began >= self._period.since_ms):
             gone = self._seq(self._retained_first - 1)
             yield "unknown", f"records up to {gone} are not retained any more, and some may be of this period"
+        if self._fates.lost:
+            some = "a record" if self._fates.lost == 1 else f"{self._fates.lost:,} records"
+            yield "unknown", f"damage took {some} of the journal that may be of this period"
         for one in self._fates.restored:
             yield "unknown", f"a backup was restored: what was written from {one.after} to {one.before} is not here"
 

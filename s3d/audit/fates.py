@@ -12,6 +12,7 @@ from typing import ClassVar
 import msgspec
 
 from journal import Record
+from journal.record import LOST
 from s3d.audit.durations import Durations
 from s3d.audit.open_records import OpenRecord, OpenRecords
 from s3d.audit.period import Period
@@ -83,6 +84,7 @@ class Fates:
         self._behind: dict[int, list[int]] = {}  # in whose place which others are not sent
         self._latest_ms: int | None = None
         self._outside = 0
+        self._lost = self._lost_lately = 0
         self.tallies: list[Tally] = []
         self.open = OpenRecords()
         self.delays = Durations()
@@ -117,8 +119,19 @@ class Fates:
         latest = self._latest_ms
         return latest is not None and latest >= self._period.until_ms + DAY_MS and not self.open
 
+    @property
+    def lost(self) -> int:
+        """How many records damage took that may be of the period: when and what they were is not known any more."""
+        return self._lost + self._lost_lately
+
     def take(self, record: Record) -> None:
         """The next record of the journal."""
+        if record.kind == LOST:
+            self._lost_lately += (self._latest_ms or 0) < self._period.until_ms
+            return
+        if self._lost_lately:  # they were written between the record before them and this one
+            self._lost += self._lost_lately if record.written_at >= self._period.since_ms else 0
+            self._lost_lately = 0
         if record.kind not in OUTCOMES:
             self._write(record)
         elif (read := self._READ.get(record.kind)) is not None:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from journal import Record
+from journal.record import LOST
 from s3d.events import (
     CACHE_PINNED,
     CACHE_UNPINNED,
@@ -21,6 +22,7 @@ from s3d.events import (
     OUTCOMES,
     PARKED,
     PAUSED,
+    RECOVERED,
     RESUMED,
     SUPERSEDED,
     UNPAUSED,
@@ -34,6 +36,7 @@ from s3d.events import (
     decode_mutation,
     decode_parked,
     decode_paused,
+    decode_recovered,
     decode_resumed,
     decode_superseded,
 )
@@ -52,6 +55,8 @@ EVENTS = (
     "resumed",
     "pinned",
     "unpinned",
+    "lost",
+    "recovered",
     "housekeeping",
 )
 
@@ -248,6 +253,15 @@ class _Listing:
         event = "paused" if record.kind == PAUSED else "resumed"
         return (self._event(record, event, identity=paused.caller, message=paused.reason),)
 
+    def _lost(self, record: Record) -> Sequence[AuditEvent]:
+        return (self._event(record, "lost", message="damage took what was here"),)
+
+    def _recovered(self, record: Record) -> Sequence[AuditEvent]:
+        found = decode_recovered(record.payload)
+        lost = sum(last - first + 1 for first, last in found.lost)
+        message = f"{', '.join(found.steps)}; {lost} lost; set aside: {found.recovery}"
+        return (self._event(record, "recovered", identity=found.caller, message=message),)
+
     def _pinned(self, record: Record) -> Sequence[AuditEvent]:
         pin = decode_cache_pinned(record.payload)
         who = {"identity": pin.caller, "message": pin.reason}
@@ -264,8 +278,10 @@ class _Listing:
         CONFIRMED: _confirmed,
         CONFLICTED: _conflicted,
         DISCARDED: _dropped,
+        LOST: _lost,
         PARKED: _parked,
         PAUSED: _paused,
+        RECOVERED: _recovered,
         RESUMED: _retried,
         SUPERSEDED: _superseded,
         UNPAUSED: _paused,

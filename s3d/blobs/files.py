@@ -169,6 +169,15 @@ class BlobFiles:
         finally:
             file.close()
 
+    def has_end(self, blob: str) -> bool:
+        """Whether the blob ends as a finished one does; its bytes are not read. Raises OSError."""
+        size = self._body_bytes(blob)
+        file = self.open(blob)
+        try:
+            return size >= 0 and file.pread(_SEAL_BYTES, size).startswith(_SEAL_MAGIC)
+        finally:
+            file.close()
+
     def _body_bytes(self, blob: str) -> int:
         return self._disk.size_bytes(self.path(blob)) - _SEAL_BYTES
 

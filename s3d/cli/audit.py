@@ -128,7 +128,8 @@ _FILTERS = (
 
 _EVENTS_NAMED = (
     "Events: acknowledged, confirmed, parked, retried, dropped, superseded, conflicted; paused and resumed, which are "
-    "about all of replication; pinned and unpinned, about the cache; housekeeping."
+    "about all of replication; pinned and unpinned, about the cache; "
+    "lost and recovered, about a damaged disk; housekeeping."
 )
 
 

@@ -39,6 +39,8 @@ COMMANDS = {
     "bundle": ("s3d.cli.bundle:bundle", "Carry pending records to headquarters on a disk, and receipts back."),
     "drop": ("s3d.cli.drop:drop", "Folders whose files become objects."),
     "replay": ("s3d.cli.replay:replay", "Send what a data directory holds to the remote, without its daemon."),
+    "doctor": ("s3d.cli.doctor:doctor", "Say what is damaged in a data directory, and what that means."),
+    "recover": ("s3d.cli.recover:recover", "Repair a damaged data directory."),
     "journal": ("s3d.cli.journal:journal", "Verify, export, read or adopt a journal."),
 }
 
@@ -99,13 +101,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _report(error: Exception) -> int:
     """Tell a person; the exit code. Imports are made here, so that they cost nothing when all is well."""
     from journal.errors import JournalError
-    from s3d.errors import ConfigurationError, S3dError
+    from s3d.errors import CannotLook, ConfigurationError, S3dError
 
     if os.environ.get("S3D_DEBUG"):
         traceback.print_exception(error)
     if isinstance(error, S3dError | JournalError):
         _say(error.message, error.hint)
-        return MISTAKEN if isinstance(error, ConfigurationError) else FAILED
+        return MISTAKEN if isinstance(error, ConfigurationError | CannotLook) else FAILED
     if isinstance(error, OSError) and error.strerror:
         _say(f"{error.filename}: {error.strerror}" if error.filename else error.strerror, "")
         return FAILED

@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from journal import Journal, JournalDamaged
+from journal.record import LOST
 from s3d.policy.urgency import Priority, Urgency
 from s3d.replicator.abroad import Abroad
 from s3d.replicator.lanes import Claims, Lanes, claims_of, upload_claims, with_order
@@ -224,13 +225,18 @@ class Window:
         for sequence in older:  # the file of a record that waits for long may be gone
             if sequence not in jobs and (record := self._questions.carried(sequence)) is not None:
                 jobs[sequence] = job_of(record)
+                damaged.pop(sequence, None)
             elif sequence not in jobs:
                 damaged.setdefault(sequence, f"record {sequence} is not in the journal any more")
         return jobs, damaged
 
     def _pick(self, sequences: Sequence[int]) -> tuple[dict[int, Job], dict[int, str]]:
         try:
-            return {record.sequence: job_of(record) for record in self._journal.pick(sequences)}, {}
+            picked = self._journal.pick(sequences)
+            lost = {
+                one.sequence: f"record {one.sequence} is lost: damage took it" for one in picked if one.kind == LOST
+            }
+            return {one.sequence: job_of(one) for one in picked if one.sequence not in lost}, lost
         except JournalDamaged as error:
             if len(sequences) == 1:
                 return {}, {sequences[0]: str(error)}

@@ -12,6 +12,7 @@ import apsw
 import msgspec
 
 from journal import Record
+from journal.record import LOST
 from s3d.capacity.local import Staying
 from s3d.capacity.pending import Backlog
 from s3d.events import (
@@ -29,6 +30,7 @@ from s3d.events import (
     OUTCOMES,
     PARKED,
     PAUSED,
+    RECOVERED,
     RELOCATED,
     RESUMED,
     SHARED,
@@ -490,8 +492,8 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], Backlog | None]] = {
     PAUSED: _paused,
     UNPAUSED: _unpaused,
     FILES_NOTED: _files_noted,
-    GAPS_LOOKED: lambda _connection, _record: None,  # for auditors: nothing that is read here follows from it
-    CONFIGURED: lambda _connection, _record: None,  # likewise
+    # for auditors: nothing that is read here follows from these
+    **dict.fromkeys((GAPS_LOOKED, CONFIGURED, RECOVERED, LOST), lambda _connection, _record: None),
     CACHE_PINNED: pin_prefix,
     CACHE_UNPINNED: unpin_prefix,
 }

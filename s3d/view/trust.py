@@ -82,16 +82,18 @@ class ViewTrust:
 
         Called before the first write to the view: a clean stop's stamp is gone, durably, when it returns.
         """
-        run, clean = self._read(RUN_NAME), self._read(CLEAN_NAME)
-        trusted = None
-        if clean is not None:
-            trusted = clean.token
-        elif run is not None and run.boot == self._boot != "" and run.mount == self._mount:
-            trusted = run.token
+        trusted = self.trusted()
         self._remove(CLEAN_NAME)
         token = secrets.token_hex(8)
         self._write(RUN_NAME, RunStamp(token, self._boot, self._mount))
         return trusted, token
+
+    def trusted(self) -> str | None:
+        """The token that the view must carry to be believed; None: none will do."""
+        run, clean = self._read(RUN_NAME), self._read(CLEAN_NAME)
+        if clean is not None:
+            return clean.token
+        return run.token if run is not None and run.boot == self._boot != "" and run.mount == self._mount else None
 
     def end_clean(self, token: str) -> None:
         """State that the view was synced to the end. Called after that sync."""

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journal import JournalDamaged
+from journal.record import LOST, Lost
 from s3d.audit.completeness import report
 from s3d.audit.period import parse_period
 from s3d.audit.report import Completeness
@@ -220,6 +221,29 @@ def test_what_a_restored_backup_lacks_is_unknown(trail):
     assert found.verdict == "unknown"
     assert found.restored[0].after == "2026-11-16T00:00:00.000Z"
     assert report(trail, parse_period("2026-W48"), "", (), NOW_MS).verdict == "complete"
+
+
+def test_a_loss_in_the_period_leaves_it_unknown_and_one_before_or_behind_it_does_not(trail):
+    """A lost record was written between the one before it and the one behind it; what it was nobody knows."""
+    lost = Lost(1, 2, 2, "")
+    trail.at_ms = WEEK.since_ms - 2
+    trail.write("b/before")
+    trail.tell(LOST, lost)
+    trail.at_ms = WEEK.since_ms - 1
+    trail.write("b/before")
+    trail.at_ms = WEEK.since_ms
+    confirm(trail, trail.write("b/k"))
+    assert told(trail).verdict == "complete"
+    trail.tell(LOST, lost)
+    trail.at_ms = WEEK.until_ms
+    trail.write("b/after")
+    found = told(trail)
+    assert (found.verdict, found.why[0]) == (
+        "unknown",
+        "damage took a record of the journal that may be of this period",
+    )
+    trail.tell(LOST, lost)
+    assert told(trail).why == found.why, "that one is of later"
 
 
 def test_a_clock_that_was_wrong_for_a_while_is_told(trail):

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from journal import Record
+from journal.record import Lost
 from s3d.audit.listing import Filter, events_of
 from s3d.cli.audit_events import write_events
 from s3d.events import (
@@ -19,6 +20,7 @@ from s3d.events import (
     Discarded,
     Mutation,
     Parked,
+    Recovered,
     ReplicationPaused,
     Resumed,
     Superseded,
@@ -51,6 +53,8 @@ RECORDS = [
     said(13, Confirmed(confirmations=(Confirmation(0), Confirmation(99)), bundle="B7", remote="city")),
     said(14, CachePinned(bucket="maps", prefix="eu/", caller="operator", reason="trip")),
     said(15, CacheUnpinned(bucket="maps", prefix="eu/", caller="operator")),
+    said(16, Lost(1, 16, 16, "")),
+    said(17, Recovered(recovery="T", caller="operator", steps=("fold",), lost=((16, 16),))),
 ]
 
 
@@ -78,6 +82,8 @@ def test_every_record_is_an_event_and_outcomes_are_one_for_each_write() -> None:
         ("1-13", "confirmed", "1-99", "", "", ""),
         ("1-14", "pinned", "", "maps", "eu/", "operator"),
         ("1-15", "unpinned", "", "maps", "eu/", "operator"),
+        ("1-16", "lost", "", "", "", ""),
+        ("1-17", "recovered", "", "", "", "operator"),
     ]
 
 

@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
+import msgspec
 import pytest
 
 from journal import JournalDamaged, Record
+from journal.record import LOST
 from s3d.commands.outcomes import ParkRecord
 from s3d.policy.rules import Rule
 from s3d.replicator.lanes import Lanes
@@ -130,6 +132,26 @@ async def test_a_record_that_the_disk_has_changed_is_told_of_and_the_others_go_o
     assert list(told) == sequences[1:3]
     assert "does not follow" in told[sequences[1]]
     assert "not in the journal" in told[sequences[2]]
+
+
+async def test_a_record_that_damage_took_is_told_of_and_stops_no_other(
+    quiet: Site, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recovered journal has the place of it, and the view may still know that it is pending."""
+    sequences = [await quiet.put(f"k{number}", b"x") for number in range(3)]
+    pick = quiet.journal.pick
+
+    def pick_with_a_place(wanted: Sequence[int]) -> list[Record]:
+        lost = {"kind": LOST, "payload": b'{"v":1,"first":1,"last":1,"hash":""}', "stream": ""}
+        return [msgspec.structs.replace(one, **lost) if one.sequence == sequences[1] else one for one in pick(wanted)]
+
+    monkeypatch.setattr(quiet.journal, "pick", pick_with_a_place)
+    told: dict[int, str] = {}
+    window = Window(quiet.journal, quiet.questions, lanes, ThreadPoolExecutor(1), 100, told.__setitem__)
+    quiet.journal.keep_recent(0)
+    while await window.load():
+        pass
+    assert (taken(lanes), list(told)) == ([sequences[0], sequences[2]], [sequences[1]])
 
 
 async def test_what_the_scan_has_come_to_takes_no_room_from_what_is_newer(tmp_path: Path, remote: FakeRemote) -> None:
