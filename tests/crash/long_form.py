@@ -5,6 +5,8 @@ import sys
 import time
 
 import click
+from blackout.long_form import sweep_whole
+from blackout.mutants import MUTANTS as MUTANTS_OF_THE_DAEMON
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -20,12 +22,19 @@ console = Console()
 @click.command()
 @click.option("--cases", default=1_000_000, show_default=True, help="How many cases to run.")
 @click.option("--seed", default=None, type=int, help="Where to begin; the time of day when left out.")
-@click.option("--mutant", type=click.Choice([mutant.name for mutant in MUTANTS]), help="Break the journal in this way.")
-def main(cases: int, seed: int | None, mutant: str | None) -> None:
+@click.option("--whole", is_flag=True, help="Under the whole daemon, not under the journal alone: ten cases a second.")
+@click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Daemons at once.")
+@click.option("--mutant", help="Break it in this way; an unknown name is answered with those that there are.")
+def main(cases: int, seed: int | None, whole: bool, processes: int, mutant: str | None) -> None:
     """Cut the power at every I/O index of many lives, and look what the next life finds."""
     logging.disable(logging.CRITICAL)  # the journal reports every injected failure,
     sys.unraisablehook = lambda _unraisable: None  # and apsw those that SQLite ignores
     seed = int(time.time()) if seed is None else seed
+    names = [one.name for one in (MUTANTS_OF_THE_DAEMON if whole else MUTANTS)]
+    if mutant is not None and mutant not in names:
+        raise click.BadParameter(f"one of {', '.join(names)}", param_hint="--mutant")
+    if whole:
+        sys.exit(sweep_whole(cases, seed, mutant, processes))
     started = time.monotonic()
     with SimulatedVfs() as vfs:
         chosen = next((one for one in MUTANTS if one.name == mutant), None)

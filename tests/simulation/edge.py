@@ -220,9 +220,20 @@ class Edge:
         """The journal's, oldest first."""
         return self._daemon._ground.journal.files()
 
+    async def verify(self) -> None:
+        """Follow the chain through all files. Raises JournalDamaged."""
+        journal = self._daemon._ground.journal
+        await journal.verify()
+        async for _ in journal.verify_older():
+            pass
+
     def folded(self) -> dict[str, Any]:
         """The view's rows, but for what the remote said."""
         return {name: rows for name, rows in dump_view(self._directory / "view.db").items() if name not in FACTS}
+
+    async def stop(self) -> int:
+        """As SIGTERM does; the exit code."""
+        return await self._daemon.stop()
 
     async def kill(self) -> None:
         """What was only in memory is gone; nothing is finished, nothing is written."""
