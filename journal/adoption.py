@@ -24,6 +24,7 @@ from journal.database import (
     sqlite_version,
 )
 from journal.disk import Disk, RealDisk
+from journal.epochs import begins_name
 from journal.errors import JournalDamaged, JournalError
 from journal.files import file_name
 from journal.mark import MARK_NAME, Mark, MarkFile, owner_of
@@ -45,15 +46,16 @@ def adopt(directory: str, *, disk: Disk | None = None) -> tuple[Identity, Head]:
     return _begin_epoch(directory, disk or RealDisk(), good_mark=False)
 
 
-def new_epoch(directory: str, *, disk: Disk | None = None) -> tuple[Identity, Head]:
+def new_epoch(directory: str, *, disk: Disk | None = None, at_least: int = 0) -> tuple[Identity, Head]:
     """Begin a new epoch in a stopped journal that was restored from a backup; sequence numbers go on.
 
+    `at_least`: its number, where the next one may be another restore's of the same backup.
     Raises as `adopt`, except that the mark must be good here: it was restored together with the files.
     """
-    return _begin_epoch(directory, disk or RealDisk(), good_mark=True)
+    return _begin_epoch(directory, disk or RealDisk(), good_mark=True, at_least=at_least)
 
 
-def _begin_epoch(directory: str, disk: Disk, *, good_mark: bool) -> tuple[Identity, Head]:
+def _begin_epoch(directory: str, disk: Disk, *, good_mark: bool, at_least: int = 0) -> tuple[Identity, Head]:
     check_sqlite(sqlite_version(), apsw.sqlite3_sourceid())
     if not disk.exists(directory) or not unsealed_numbers(disk.names(directory)):
         raise JournalError(f"there is no journal in {directory}", hint="is it the right directory?")
@@ -67,9 +69,8 @@ def _begin_epoch(directory: str, disk: Disk, *, good_mark: bool) -> tuple[Identi
         renew_log(disk, path)
         connection = connect_writer(path, None, exclusive=False)
         set_pragmas(connection, "FULL", exclusive=False, new=False)
-        connection.execute("UPDATE identity SET epoch = epoch + 1")
+        identity = _next_epoch(connection, head, at_least)
         checkpoint_all(connection)
-        identity = read_identity(connection)
         MarkFile.create(disk, directory, Mark(number, head, owner_of(identity))).close()
         return identity, head
     except apsw.Error as error:
@@ -79,6 +80,23 @@ def _begin_epoch(directory: str, disk: Disk, *, good_mark: bool) -> tuple[Identi
     finally:
         close_quietly(connection)
         lock.close()
+
+
+def _next_epoch(connection: apsw.Connection, head: Head, at_least: int) -> Identity:
+    with connection:
+        connection.execute("UPDATE identity SET epoch = max(epoch + 1, ?)", (at_least,))
+        identity = read_identity(connection)
+        connection.execute("INSERT INTO follower VALUES (?, ?)", (begins_name(identity.epoch), head.sequence))
+    return identity
+
+
+def _marked_identity(connection: apsw.Connection, mark: Mark) -> Identity:
+    """The journal's, by which the mark is judged: who was cut short between epoch and mark has said where it begins."""
+    identity = read_identity(connection)
+    begins = connection.execute("SELECT 1 FROM follower WHERE name = ?", (begins_name(identity.epoch),)).fetchone()
+    if begins is None or mark.owner is None:
+        return identity
+    return Identity(identity.instance, mark.owner.epoch) if identity.epoch > mark.owner.epoch else identity
 
 
 def _active_number(disk: Disk, directory: str) -> int:
@@ -136,7 +154,7 @@ def _mark_is_good(disk: Disk, directory: str, connection: apsw.Connection, catal
         return False  # unreadable: this is what adoption is for
     mark_file.close()
     try:
-        check_owner(mark, read_identity(connection))
+        check_owner(mark, _marked_identity(connection, mark))
         compare(
             catalogue,
             mark,

@@ -20,6 +20,7 @@ from typing import Any
 
 from journal.backend import Backend, Identity
 from journal.behind import PAGE_RECORDS, Verified, verify_older
+from journal.epochs import epochs_of
 from journal.errors import CommitAmbiguous, JournalClosed, JournalDamaged
 from journal.files import BaseInfo, FileInfo
 from journal.follower import Follower
@@ -274,6 +275,10 @@ class Journal:
         future: asyncio.Future[Appended] = self._loop.create_future()
         self._writer.put(Errand(function, future))
         await future
+
+    def epochs(self) -> tuple[tuple[int, int], ...]:
+        """Every epoch but the first with the last record before it, in order."""
+        return epochs_of(self._positions)
 
     def follow(self, name: str) -> Follower:
         """A follower at its durable position, 0 when the name is new."""

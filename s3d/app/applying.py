@@ -97,7 +97,6 @@ async def apply_bundle(
                 lanes_max=settings.lanes_max,
                 ways=ways_of(settings, ()),
                 identity_token=settings.identity_token,
-                later_is_enough=True,
                 region=region,
             ),
             crashed=crashes.append,

@@ -1,6 +1,7 @@
 """`s3d journal`: a journal on disk, looked at without the daemon and without changing it."""
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -92,11 +93,12 @@ def restored(data_dir: str, as_json: bool) -> None:  # noqa: FBT001
     """Begin a new epoch in a data directory that was restored from a backup, before a daemon starts on it.
 
     Records that were written after the backup are lost here, and their numbers will be used again; what of them had
-    reached the remote is still there. From now on the remote is asked for whatever is not here.
+    reached the remote is still there. From now on the remote is asked for whatever is not here. The epoch is numbered
+    by the time, because the same copy may be put back twice.
     """
     from journal.adoption import new_epoch
 
-    _show_epoch("Restored", *new_epoch(journal_directory(data_dir)), as_json=as_json)
+    _show_epoch("Restored", *new_epoch(journal_directory(data_dir), at_least=int(time.time())), as_json=as_json)
 
 
 @journal.command(short_help="Show one record, with everything that is in it.")

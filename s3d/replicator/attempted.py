@@ -27,7 +27,10 @@ class Attempted:
         self._name = f"{FOLLOWER}.{remote}" if remote else FOLLOWER
         self._through = journal.follow(self._name).position * STEP
         # The position runs ahead of the journal: what was appended after the start cannot have been sent before it.
-        self._looked_through = min(self._through, journal.head.sequence)
+        sent_before = min(self._through, journal.head.sequence)
+        # What a restored backup has may have been sent by the journal that is lost.
+        restored = max((before for _, before in journal.epochs()), default=0)
+        self._looked_through = max(sent_before, restored)
         self._advancing = asyncio.Lock()
 
     def may_have_been_sent(self, sequence: int) -> bool:

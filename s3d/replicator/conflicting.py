@@ -30,6 +30,7 @@ from s3d.replicator.conflicts import (
 from s3d.replicator.outcomes import persist
 from s3d.replicator.requests import TOKEN_KEY, Form, Guard, Job, bare
 from s3d.replicator.settings import Ways
+from s3d.replicator.tokens import Tokens
 from s3d.view.questions import Questions
 
 Call = Callable[..., Awaitable[Mapping[str, Any]]]
@@ -58,13 +59,13 @@ class Guarding:
         call: Call,
         questions: Questions,
         replaced_etag: Callable[[Job], str | None],
-        token_prefix: str,
+        tokens: Tokens,
         ways: Ways,
     ) -> None:
         self._call = call
         self._questions = questions
         self._replaced_etag = replaced_etag
-        self._token_prefix = token_prefix
+        self._tokens = tokens
         self.take(ways)
 
     def take(self, ways: Ways) -> None:
@@ -106,7 +107,7 @@ class Guarding:
     async def verdict(self, job: Job, refused: RemoteFailure) -> Verdict:
         """Look, and say whose it is that an attempt was refused for."""
         theirs, expected = _theirs(await self._head(job)), self._expected(job)
-        found = judge(job.record.kind, job.sequence, job.mutation, theirs, expected, token_prefix=self._token_prefix)
+        found = judge(job.record.kind, job.sequence, job.mutation, theirs, expected, self._tokens)
         if isinstance(found, Ourselves) and found.etag == expected and isinstance(refused, Unmet):
             self._misunderstood(refused.form, job.bucket)
         return found

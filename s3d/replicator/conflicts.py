@@ -8,6 +8,7 @@ something else, that may still be ourselves: the write itself, whose answer was 
 from dataclasses import dataclass, field
 
 from s3d.events import Conflicted, Decided, Mutation, Side
+from s3d.replicator.tokens import Tokens
 
 DELETION = "DeleteObject"
 GUARDED = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload", DELETION})
@@ -62,11 +63,8 @@ def expected_etag(mutation: Mutation, predecessor_etag: str | None, resolved: Co
     return predecessor_etag or mutation.replaces_etag
 
 
-def judge(kind: str, sequence: int, mutation: Mutation, theirs: Theirs, expected: str, *, token_prefix: str) -> Verdict:
-    """Whose is what stands in the way? Whether it is this very write, by its token, was looked for before.
-
-    `token_prefix` is what all tokens of this journal begin with; empty where objects carry none.
-    """
+def judge(kind: str, sequence: int, mutation: Mutation, theirs: Theirs, expected: str, tokens: Tokens) -> Verdict:
+    """Whose is what stands in the way? Whether it is this very write, by its token, was looked for before."""
     side = theirs.side
     if kind == DELETION and not side.present:
         return Arrived(side)
@@ -74,9 +72,9 @@ def judge(kind: str, sequence: int, mutation: Mutation, theirs: Theirs, expected
         return Arrived(side)
     if (side.etag if side.present else "") == expected:
         return Ourselves(expected)
-    if side.present and token_prefix and is_earlier(theirs.token, token_prefix, sequence):
+    if side.present and tokens.is_earlier(theirs.token, sequence):
         return Ourselves(side.etag)
-    if side.present and not token_prefix and side.etag == mutation.replaces_etag != "":
+    if side.present and not tokens.instance and side.etag == mutation.replaces_etag != "":
         return Ourselves(side.etag)
     return Clash(theirs)
 
@@ -127,20 +125,3 @@ def _is_same(mutation: Mutation, theirs: Theirs) -> bool:
         and theirs.metadata == given.get("Metadata", {})
         and ("ContentType" not in given or theirs.content_type == given["ContentType"])
     )
-
-
-def is_later(token: str, token_prefix: str, sequence: int) -> bool:
-    """Whether an object's token names a record of this journal that came after the one with this number."""
-    number = _number(token, token_prefix)
-    return number is not None and number > sequence
-
-
-def is_earlier(token: str, token_prefix: str, sequence: int) -> bool:
-    """The same of one that came before it."""
-    number = _number(token, token_prefix)
-    return number is not None and number < sequence
-
-
-def _number(token: str, token_prefix: str) -> int | None:
-    number = token.removeprefix(f"{token_prefix}-")
-    return int(number) if number != token and number.isascii() and number.isdecimal() else None

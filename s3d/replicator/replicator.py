@@ -35,6 +35,7 @@ from s3d.replicator.schedule import Plan
 from s3d.replicator.settings import ReplicationObserver, ReplicatorSettings, Ways
 from s3d.replicator.shares import Shares
 from s3d.replicator.timetable import Timetable
+from s3d.replicator.tokens import tokens_of
 from s3d.replicator.transfer import Transfer
 from s3d.replicator.versioning import Versioning
 from s3d.replicator.window import Priorities, Window
@@ -103,10 +104,9 @@ class Replicator:
             Bodies(row_body, blob_path, are_sound),
             self._known.etag,
             questions,
-            token_prefix=f"{journal.identity.instance}-{journal.identity.epoch}" if settings.identity_token else "",
+            tokens=tokens_of(journal, carried=settings.identity_token),
             region=settings.region,
             ways=settings.ways,
-            later_is_enough=settings.later_is_enough,
             buckets=settings.buckets,
         )
         self.conditions_in = self._transfer.guarding.form_of  # how they go out in a bucket, by what is known so far

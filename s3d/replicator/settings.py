@@ -28,8 +28,8 @@ class Ways:
 class ReplicatorSettings:
     """Bounds: requests at once, records in memory, the longest pause between attempts.
 
-    `later_is_enough`: see Transfer. `remote` is the remote's name where there are several, empty for `[remote]`, and
-    `buckets` are those that are there; None: all.
+    `remote` is the remote's name where there are several, empty for `[remote]`, and `buckets` are those that are there;
+    None: all.
     """
 
     lanes_max: int = 32
@@ -38,7 +38,6 @@ class ReplicatorSettings:
     identity_token: bool = True
     ways: Ways = field(default_factory=Ways)
     site: str = ""
-    later_is_enough: bool = False
     region: str = "us-east-1"
     plan: Plan = UNRESTRICTED
     remote: str = ""

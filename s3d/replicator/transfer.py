@@ -11,7 +11,7 @@ from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Attempts
 from s3d.replicator.bodies import Bodies
 from s3d.replicator.conflicting import Guarding, is_guarded
-from s3d.replicator.conflicts import is_earlier, is_later
+from s3d.replicator.newer import refuse_older
 from s3d.replicator.requests import (
     TOKEN_KEY,
     Job,
@@ -24,11 +24,13 @@ from s3d.replicator.requests import (
     put_parameters,
 )
 from s3d.replicator.settings import Ways
+from s3d.replicator.tokens import Tokens
 from s3d.replicator.uploads import Anew, Uploads
 from s3d.values import BucketSet
 from s3d.view.questions import Questions
 
 VERSIONS_LOOKED_AT = 10
+_OF_OBJECTS = frozenset({"PutObjectTagging", "DeleteObjectTagging"})  # they change whatever object is there
 _NO_OBJECT = {FailureKind.ABSENT, FailureKind.PERMANENT}  # permanent: a HEAD that policy forbids tells nothing
 _COPY_ELSEWISE = {FailureKind.ABSENT, FailureKind.CONDITION, FailureKind.PERMANENT}
 
@@ -37,9 +39,7 @@ class Transfer:
     """Speaks to the remote for one record at a time; knows nothing of retries.
 
     `remote_etag(sequence, bucket, key)` is what the remote answered to an earlier record of that key, where that is
-    still known. `token_prefix` (instance and epoch) is empty when objects carry no identity token. `later_is_enough`:
-    where a later record of the same journal is there already, by its token, an earlier one is not sent any more.
-    `buckets` are those that are at this remote (None: all): it cannot copy from any other.
+    still known. `buckets` are those that are at this remote (None: all): it cannot copy from any other.
     """
 
     def __init__(
@@ -49,21 +49,19 @@ class Transfer:
         remote_etag: Callable[[int, str, str], str | None],
         questions: Questions,
         *,
-        token_prefix: str,
+        tokens: Tokens,
         region: str,
         ways: Ways,
-        later_is_enough: bool = False,
         buckets: BucketSet | None = None,
     ) -> None:
         self._buckets = buckets
-        self._later_is_enough = later_is_enough
         self._call = remote.call
         self._bodies = bodies
         self._remote_etag = remote_etag
-        self._token_prefix = token_prefix
+        self._tokens = tokens
         self._region = region
         self._questions = questions
-        self.guarding = Guarding(remote.call, questions, self._replaced_etag, token_prefix, ways)
+        self.guarding = Guarding(remote.call, questions, self._replaced_etag, tokens, ways)
         self._copies = ways.copies
         self._uploads = uploads = Uploads(remote, bodies, questions, self._token, self._replaced_etag)
         self._senders: Mapping[str, Callable[[Job, bool], Awaitable[Confirmation]]] = {
@@ -84,6 +82,9 @@ class Transfer:
             return await self._find_object(job)
         if job.record.kind == "DeleteObject" and "VersionId" not in job.mutation.input:
             return await self._find_deletion(job)
+        if job.record.kind in _OF_OBJECTS:
+            head = await self._head({"Bucket": job.bucket, "Key": job.key})
+            return Confirmation(job.sequence) if head is not None and self._is_overtaken(job, head) else None
         return None
 
     async def send(self, job: Job, *, repeated: bool) -> Confirmation:
@@ -119,7 +120,7 @@ class Transfer:
         head = await self._head({"Bucket": job.bucket, "Key": job.key}) or {}
         etag, token = bare(head.get("ETag", "")), head.get("Metadata", {}).get(TOKEN_KEY, "")
         is_new = etag not in {"", wanted, job.expected, self._replaced_etag(job)}
-        return etag if is_new and is_earlier(token, self._token_prefix, job.sequence) else None
+        return etag if is_new and self._tokens.is_earlier(token, job.sequence) else None
 
     # looking
 
@@ -131,12 +132,18 @@ class Transfer:
         if self._is_ours(job, head):
             return _confirmation(job, head)
         found = await self._find_version(job, target) if head.get("VersionId", "null") != "null" else None
-        return Confirmation(job.sequence) if found is None and self._is_overtaken(job, head) else found
+        if found is None and self._is_overtaken(job, head):
+            return Confirmation(job.sequence)
+        if found is None:
+            refuse_older(job, head, self._tokens)
+        return found
 
     def _is_overtaken(self, job: Job, head: Mapping[str, Any]) -> bool:
-        """Whether a later record of ours is there: everything before it on this key has been there, by order."""
-        token = head.get("Metadata", {}).get(TOKEN_KEY, "")
-        return self._later_is_enough and is_later(token, self._token_prefix, job.sequence)
+        """Whether a later record of ours is there: everything before it on this key has been there, by order.
+
+        It was sent by other means, or after the backup that was restored here.
+        """
+        return self._tokens.is_later(head.get("Metadata", {}).get(TOKEN_KEY, ""), job.sequence)
 
     async def _find_version(self, job: Job, target: dict[str, Any]) -> Confirmation | None:
         """Decision 23: in a versioned bucket ours may lie under a version that came later."""
@@ -181,7 +188,10 @@ class Transfer:
             if failure.kind is not FailureKind.PERMANENT:
                 raise
             return None
-        return Confirmation(job.sequence) if self._is_overtaken(job, head) else None
+        if self._is_overtaken(job, head):
+            return Confirmation(job.sequence)
+        refuse_older(job, head, self._tokens)
+        return None
 
     # sending
 
@@ -273,10 +283,8 @@ class Transfer:
 
     def _token(self, job: Job) -> str:
         """Names the record that made the object; a multipart upload's object is given it when the upload begins."""
-        if not self._token_prefix:
-            return ""
         upload = self._questions.upload(job.mutation.upload) if job.mutation.upload else None
-        return f"{self._token_prefix}-{upload.sequence if upload is not None else job.sequence}"
+        return self._tokens.of(upload.sequence if upload is not None else job.sequence)
 
     def _replaced_etag(self, job: Job) -> str | None:
         if job.expected:

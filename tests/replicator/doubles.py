@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -99,6 +100,7 @@ class Stored:
     metadata: dict[str, str]
     etag: str
     version: str = ""
+    modified: datetime | None = None
 
 
 @dataclass
@@ -205,7 +207,9 @@ class FakeRemote:
 
     def _described(self, stored: Stored) -> dict[str, Any]:
         version = {"VersionId": stored.version} if stored.version else {}
-        return {"ETag": f'"{stored.etag}"', "ContentLength": len(stored.data), "Metadata": stored.metadata} | version
+        modified = {"LastModified": stored.modified} if stored.modified is not None else {}
+        described = {"ETag": f'"{stored.etag}"', "ContentLength": len(stored.data), "Metadata": stored.metadata}
+        return described | version | modified
 
     def _HeadObject(self, parameters: dict[str, Any], content: Content | None) -> Any:
         versions = self._bucket(parameters).get(parameters["Key"], [])

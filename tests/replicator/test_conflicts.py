@@ -23,6 +23,7 @@ from s3d.replicator.conflicts import (
 )
 from s3d.replicator.requests import Form
 from s3d.replicator.settings import Ways
+from s3d.replicator.tokens import Tokens
 from s3d.view import projection
 from s3d.view.view import View
 
@@ -80,23 +81,23 @@ writes = st.builds(
 kinds = st.sampled_from(["PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject"])
 
 
-@given(kinds, st.integers(1, 9), writes, theirs, st.sampled_from(["", "a", "b"]), st.sampled_from(["", PREFIX]))
+@given(kinds, st.integers(1, 9), writes, theirs, st.sampled_from(["", "a", "b"]), st.sampled_from(["", "instance"]))
 def test_a_conflict_is_what_neither_we_nor_our_belief_put_there(
-    kind: str, sequence: int, mutation: Mutation, other: Theirs, expected: str, token_prefix: str
+    kind: str, sequence: int, mutation: Mutation, other: Theirs, expected: str, instance: str
 ) -> None:
     """Nothing of ours and nothing expected is ever called a conflict, and nothing of a stranger's is ever overrun."""
-    verdict = judge(kind, sequence, mutation, other, expected, token_prefix=token_prefix)
+    verdict = judge(kind, sequence, mutation, other, expected, Tokens(instance))
     there = other.side.etag if other.side.present else ""
     if isinstance(verdict, Arrived):
         wanted = "" if kind == "DeleteObject" else mutation.etag
         assert there == wanted
     elif isinstance(verdict, Ourselves):
-        own = other.token.startswith(f"{PREFIX}-") if token_prefix else there == mutation.replaces_etag
+        own = other.token.startswith(f"{PREFIX}-") if instance else there == mutation.replaces_etag
         assert verdict.etag == there
         assert there == expected or own
     else:
         assert there != expected
-        assert not (token_prefix and other.side.present and other.token in {f"{PREFIX}-{n}" for n in range(sequence)})
+        assert not (instance and other.side.present and other.token in {f"{PREFIX}-{n}" for n in range(sequence)})
 
 
 @given(kinds, writes, theirs, st.booleans())

@@ -73,7 +73,7 @@ async def test_what_left_by_other_means_is_looked_for_before_it_is_sent(site: Si
 
 async def test_where_a_later_record_is_there_an_earlier_one_is_not_sent(tmp_path: Path, remote: FakeRemote) -> None:
     """At headquarters the link may have been faster: what it delivered is not put back to what it was before."""
-    site = Site(tmp_path, remote, later_is_enough=True)
+    site = Site(tmp_path, remote)
     await site.open(replicate=False)
     await site.create_bucket()
     written, gone = await site.put("k", b"1"), await site.put("gone", b"x")
