@@ -31,7 +31,7 @@ FLOORS = (
     },  # what can be asked for; journal -> remote; its files; what was; what is damaged
     {"commands", "queries", "audit"},  # mutations; reads; what the records say to an auditor
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
-    {"bundle"},  # a carried disk: what is in its files, and who can read and write them
+    {"bundle", "backup"},  # a carried disk, a backup: what is in their files, and who can read and write them
     {
         "auth",
         "capacity",

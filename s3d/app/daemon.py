@@ -231,7 +231,8 @@ class Daemon:
             self._clock,
         )
         self._webhooks = self._build_webhooks()
-        more = [*Bundles(self._bundling).routes(), *journal_routes(journal), *cache_routes(self._keeping)]
+        more = [*Bundles(self._bundling).routes(), *cache_routes(self._keeping)]
+        more += journal_routes(journal, self._ground.hold)
         more += gap_routes(self._audit) if self._audit is not None else []
         more += remote_routes(self._replication.probing) if self._replication is not None else []
         if self._loaded is not None:

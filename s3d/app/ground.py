@@ -10,7 +10,9 @@ import structlog
 from journal import CommitAmbiguous, Journal, SqliteBackend
 from journal.disk import Disk
 from s3d.anchored import anchored
+from s3d.app.restoring import refuse_unfinished
 from s3d.blobs.files import BlobFiles
+from s3d.blobs.hold import Hold
 from s3d.blobs.pool import BlobPool
 from s3d.clock import Clock, milliseconds
 from s3d.commands.configuring import Policies
@@ -30,11 +32,12 @@ _log = structlog.get_logger("s3d")
 
 
 class Ground:
-    """`open` it; then `view`, `journal` and `pool` are there. `failed` is called when a COMMIT was ambiguous."""
+    """`open` it; then its members are there. `failed` is called when a COMMIT was ambiguous."""
 
     view: View
     journal: Journal
     pool: BlobPool
+    hold: Hold
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class Ground:
 
     def _take_directory(self) -> None:
         directory = self._directory
+        refuse_unfinished(directory)
         try:
             self._disk.make_directory(directory)
             lock = self._disk.lock(f"{directory}/lock")
@@ -129,7 +133,8 @@ class Ground:
         )
         files = BlobFiles(self._disk, f"{self._directory}/blobs", has_room=backend.has_room)
         files.prepare()
-        self.pool = BlobPool(files, settings.http.body_threads)
+        self.hold = Hold(self._clock.monotonic, self._directory)
+        self.pool = BlobPool(files, settings.http.body_threads, self.hold)
 
     async def _settle_local_buckets(self) -> None:
         try:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from s3d.blobs.files import BlobFiles, BlobWriter
+from s3d.blobs.hold import Hold
 from s3d.values import BlobBytes, Extents
 
 P = ParamSpec("P")
@@ -18,10 +19,14 @@ T = TypeVar("T")
 
 
 class BlobPool:
-    """Blob work off the event loop. `pin` and `release` are called on the loop only."""
+    """Blob work off the event loop. `pin` and `release` are called on the loop only.
 
-    def __init__(self, files: BlobFiles, threads: int) -> None:
+    `hold`: who copies the data directory beside the daemon, if anybody can.
+    """
+
+    def __init__(self, files: BlobFiles, threads: int, hold: Hold | None = None) -> None:
         self.files = files
+        self._hold = hold
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="body")
         self._pins: Counter[str] = Counter()
 
@@ -68,7 +73,17 @@ class BlobPool:
 
     def is_pinned(self, blob: str) -> bool:
         """Whether somebody is writing, sending or copying the blob."""
-        return blob in self._pins
+        return blob in self._pins or self.is_held
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing is to be removed for now: what is let go of is collected later."""
+        return self._hold is not None and self._hold.is_on
+
+    def end_hold(self) -> None:
+        """The room is needed: whoever holds anything holds it no longer."""
+        if self._hold is not None:
+            self._hold.give_up()
 
     @contextlib.contextmanager
     def pinned(self, extents: Extents) -> Iterator[None]:

@@ -38,6 +38,7 @@ COMMANDS = {
     "cache": ("s3d.cli.cache:cache", "What is here of the remote: show, fetch, pin, let go of."),
     "bundle": ("s3d.cli.bundle:bundle", "Carry pending records to headquarters on a disk, and receipts back."),
     "drop": ("s3d.cli.drop:drop", "Folders whose files become objects."),
+    "backup": ("s3d.cli.backup:backup", "Back a data directory up, verify a backup, restore one."),
     "replay": ("s3d.cli.replay:replay", "Send what a data directory holds to the remote, without its daemon."),
     "doctor": ("s3d.cli.doctor:doctor", "Say what is damaged in a data directory, and what that means."),
     "recover": ("s3d.cli.recover:recover", "Repair a damaged data directory."),

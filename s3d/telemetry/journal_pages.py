@@ -14,6 +14,14 @@ class JournalReport(msgspec.Struct, frozen=True):
     files: tuple[FileInfo, ...]
 
 
+class HeldReport(msgspec.Struct, frozen=True):
+    """What is held for somebody who copies it: which journal, in which data directory."""
+
+    instance: str
+    epoch: int
+    data_dir: str
+
+
 class JournalPage(msgspec.Struct, frozen=True):
     """Records in order, without their bodies; none: there are no more."""
 

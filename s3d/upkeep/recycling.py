@@ -107,6 +107,9 @@ class Recycling:
         if not wanted.cached_bytes and not wanted.body_bytes:
             self._only_files_left = False
             return 0
+        if self._pool.is_held:
+            _log.warning("the volume needs the room that a backup holds: it is not held any longer", free=usage.free)
+            self._pool.end_hold()
         usage = self._usage(self._recyclable_bytes())
         wanted = decide(usage, self._bounds)
         gone = 0

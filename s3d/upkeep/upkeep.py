@@ -124,11 +124,11 @@ class Upkeep:
             return
 
     async def step(self) -> Action | None:
-        """Examine some files, and do what is due first. None: nothing was.
+        """Examine some files, and do what is due first. None: nothing was, or somebody copies the files just now.
 
         Raises JournalError, JournalDamaged, DiskFull or OSError; what was done until then is durable, and no harm.
         """
-        if not self._journal.state_is_current:
+        if not self._journal.state_is_current or self._pool.is_held:
             return None
         files, moment = self._journal.files(), self._moment()
         await self._examine(files, moment)

@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
-from edge_state import ORIGIN, confirm, create, delete
+from edge_state import ORIGIN, confirm, create, delete, put
 from structlog.testing import capture_logs
 
+from s3d.blobs.hold import Hold
 from s3d.capacity.volume import Bounds
 from s3d.commands.objects import CopyObject, CopySource, PutObject, ReceivedBody
 from s3d.commands.pinning import PinPrefix, UnpinPrefix
@@ -100,6 +101,25 @@ async def test_the_longest_confirmed_goes_first_and_what_is_pending_never(site: 
     await site.check()
     await site.reopen()
     assert site.here() == [f"k{n}" for n in (3, 5, 6, 7, 8, 9)]
+    await site.check()
+
+
+async def test_what_a_backup_holds_stays_until_the_room_is_needed(site: Narrow) -> None:
+    """Neither files of the journal go meanwhile nor blobs; a narrow volume ends the hold, and that is said."""
+    hold = site.pool._hold = Hold(site.clock.monotonic, str(site.directory))
+    hold.renew("backup", 60)
+    for number in range(20):
+        (record,) = await site.run(put("b", f"small{number}", os.urandom(8000)))
+        await site.run(confirm(record.sequence))
+    assert await site.upkeep.step() is None
+    await site.run(confirm(await site.put("k0")))
+    site.disk.others = site.disk.free_bytes("") + 100
+    with capture_logs() as logs:
+        assert await site.recycling.step() == SIZE
+    assert next(one["event"] for one in logs).startswith("the volume needs the room that a backup holds")
+    assert not hold.is_on
+    assert site.here() == []
+    assert await site.upkeep.step() is not None
     await site.check()
 
 
