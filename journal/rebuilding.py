@@ -17,6 +17,7 @@ from journal.catalogue import Catalogue, FileRow
 from journal.database import PAGE_SIZE_BYTES, connect_scratch, create_schema
 from journal.diagnosis import Copied, Diagnosis, FileLook, diagnose
 from journal.disk import Disk
+from journal.epochs import begins_name
 from journal.errors import JournalDamaged, JournalError
 from journal.files import BaseInfo
 from journal.mark import Mark, MarkFile
@@ -52,8 +53,9 @@ def rebuild(
         _link(f"{found.directory}/{old.name}", f"{target}/{old.name}")
     active, hashes = found.files[-1], {found.files[-1].origin.sequence: found.files[-1].origin.hash}
     catalogue = Catalogue(active.number, active.origin, rows)
+    begins = {begins_name(identity.epoch): found.head.sequence} if new_epoch else {}
     with _scratch(f"{target}/{active.name}", disk) as writing:
-        writing.begin(identity, catalogue, copied.positions())
+        writing.begin(identity, catalogue, copied.positions() | begins)
         writing.records(copied, active, hashes)
         if base is not None:
             writing.base(BaseInfo(base.position, _hash(hashes, base.position), base.name, base.sha256))
