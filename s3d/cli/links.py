@@ -83,7 +83,7 @@ def _flow(flow: "FlowReport", at: str) -> list[Line]:
         lines.append(("budget", f"{used} of {most} confirmed in this month (UTC)", ""))
     if flow.slowed:
         said = f"{flow.under_way} of {flow.requests} requests at once, {flow.requests_max} as configured"
-        lines.append(("sending", f"{said}: the remote asked for less ({flow.slowed})", "yellow"))
+        lines.append(("sending", f"{said}: {flow.slowed}", "yellow"))
     elif flow.under_way:
         said = f"{count_text(flow.under_way, 'request')} at once, {flow.records_per_second:g} records/s"
         lines.append(("sending", said, ""))

@@ -43,7 +43,7 @@ def obstacle_text(one: "Obstacle", at: str) -> str:
             tries = "once" if one.attempts == 1 else f"{one.attempts:,} times"
             return f"record {one.seq}{others} failed {tries}, {next_try}{_said(one)}"
         case "slowed":
-            return f"the remote asks for less{_said(one)}"
+            return f"less goes out at once{_said(one)}"
         case "rebuilding":
             return "the view is being rebuilt: what is pending is not known yet"
 

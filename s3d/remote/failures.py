@@ -8,6 +8,8 @@ import enum
 
 from s3d.errors import S3dError
 
+_TIMEOUTS = frozenset({"ReadTimeoutError", "TimeoutError"})
+
 
 class FailureKind(enum.Enum):
     """What a failure says about the request and about the link."""
@@ -34,6 +36,11 @@ class RemoteFailure(S3dError):
     def link_down(self) -> bool:
         """Whether the failure says that the remote cannot be reached at all."""
         return self.kind is FailureKind.UNREACHABLE
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether no answer came in time: nobody is there any more, or more is under way than the link carries."""
+        return self.kind is FailureKind.AMBIGUOUS and self.code in _TIMEOUTS
 
 
 # What is wrong with the request itself, or refused to it for good. Not here, on purpose: whatever is wrong with the

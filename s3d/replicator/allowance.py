@@ -1,8 +1,9 @@
 """How many requests may be under way at once, learned from the remote's answers. Pure: frozen values in and out.
 
 Additive increase, multiplicative decrease, as TCP does it: whoever asks for less gets half at once, and whoever answers
-gets one more for each round of answers. The answers to one burst are one piece of news: an attempt that was begun
-before the last cut says nothing about how things are since.
+gets one more for each round of answers. Who does not answer in time counts as asking for less: over a link that is too
+thin for what is under way nothing would be done in time, and everything sent again for ever. The answers to one burst
+are one piece of news: an attempt that was begun before the last cut says nothing about how things are since.
 """
 
 from dataclasses import dataclass

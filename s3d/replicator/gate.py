@@ -73,7 +73,7 @@ class Gate:
         before = self._allowance
         if failure is None:
             self._allowance = after_success(before, began)
-        elif failure.kind is FailureKind.THROTTLED:
+        elif failure.kind is FailureKind.THROTTLED or failure.timed_out:
             now, under_way = self._clock.monotonic(), self._slots.in_use
             reason, jitter = str(failure), self._random.random()
             self._allowance = after_throttled(before, began, under_way, now, jitter, reason, self._hold_seconds_max)
@@ -86,7 +86,7 @@ class Gate:
     def _hold(self, allowance: Allowance) -> None:
         seconds = allowance.hold_until - allowance.cut_at
         _log.warning(
-            "the remote asks for less: %d requests at once, after %.1f s: %s",
+            "less goes out at once: %d requests, after %.1f s: %s",
             allowance.requests,
             seconds,
             allowance.reason,

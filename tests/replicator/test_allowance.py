@@ -1,5 +1,6 @@
 """How much may be under way, as the remote's answers teach it; and that the replicator keeps to it."""
 
+import asyncio
 from pathlib import Path
 
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from s3d.remote.failures import FailureKind
 from s3d.replicator.allowance import Allowance, after_success, after_throttled, full_allowance
 
-from .doubles import FakeRemote, Fault, JumpingClock, failed
+from .doubles import FakeRemote, Fault, JumpingClock, failed, lost
 from .replicating import Site
 
 
@@ -104,6 +105,41 @@ async def test_it_recovers_when_the_remote_does(site: Site, remote: FakeRemote) 
     assert remote.content() == site.model
     allowance = site.replicator.snapshot().allowance
     assert (allowance.requests, allowance.reason) == (32, "")
+
+
+async def test_n6_a_link_too_thin_for_all_lanes_at_once_is_given_fewer(tmp_path: Path, clock: JumpingClock) -> None:
+    """Case N6: 64 kbit/s, and bodies that are never there in time while 32 of them share it. They all arrive."""
+    remote = _ThinLink(clock)
+    site = Site(tmp_path, remote, lanes_max=32)
+    await site.open()
+    await site.create_bucket()
+    for number in range(64):
+        await site.put(f"k{number}", bytes(48 * 1024))
+    async with asyncio.timeout(60):  # without it: for ever
+        await site.settled()
+    assert remote.content() == site.model
+    assert site.replicator.snapshot().allowance.requests < 16
+    await site.close()
+
+
+class _ThinLink(FakeRemote):
+    """8,000 bytes a second, in equal shares; who has no answer after 70 s has none."""
+
+    under_way = 0
+
+    async def call(self, operation, parameters, content=None):  # type: ignore[no-untyped-def]
+        left, seconds = content.size if content is not None else 0, 0
+        self.under_way += 1
+        try:
+            while left > 0:
+                await self.clock.sleep(1)
+                left -= 8000 / self.under_way
+                seconds += 1
+                if seconds >= 70:
+                    raise lost()
+            return await super().call(operation, parameters, content)
+        finally:
+            self.under_way -= 1
 
 
 class _NarrowRemote(FakeRemote):

@@ -88,7 +88,7 @@ def test_without_a_link_every_record_fails_and_that_is_not_another_reason() -> N
             Obstacle(kind="failing", seq="1-4", records=1, attempts=1, until=AT),
             "record 1-4 failed once, being tried again",
         ),
-        (Obstacle(kind="slowed", said="SlowDown"), "the remote asks for less: SlowDown"),
+        (Obstacle(kind="slowed", said="SlowDown"), "less goes out at once: SlowDown"),
     ],
     ids=lambda one: one.kind if isinstance(one, Obstacle) else "",
 )
