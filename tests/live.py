@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import Any
 import apsw
 import boto3
 from botocore.config import Config
+from forked_command import Forked
 
 ACCESS_KEY, SECRET_KEY, REGION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "us-east-1"
 PROGRAM = str(Path(sys.executable).with_name("s3d"))
@@ -46,18 +46,18 @@ class LiveDaemon:
         self.auth = auth
         self._config = directory.with_suffix(".toml")
         self._config.write_text(config)
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
         self._log: list[str] = []
 
     def start(self) -> "LiveDaemon":
         """Begin, and return when it is ready."""
         arguments = ["run", "--data-dir", str(self.directory), "--config", str(self._config)]
         arguments += ["--listen", "http://127.0.0.1:0", "--admin", "http://127.0.0.1:0"]
-        self._process = subprocess.Popen(
-            [PROGRAM, *arguments], stderr=subprocess.PIPE, text=True, env=self._environment(), start_new_session=True
-        )
+        reading, writing = os.pipe()
+        self._process = Forked(arguments, self._environment(), writing)
+        os.close(writing)
         ready = threading.Event()
-        self._reader = threading.Thread(target=self._read_log, args=(self._process.stderr, ready), daemon=True)
+        self._reader = threading.Thread(target=self._read_log, args=(reading, ready), daemon=True)
         self._reader.start()
         if not ready.wait(START_SECONDS) or self._process.poll() is not None:
             self.kill()
@@ -100,7 +100,7 @@ class LiveDaemon:
 
     def ask(self, path: str) -> Any:
         """A document of the admin listener."""
-        with urllib.request.urlopen(self.admin + path, timeout=30) as response:
+        with urllib.request.urlopen(self.admin + path, timeout=60) as response:
             return json.loads(response.read())
 
     def errors(self) -> list[str]:
@@ -109,7 +109,7 @@ class LiveDaemon:
 
     def fetch(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> "Answer":
         """One unsigned request whose target goes out exactly as it is given (for daemons without authentication)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection._validate_path = lambda _path: None  # type: ignore[attr-defined]
         try:
             connection.request(method, target, body=body or None, headers=headers or {})
@@ -124,23 +124,21 @@ class LiveDaemon:
             environment |= {"S3D_ACCESS_KEY": ACCESS_KEY, "S3D_SECRET_KEY": SECRET_KEY}
         return environment
 
-    def _read_log(self, stream: Any, ready: threading.Event) -> None:
-        for line in stream:
-            self._log.append(line)
-            if '"event": "ready"' in line:
-                said = json.loads(line)
-                self.url, self.admin = said["listen"], said["admin"]
-                ready.set()
+    def _read_log(self, reading: int, ready: threading.Event) -> None:
+        with open(reading, encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                self._log.append(line)
+                if '"event": "ready"' in line:
+                    said = json.loads(line)
+                    self.url, self.admin = said["listen"], said["admin"]
+                    ready.set()
         ready.set()
 
     def _end(self, number: int) -> int:
         assert self._process is not None
-        if self._process.poll() is None:
-            self._process.send_signal(number)
-        code = self._process.wait(30)
-        self._reader.join(10)
-        assert self._process.stderr is not None
-        self._process.stderr.close()
+        self._process.send_signal(number)
+        code = self._process.wait(60)
+        self._reader.join(60)
         return code
 
 
@@ -193,7 +191,7 @@ def dump_view(path: Path | str) -> dict[str, tuple[Any, ...]]:
         connection.close()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Return when it is so."""
     deadline = time.monotonic() + seconds
     while not condition():
