@@ -35,12 +35,16 @@ from .workload import BLOBS, DIRECTORY, SOUND, Setting
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A fault, and the kinds of cases among which the sweep must find it (all of them contain power cuts)."""
+    """A fault, and the kinds of cases among which the sweep must find it (all of them contain power cuts).
+
+    Any seed finds it within CASES_MAX; `seed` is one that finds it soon.
+    """
 
     name: str
     kinds: tuple[str, ...]
     setting: Setting = SOUND
     patches: tuple[tuple[object, str, Any], ...] = ()
+    seed: int = 0
 
     @contextmanager
     def applied(self) -> Iterator[Setting]:
