@@ -1,13 +1,20 @@
 """Shared fixtures: daemons in processes of their own, a client for each, and a bucket for every test that wants one."""
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from live import LiveDaemon, running_daemon
 
 _numbers = itertools.count(1)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the hundreds of processes that are started share what is compiled
+
+# Timings never decide a test: 200 ms for an example are nothing on a machine that is busy.
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +76,22 @@ def open_bucket(open_daemon: LiveDaemon) -> str:
 
 def new_bucket_name() -> str:
     return f"bucket-{next(_numbers)}"
+
+
+@pytest.hookimpl(trylast=True)  # when fixtures have had their say about the order
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is slow comes first in the share that each of several processes is given: begun last, all wait for it."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes == 1:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = [item for item in items if not item.get_closest_marker("slow")]
+    total, items[:] = len(items), []
+    for index in range(processes):
+        share = (total - len(items)) // (processes - index)  # as `--dist worksteal` begins
+        own = slow[index::processes]
+        items += own
+        room = max(0, share - len(own))
+        items += others[:room]
+        del others[:room]
+    items += others

@@ -84,7 +84,9 @@ def body_of(reader: BundleReader, bundled: BundledRecord) -> bytes:
     return found
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     sizes=st.lists(
         st.sampled_from([0, 1, 100, CHUNK_BYTES - 1, CHUNK_BYTES, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1]),
@@ -129,7 +131,9 @@ def test_every_flipped_byte_is_noticed(tmp_path: Path) -> None:
 
 
 @given(cut=st.floats(0, 1, exclude_max=True))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_a_bundle_that_is_cut_off_is_refused(tmp_path: Path, cut: float) -> None:
     """Also at the end of a chunk; and bytes after its end are none of it."""
     path = tmp_path / "whole"

@@ -302,7 +302,9 @@ toml_text = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(toml_text)
 @example("remote.lanes_max = 3\nremote = {}")
 @example("data_dir = {}")
