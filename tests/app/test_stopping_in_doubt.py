@@ -58,7 +58,7 @@ async def put(daemon: Daemon, target: str, body: bytes = b"") -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -78,12 +78,12 @@ async def test_s6_whoever_asks_twice_does_not_wait_for_the_remote(settings):
         await daemon.start(lambda: None)
         await put(daemon, "/bucket")
         await put(daemon, "/bucket/key", b"x")
-        await asyncio.wait_for(asked.wait(), 30)
+        await asyncio.wait_for(asked.wait(), 60)
         stopping = asyncio.create_task(daemon.stop())
         await until(lambda: daemon._draining is not None)
         assert not stopping.done()
         daemon.hurry()
-        assert await asyncio.wait_for(stopping, 30) == EXIT_PENDING
+        assert await asyncio.wait_for(stopping, 60) == EXIT_PENDING
 
 
 async def test_s7_what_was_refused_is_still_told_after_a_restart(settings):
@@ -97,7 +97,7 @@ async def test_s7_what_was_refused_is_still_told_after_a_restart(settings):
         await daemon.start(lambda: None)
         await put(daemon, "/bucket")
         await put(daemon, "/bucket/key", b"x")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await daemon._standing.parked(0, 9):
                 await asyncio.sleep(0.01)
         assert await daemon.stop() == EXIT_PENDING

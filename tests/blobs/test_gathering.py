@@ -69,4 +69,4 @@ async def test_a_closed_pool_is_an_error_not_a_wait(shelf):
     shelf.open.set()
     shelf.pool.close()
     with pytest.raises(RuntimeError):
-        await asyncio.wait_for(shelf.reads.one(1), 5)
+        await asyncio.wait_for(shelf.reads.one(1), 60)

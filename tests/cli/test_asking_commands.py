@@ -84,7 +84,7 @@ async def test_wait_returns_0_when_the_remote_has_it(daemon):
     await daemon.write("b/l")
     waiting = asyncio.create_task(s3d("wait", "--seq", f"1-{first}", admin=daemon.url))
     await daemon.confirm(first)
-    ran = await asyncio.wait_for(waiting, 30)
+    ran = await asyncio.wait_for(waiting, 60)
     assert (ran.code, ran.err) == (0, "")
 
 
@@ -189,7 +189,7 @@ async def test_on_a_terminal_a_wait_shows_how_it_goes(daemon):
     while daemon.asked < 4:
         await asyncio.sleep(0.01)
     await daemon.confirm(*sequences[2:])
-    shown = await asyncio.wait_for(watching, 30)
+    shown = await asyncio.wait_for(watching, 60)
     assert "to the remote" in shown
     assert "2/4" in shown
     assert "Nothing waits for the remote, up to record 1-4." in shown

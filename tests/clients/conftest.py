@@ -66,7 +66,7 @@ def weather(request: pytest.FixtureRequest, edge: LiveDaemon, link: FaultProxy) 
             client.close()
     yield request.param
     link.restore()
-    wait_until(lambda: edge.ask("/status")["remote"]["state"] != "down", 30)
+    wait_until(lambda: edge.ask("/status")["remote"]["state"] != "down")
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def arrived(edge: LiveDaemon, link: FaultProxy, far: LiveDaemon) -> Iterator[Cal
 
     def contents(name: str) -> dict[str, bytes]:
         link.restore()
-        wait_until(lambda: edge.ask("/status")["pending"]["count"] == 0, 60)
+        wait_until(lambda: edge.ask("/status")["pending"]["count"] == 0)
         listed: list[Any] = there.list_objects_v2(Bucket=name).get("Contents", [])
         for key in (one["Key"] for one in listed):
             assert description(there, name, key) == description(here, name, key), key
@@ -113,7 +113,7 @@ def removed(edge: LiveDaemon, far: LiveDaemon) -> Iterator[Callable[[str], bool]
     client = far.client()
 
     def is_gone(name: str) -> bool:
-        wait_until(lambda: edge.ask("/status")["pending"]["count"] == 0, 60)
+        wait_until(lambda: edge.ask("/status")["pending"]["count"] == 0)
         return name not in {one["Name"] for one in client.list_buckets()["Buckets"]}
 
     yield is_gone

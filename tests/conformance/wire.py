@@ -10,7 +10,7 @@ from live import Answer, LiveDaemon
 class Wire:
     """One TCP connection to a daemon."""
 
-    def __init__(self, port: int, timeout_seconds: float = 20) -> None:
+    def __init__(self, port: int, timeout_seconds: float = 60) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout_seconds)
         self._received = b""
 

@@ -91,7 +91,7 @@ def daemon_at(tmp_path: Path) -> Iterator[Callable[..., LiveDaemon]]:
             daemon.kill()
 
 
-def ended(daemon: LiveDaemon, seconds: float = 15) -> int:
+def ended(daemon: LiveDaemon, seconds: float = 60) -> int:
     """The exit code of a daemon that ends by itself."""
     assert daemon._process is not None
     code = daemon._process.wait(seconds)

@@ -181,7 +181,7 @@ class Site:
         aside.write_bytes(data)
         return aside.rename(target)
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         """Return when it is so."""
         async with asyncio.timeout(seconds):
             while not condition():

@@ -104,7 +104,7 @@ async def test_waiting_for_a_record_ends_with_its_confirmation(asking):
     await asking.edge.confirm(second)
     assert not waiting.done()
     await asking.edge.confirm(first)
-    assert (await asyncio.wait_for(waiting, 30))[1]["state"] == "confirmed"
+    assert (await asyncio.wait_for(waiting, 60))[1]["state"] == "confirmed"
 
 
 async def test_waiting_for_everything_is_about_what_there_was(asking):
@@ -133,7 +133,7 @@ async def test_a_parked_record_ends_a_wait_and_is_named(asking):
     waiting = asyncio.create_task(asking.get("/wait", all="1", timeout="60"))
     await asyncio.sleep(0.05)
     await asking.edge.park(sequence, "AccessDenied", "not yours")
-    _, report = await asyncio.wait_for(waiting, 30)
+    _, report = await asyncio.wait_for(waiting, 60)
     assert report["state"] == "parked"
     assert [(one["seq"], one["code"], one["message"]) for one in report["parked"]] == [
         ("1-1", "AccessDenied", "not yours")
@@ -286,5 +286,5 @@ async def test_a_wait_does_not_delay_a_stop(asking):
     waiting = asyncio.create_task(asking.get("/wait", all="1", timeout="60"))
     while asking.edge.asked == 0:
         await asyncio.sleep(0.01)
-    await asyncio.wait_for(asking.edge.runner.cleanup(), 30)
+    await asyncio.wait_for(asking.edge.runner.cleanup(), 60)
     assert (await waiting)[1]["state"] == "pending"

@@ -56,7 +56,7 @@ class Receiver:
         return web.Response(status=self.status, headers={"Location": "/elsewhere"})
 
     async def has(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.taken) < count:
                 await asyncio.sleep(0.005)
 

@@ -18,7 +18,7 @@ async def test_decision_2_a_state_that_a_reader_found_damaged_is_rebuilt_without
     for _ in range(10):
         journal.distrust_state()
     assert not journal.state_is_current
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not journal.state_is_current:
             await asyncio.sleep(0.01)
     assert keys.values == {"b/1": b"1"}

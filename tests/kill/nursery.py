@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from forking import Forks, StartFailed, lines, text
 
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 60.0
 LOOK_SECONDS = 0.003
 
 

@@ -111,7 +111,7 @@ def test_more_large_bodies_than_there_may_be_are_told_to_come_again(daemon, site
             loop = asyncio.get_running_loop()
             for number, sock in enumerate(socks):
                 await loop.sock_sendall(sock, head("PUT", site.target(f"begun/{number}"), MIB) + bytes(1000))
-            refused = [await asyncio.wait_for(loop.sock_recv(sock, 65536), 10) for sock in socks[60:]]
+            refused = [await asyncio.wait_for(loop.sock_recv(sock, 65536), 60) for sock in socks[60:]]
             sending = [loop.sock_sendall(sock, bytes(MIB - 1000)) for sock in socks[:60]]
             await asyncio.gather(*sending)
             return refused, Counter([await answer(sock) for sock in socks[:60]])
@@ -133,7 +133,7 @@ def test_one_connection_too_many_gets_an_answer(daemon, site):
             loop = asyncio.get_running_loop()
             await loop.sock_sendall(one, head("GET", site.target("64k")))
             said = b""
-            while more := await asyncio.wait_for(loop.sock_recv(one, 65536), 10):
+            while more := await asyncio.wait_for(loop.sock_recv(one, 65536), 60):
                 said += more
             one.close()
             return said

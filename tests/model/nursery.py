@@ -14,7 +14,7 @@ from typing import Any
 
 from forking import Forks, StartFailed, lines, text
 
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 60.0
 LOOK_SECONDS = 0.001
 PART_BYTES_MIN = 1000
 IMPATIENCE: tuple[tuple[str, str, float], ...] = (

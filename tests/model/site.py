@@ -29,15 +29,15 @@ from model.wire import Answer, Wire, tags_in
 from s3d.commands.machine import StateMachine
 from s3d.view.view import View
 
-DRAIN_SECONDS_MAX = 30
+DRAIN_SECONDS_MAX = 60
 FAST = "/dev/shm" if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 2**30 else None
 REMOTE_SETTINGS = {"admin.listen": "http://127.0.0.1:0", "journal.ballast_bytes": 0}
 EDGE_SETTINGS = REMOTE_SETTINGS | {
     "listen": "http://127.0.0.1:0",
     "remote.access_key": "edge",
     "remote.secret_key": "edge-secret",
-    "remote.connect_timeout_seconds": 2.0,
-    "remote.read_timeout_seconds": 2.0,
+    "remote.connect_timeout_seconds": 20.0,  # faults are refusals and resets: silence is only a machine that is busy
+    "remote.read_timeout_seconds": 20.0,
     "remote.backoff_seconds_max": 1.0,
     "shutdown.drain_seconds": 0.0,
     "journal.inline_bytes_max": 8192,

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from model.values import Attributes
 
-ANSWER_SECONDS_MAX = 30.0
+ANSWER_SECONDS_MAX = 60.0
 NAMESPACE = b' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 TOKEN_KEY = "s3d-token"  # the daemon's own entry at the remote; docs/semantics.md
 

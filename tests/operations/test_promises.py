@@ -83,7 +83,7 @@ async def test_an_answer_waits_for_its_own_record_only(waiting: Waiting) -> None
     assert waiting.client.gave_back == 1, "what a request holds is given back before it waits"
     waiting.edge.do(confirm(second))
     waiting.contract.settled([second])
-    assert (await asyncio.wait_for(answer, 20)).durability == "replicated"
+    assert (await asyncio.wait_for(answer, 60)).durability == "replicated"
     assert waiting.contract.waiting == 0
 
 
@@ -93,7 +93,7 @@ async def test_a_wake_up_that_never_came_only_delays(waiting: Waiting) -> None:
     answer = asyncio.ensure_future(waiting.answered(sequence))
     await asyncio.sleep(0.01)
     waiting.edge.do(confirm(sequence))
-    assert (await asyncio.wait_for(answer, 20)).durability == "replicated"
+    assert (await asyncio.wait_for(answer, 60)).durability == "replicated"
 
 
 async def test_a_client_that_hangs_up_leaves_nothing_behind(waiting: Waiting) -> None:
@@ -103,7 +103,7 @@ async def test_a_client_that_hangs_up_leaves_nothing_behind(waiting: Waiting) ->
     await asyncio.sleep(0.01)
     waiting.client.has_gone = True
     with pytest.raises(ConnectionResetError):
-        await asyncio.wait_for(answer, 20)
+        await asyncio.wait_for(answer, 60)
     assert waiting.contract.waiting == 0
     assert waiting.edge.ask.pending(sequence) is not None
 
@@ -113,7 +113,7 @@ async def test_what_is_parked_in_front_ends_the_wait(waiting: Waiting) -> None:
     parked, behind, free = waiting.put("a"), waiting.put("a"), waiting.put("b")
     waiting.edge.do(park(parked))
     with pytest.raises(S3Error) as refused:
-        await asyncio.wait_for(waiting.answered(behind, key="a"), 20)
+        await asyncio.wait_for(waiting.answered(behind, key="a"), 60)
     assert refused.value.code == "ReplicationParked"
     assert f"1-{parked}" in refused.value.message
     assert refused.value.headers == {"x-s3d-seq": f"1-{behind}", "x-s3d-durability": "journaled"}
@@ -130,7 +130,7 @@ async def test_two_wait_for_one_record_and_a_stop_answers_both(waiting: Waiting)
     waiting.contract.close()
     for answer in answers:
         with pytest.raises(S3Error, match="stopping"):
-            await asyncio.wait_for(answer, 20)
+            await asyncio.wait_for(answer, 60)
     assert waiting.contract.waiting == 0
 
 

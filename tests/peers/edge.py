@@ -16,7 +16,7 @@ from botocore.config import Config
 from peers.fault_proxy import free_port
 
 S3D = (sys.executable, "-m", "s3d.cli.main")
-READY_SECONDS_MAX = 30.0
+READY_SECONDS_MAX = 60.0
 END_SECONDS_MAX = 60.0
 DRAIN_SECONDS_MAX = 60
 

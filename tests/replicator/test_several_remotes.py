@@ -128,7 +128,7 @@ async def test_one_that_is_down_holds_up_no_other(
     city.down = True
     waiting = [await site.put(f"k{number}", b"x", "c") for number in range(50)]
     await site.put("free", b"y")
-    await asyncio.wait_for(until(lambda: "free" in keys(remote)), 5)
+    await asyncio.wait_for(until(lambda: "free" in keys(remote)), 60)
     assert site.replicator.snapshot().window <= 1
     assert site.pending()[:50] == waiting
     city.down = False
@@ -145,7 +145,7 @@ async def test_a_copy_from_another_remote_is_sent_as_bytes(
     await site.put("near", b"near")
     site.model["b"]["copied"] = b"far"
     await copy(site, "c/far", "b/copied")
-    await asyncio.wait_for(until(lambda: "copied" in keys(remote)), 5)
+    await asyncio.wait_for(until(lambda: "copied" in keys(remote)), 60)
     await copy(site, "b/near", "c/copied")
     site.model["c"]["copied"] = b"near"
     city.down = False
@@ -166,7 +166,7 @@ async def test_an_order_group_is_kept_across_remotes(
             await grouped(site, "c", f"{batch}part{number}", barrier=False)
         await grouped(site, "b", f"{batch}manifest", barrier=True)
         await site.put(f"{batch}free", b"y")
-    await asyncio.wait_for(until(lambda: len(keys(remote)) == rounds), 5)
+    await asyncio.wait_for(until(lambda: len(keys(remote)) == rounds), 60)
     assert all(key.endswith("free") for key in keys(remote))
     city.down = False
     arrived = await watched(site, remote, city, 4 * rounds)
@@ -357,7 +357,7 @@ async def watched(site: SplitSite, remote: FakeRemote, city: FakeRemote, count: 
             return put(parameters, content)
 
         one._PutObject = putting  # type: ignore[method-assign]
-    await asyncio.wait_for(until(lambda: len(arrived) == count and not site.pending()), 20)
+    await asyncio.wait_for(until(lambda: len(arrived) == count and not site.pending()), 60)
     return arrived
 
 
