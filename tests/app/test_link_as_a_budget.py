@@ -14,6 +14,7 @@ RATE = 300_000
 
 CONFIG = f"""
 [remote]
+sender = "inside"
 endpoint = "%s"
 access_key = "any"
 secret_key = "thing"

@@ -21,7 +21,7 @@ from s3d.errors import S3dError
 SITE, HEADQUARTERS, STRANGER = OwnKey(b"s" * 32), OwnKey(b"h" * 32), OwnKey(b"x" * 32)
 CONFIG = f"""
 bundle.trust = ["{HEADQUARTERS.public}"]
-remote = {{ endpoint = "http://127.0.0.1:1", access_key = "x", secret_key = "y" }}
+remote = {{ sender = "inside", endpoint = "http://127.0.0.1:1", access_key = "x", secret_key = "y" }}
 """
 PART_BYTES = 5 * 1024 * 1024
 

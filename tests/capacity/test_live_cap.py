@@ -28,6 +28,7 @@ match = "site[hdr:content-type='video/*']"
 refuse_above = 0.5
 
 [remote]
+sender = "inside"
 endpoint = "http://127.0.0.1:{port}"
 access_key = "any"
 secret_key = "any-secret"

@@ -97,7 +97,7 @@ async def test_rekey_says_what_it_did(daemon):
 def test_what_is_dropped_gives_way_to_what_the_remote_has(tmp_path: Any, s3_of: Any) -> None:
     """A guarded write that lost against a stranger: parked, fetched, dropped; what waited behind it then goes on."""
     with running_daemon(tmp_path / "remote", auth=False) as remote:
-        to = f'[remote]\nendpoint = "{remote.url}"\naccess_key = "any"\nsecret_key = "any"\n'
+        to = f'[remote]\nsender = "inside"\nendpoint = "{remote.url}"\naccess_key = "any"\nsecret_key = "any"\n'
         with running_daemon(tmp_path / "edge", auth=False, config=to) as edge:
             ours, theirs = s3_of(edge), s3_of(remote)
 

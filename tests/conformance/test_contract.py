@@ -12,6 +12,7 @@ from peers.fault_proxy import FaultProxy
 REPLICATED = {"x-s3d-durability": "replicated"}
 CONFIG = """
 [remote]
+sender = "inside"
 endpoint = "{url}"
 access_key = "any"
 secret_key = "any"

@@ -17,7 +17,7 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDaemon]:
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory, remote: LiveDaemon) -> Iterator[LiveDaemon]:
-    config = f'[remote]\nendpoint = "{remote.url}"\naccess_key = "any"\nsecret_key = "any-secret"\n'
+    config = f'[remote]\nsender = "inside"\nendpoint = "{remote.url}"\naccess_key = "any"\nsecret_key = "any-secret"\n'
     with running_daemon(tmp_path_factory.mktemp("near") / "data", auth=False, config=config) as daemon:
         assert daemon.fetch("PUT", "/here").status == 200
         yield daemon

@@ -77,7 +77,8 @@ def edge(link, tmp_path_factory):
 
 def replay_to(url):
     return (
-        f'[remote]\nendpoint = "{url}"\naccess_key = "{ACCESS_KEY}"\nsecret_key = "{SECRET_KEY}"\nregion = "{REGION}"\n'
+        f'[remote]\nsender = "inside"\nendpoint = "{url}"\n'
+        f'access_key = "{ACCESS_KEY}"\nsecret_key = "{SECRET_KEY}"\nregion = "{REGION}"\n'
         "backoff_seconds_max = 1\nconnect_timeout_seconds = 2\nread_timeout_seconds = 5\n"
         "[shutdown]\ndrain_seconds = 1\n"
     )

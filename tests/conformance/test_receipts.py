@@ -16,6 +16,7 @@ from live import PROGRAM, LiveDaemon, running_daemon, wait_until
 
 CONFIG = """
 [remote]
+sender = "inside"
 endpoint = "{url}"
 access_key = "any"
 secret_key = "any"

@@ -27,7 +27,7 @@ def daemon_at(tmp_path: Path) -> Iterator[Make]:
 
 
 def point_to(daemon: LiveDaemon, endpoint: str) -> None:
-    remote = f'[remote]\nendpoint = "{endpoint}"\naccess_key = "any"\nsecret_key = "any-secret"\n'
+    remote = f'[remote]\nsender = "inside"\nendpoint = "{endpoint}"\naccess_key = "any"\nsecret_key = "any-secret"\n'
     daemon._config.write_text(remote if endpoint else "")
 
 

@@ -30,7 +30,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveDaemon,
     """An edge with the rules, and its remote."""
     directory: Path = tmp_path_factory.mktemp("rules")
     with running_daemon(directory / "remote", auth=False) as remote:
-        to = f'[remote]\nendpoint = "{remote.url}"\naccess_key = "any"\nsecret_key = "any"\n'
+        to = f'[remote]\nsender = "inside"\nendpoint = "{remote.url}"\naccess_key = "any"\nsecret_key = "any"\n'
         with running_daemon(directory / "edge", auth=False, config=to + RULES) as edge:
             yield edge, remote
 

@@ -14,6 +14,7 @@ from peers.fault_proxy import FaultProxy
 POLICIES = ("local", "remote", "keep-both", "hold")
 CONFIG = """
 [remote]
+sender = "inside"
 endpoint = "{url}"
 access_key = "any"
 secret_key = "any"
@@ -42,7 +43,7 @@ class Edges:
         """The first edge, then, when it has sent everything, the late one."""
         for edge, link in zip((self.first, self.late), self._links, strict=True):
             link.restore()
-            wait_until(lambda edge=edge: settled(edge), 40)
+            wait_until(lambda edge=edge: settled(edge))
 
 
 def settled(edge: LiveDaemon) -> bool:

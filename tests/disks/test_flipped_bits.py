@@ -89,7 +89,7 @@ def test_i4_a_flipped_blob_is_parked_not_replicated_and_the_remotes_copy_is_serv
 ) -> None:
     """Damaged before it was sent: it waits for a person, and others go on. Damaged afterwards: the remote's bytes."""
     far = daemon_at(tmp_path / "far", "")
-    remote = f'[remote]\nendpoint = "{far.url}"\naccess_key = "any"\nsecret_key = "any-secret"\n'
+    remote = f'[remote]\nsender = "inside"\nendpoint = "{far.url}"\naccess_key = "any"\nsecret_key = "any-secret"\n'
     daemon = daemon_at(tmp_path / "near", remote.replace(far.url, "http://127.0.0.1:9"))
     assert daemon.fetch("PUT", "/bucket").status == 200
     assert daemon.fetch("PUT", "/bucket/damaged", LARGE).status == 200
@@ -125,7 +125,7 @@ def test_decision_18_a_damaged_older_file_stops_what_is_in_it_and_nothing_else(
 ) -> None:
     """Its pending records are parked, what is in other files is sent, and the daemon lives: nothing is sent changed."""
     far = daemon_at(tmp_path / "far", "")
-    config = f'[remote]\nendpoint = "{far.url}"\naccess_key = "any"\nsecret_key = "any-secret"\n'
+    config = f'[remote]\nsender = "inside"\nendpoint = "{far.url}"\naccess_key = "any"\nsecret_key = "any-secret"\n'
     config += "[journal]\nfile_bytes_max = 65536\n"
     daemon = daemon_at(tmp_path / "near", config.replace(far.url, "http://127.0.0.1:9"))
     assert daemon.fetch("PUT", "/bucket").status == 200

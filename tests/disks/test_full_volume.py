@@ -109,7 +109,7 @@ def test_d8_draining_goes_on_while_full_and_across_a_kill(
 ) -> None:
     """The remote gets everything, the confirmations are recorded, and nothing is sent twice."""
     far = daemon_at(tmp_path / "far", "")
-    remote = f'[remote]\nendpoint = "{far.url}"\naccess_key = "any"\nsecret_key = "any-secret"\n'
+    remote = f'[remote]\nsender = "inside"\nendpoint = "{far.url}"\naccess_key = "any"\nsecret_key = "any-secret"\n'
     nowhere = remote.replace(far.url, "http://127.0.0.1:9")
     daemon = started(small_volume, daemon_at, CONFIG + nowhere)
     large, _ = write_until_refused(daemon, "large", LARGE)

@@ -10,7 +10,10 @@ from .conftest import CONFIG, MIB, SmallVolume
 
 Make = Callable[..., LiveDaemon]
 BODY = bytes(range(256)) * 4096  # a MiB
-REMOTE = '[remote]\nendpoint = "{}"\naccess_key = "any"\nsecret_key = "any-secret"\nbackoff_seconds_max = 1\n'
+REMOTE = (
+    '[remote]\nsender = "inside"\nbackoff_seconds_max = 1\nendpoint = "{}"\n'
+    'access_key = "any"\nsecret_key = "any-secret"\n'
+)
 
 
 def drained(daemon: LiveDaemon) -> bool:

@@ -18,7 +18,7 @@ from journal import JournalDamaged, JournalLocked, SqliteBackend
 from s3d.cli.main import cli
 from s3d.errors import DataDirectoryError
 
-CONFIG = 'remote = { endpoint = "http://127.0.0.1:1", access_key = "x", secret_key = "y" }'
+CONFIG = 'remote = { sender = "inside", endpoint = "http://127.0.0.1:1", access_key = "x", secret_key = "y" }'
 LARGE = random.Random(1).randbytes(1_500_000)
 
 

@@ -47,6 +47,7 @@ class Shape:
     def config(self, endpoint: str) -> str:
         return f"""
 [remote]
+sender = "inside"
 endpoint = "{endpoint}"
 access_key = "edge"
 secret_key = "edge-secret"

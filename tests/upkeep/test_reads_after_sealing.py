@@ -8,6 +8,7 @@ from s3d.config.settings import KIB
 BODY = bytes(range(256)) * 16
 CONFIG = """
 [remote]
+sender = "inside"
 endpoint = "{url}"
 access_key = "edge"
 secret_key = "edge-secret"
