@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from s3d.clock import Clock
-from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.failures import RemoteFailure
 from s3d.remote.seam import Remote
 from s3d.replicator.decide import backoff_seconds
 
@@ -144,7 +144,7 @@ class Link:
         try:
             output = await self._remote.call("ListBuckets", {})
         except RemoteFailure as failure:
-            if failure.kind in {FailureKind.UNREACHABLE, FailureKind.AMBIGUOUS}:  # silence is no answer
+            if not failure.status:  # silence is no answer, and neither is what kept us from asking: no credentials, say
                 now, jitter = self._clock.monotonic(), self._random.random()
                 self._become(after_probe_failure(self._circuit, failure.message, now, jitter))
             else:

@@ -3,7 +3,7 @@
 import asyncio
 from random import Random
 
-from s3d.remote.failures import FailureKind
+from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.replicator.link import (
     PROBE_SECONDS_MAX,
     Circuit,
@@ -54,21 +54,22 @@ async def test_a_link_is_found_up_and_its_buckets_are_handed_on(remote: FakeRemo
 
 
 async def test_any_answer_means_up_and_silence_means_down(remote: FakeRemote) -> None:
-    """A 403 is an answer, a 503 too; a timeout is none."""
+    """A 403 is an answer, a 503 too; a timeout is none, nor are credentials that nobody has."""
     for failure in (denied, lambda: failed(FailureKind.THROTTLED, "SlowDown", 503)):
         remote.faults = [Fault(failure, "ListBuckets", times=1)]
         link = Link(remote, remote.clock, Random(1))
         link.start()
         await link.wait_until_up()
         await link.stop()
-    remote.faults = [Fault(lost, "ListBuckets", times=3)]
-    link = Link(remote, remote.clock, Random(1))
-    statuses: list[LinkStatus] = []
-    link.observe(statuses.append)
-    link.start()
-    await link.wait_until_up()
-    await link.stop()
-    assert statuses == [LinkStatus.DOWN, LinkStatus.UP]
+    for silence in (lost, lambda: RemoteFailure(FailureKind.TRANSIENT, code="NoCredentialsError")):
+        remote.faults = [Fault(silence, "ListBuckets", times=3)]
+        link = Link(remote, remote.clock, Random(1))
+        statuses: list[LinkStatus] = []
+        link.observe(statuses.append)
+        link.start()
+        await link.wait_until_up()
+        await link.stop()
+        assert statuses == [LinkStatus.DOWN, LinkStatus.UP]
 
 
 async def test_a_reported_failure_opens_and_a_probe_closes(remote: FakeRemote) -> None:
