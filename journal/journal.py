@@ -179,6 +179,10 @@ class Journal:
         """The last record whose answer has gone out."""
         return self._head
 
+    def origin(self) -> Head:
+        """What the oldest record that is still there follows."""
+        return self._backend.origin()
+
     @property
     def state_is_current(self) -> bool:
         """Whether the state shows everything that was acknowledged; while it does not, nothing may be read from it."""

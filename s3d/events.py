@@ -2,10 +2,11 @@
 
 A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), of
 what the daemon did with its own files (`Relocated`, `Carried`, `LetGo`) or found out about buckets (`Shared`), files
-that it took (`FilesNoted`) and the remote (`GapsLooked`), or of what an operator decided (`ReplicationPaused`,
+that it took (`FilesNoted`) and the remote (`GapsLooked`), of what an operator decided (`ReplicationPaused`,
 `CachePinned`, their opposites, and `ConfigurationChanged`) or had repaired (`Recovered`; the journal's own `Lost` keeps
-the place of what damage took). Payloads are JSON, so that an auditor can read them without this program; every payload
-carries a version, and old versions stay readable.
+the place of what damage took), or of what is for auditors alone (`AuditCheckpoint`, `AuditAnchored`). Payloads are
+JSON, so that an auditor can read them without this program; every payload carries a version, and old versions stay
+readable.
 """
 
 from typing import Any, Literal
@@ -281,6 +282,38 @@ class Recovered(msgspec.Struct, frozen=True, omit_defaults=True, rename={"versio
     lost: tuple[tuple[int, int], ...] = ()
 
 
+class AuditCheckpoint(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """The site has signed how far its journal goes, and the hash of the chain there.
+
+    `statement` is the signed text (audit/checkpoint.py says what is in it), `signature` Ed25519 (RFC 8032) over its
+    UTF-8 bytes, in base64. The record itself comes behind what it is about.
+    """
+
+    version: int = 1
+    statement: str = ""
+    signature: str = ""
+
+
+class Anchor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A checkpoint lies at the remote: `sequence` is its record, `locked_until` (ISO 8601) how long nobody can delete
+    it, where the bucket sees to that.
+    """
+
+    sequence: int
+    number: int = 0
+    key: str = ""
+    version_id: str = ""
+    locked_until: str = ""
+
+
+class AuditAnchored(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """Checkpoints lie at the remote, where the site cannot change them unseen."""
+
+    version: int = 1
+    bucket: str = ""
+    anchors: tuple[Anchor, ...] = ()
+
+
 CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
 CONFLICTED, SUPERSEDED = "Conflicted", "Superseded"
 GIVE_WAY = frozenset({"remote", "keep-both"})  # of what can be decided about a conflict: ours is not sent there
@@ -291,6 +324,8 @@ GAP_AUDIT = "gap-audit"  # the caller of what it sends again
 CACHE_PINNED, CACHE_UNPINNED = "CachePinned", "CacheUnpinned"
 CONFIGURED = "ConfigurationChanged"
 RECOVERED = "Recovered"
+CHECKPOINT, ANCHORED = "AuditCheckpoint", "AuditAnchored"
+FOR_AUDITORS = (GAPS_LOOKED, CONFIGURED, RECOVERED, LOST)  # nothing that is read here follows from these
 # about records, buckets, files and replication as a whole, not objects
 OUTCOMES = frozenset(
     {
@@ -313,6 +348,8 @@ OUTCOMES = frozenset(
         CONFIGURED,
         LOST,
         RECOVERED,
+        CHECKPOINT,
+        ANCHORED,
     }
 )
 
@@ -334,6 +371,9 @@ _cache_unpinned = msgspec.json.Decoder(CacheUnpinned)
 _files_noted = msgspec.json.Decoder(FilesNoted)
 _gaps_looked = msgspec.json.Decoder(GapsLooked)
 _recovered = msgspec.json.Decoder(Recovered)
+_configured = msgspec.json.Decoder(ConfigurationChanged)
+_checkpoint = msgspec.json.Decoder(AuditCheckpoint)
+_anchored = msgspec.json.Decoder(AuditAnchored)
 _record = msgspec.json.Decoder(Record)
 
 encode = _encoder.encode
@@ -354,4 +394,7 @@ decode_cache_unpinned = _cache_unpinned.decode
 decode_files_noted = _files_noted.decode
 decode_gaps_looked = _gaps_looked.decode
 decode_recovered = _recovered.decode
+decode_configured = _configured.decode
+decode_checkpoint = _checkpoint.decode
+decode_anchored = _anchored.decode
 decode_record = _record.decode

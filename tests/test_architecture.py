@@ -28,10 +28,11 @@ FLOORS = (
         "replay",
         "history",
         "recovery",
-    },  # what can be asked for; journal -> remote; its files; what was; what is damaged
+        "notary",
+    },  # what can be asked for; journal -> remote; its files; what was; what is damaged; what is signed
     {"commands", "queries", "audit"},  # mutations; reads; what the records say to an auditor
     {"view", "blobs", "remote", "config", "telemetry"},  # state and effects
-    {"bundle", "backup"},  # a carried disk, a backup: what is in their files, and who can read and write them
+    {"bundle", "backup"},  # a carried disk, a backup: what is in their files; the keys for that, and for audits
     {
         "auth",
         "capacity",
@@ -78,6 +79,7 @@ OWNERS = {
         "operations",
         "upkeep",
         "gaps",
+        "notary",
     },
     "msgspec": None,  # values are everywhere
 }

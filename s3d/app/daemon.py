@@ -18,6 +18,7 @@ from journal import CommitAmbiguous
 from journal.disk import RealDisk
 from s3d import garbage
 from s3d.app.auditing import build_gap_audit
+from s3d.app.bundling import build_bundling
 from s3d.app.caching import build_cache, build_keeping, build_sparing
 from s3d.app.collecting import collect_for_ever
 from s3d.app.doors import AdminDoor, S3Door, build_handlers, build_operations, paused_of, resumed_of
@@ -29,6 +30,7 @@ from s3d.app.farewell import (
     say_goodbye,
 )
 from s3d.app.ground import Ground
+from s3d.app.notarising import build_notarising
 from s3d.app.reloading import Reloading
 from s3d.app.remotes import Replications, build_replication
 from s3d.app.replication import Replication
@@ -37,13 +39,13 @@ from s3d.app.rooms import InForce, Rooms, limits_of, policies_of
 from s3d.app.underneath import warn_of
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.rows import RowBodies
-from s3d.bundle.keys import parse_public
 from s3d.clock import SystemClock
 from s3d.config.settings import Settings
 from s3d.config.source import Loaded
 from s3d.drop.surface import DropFolders
 from s3d.http import descriptors
 from s3d.http.admission import Admission
+from s3d.http.audit_routes import audit_routes
 from s3d.http.bundles import Bundles
 from s3d.http.cache_routes import cache_routes
 from s3d.http.configuration_routes import configuration_routes
@@ -52,7 +54,6 @@ from s3d.http.journal_routes import journal_routes
 from s3d.http.remote_routes import remote_routes
 from s3d.http.webhooks import Webhooks
 from s3d.operations.bodies import BodyCache
-from s3d.operations.bundling import Bundling
 from s3d.operations.durability import Contract
 from s3d.operations.exporting import Exporting
 from s3d.operations.foreseeing import Foreseeing
@@ -220,7 +221,10 @@ class Daemon:
             self._rules,
             self._clock,
         )
-        self._bundling = self._build_bundling(questions)
+        self._bundling = build_bundling(
+            self._settings, self._ground, questions, self._rows, self._replication, self._buckets
+        )
+        self._notarising = build_notarising(self._settings, self._ground, self._replication, self._clock)
         self._keeping = build_keeping(
             self._settings,
             self._ground,
@@ -233,6 +237,7 @@ class Daemon:
         self._webhooks = self._build_webhooks()
         more = [*Bundles(self._bundling).routes(), *cache_routes(self._keeping)]
         more += journal_routes(journal, self._ground.hold)
+        more += audit_routes(self._notarising)
         more += gap_routes(self._audit) if self._audit is not None else []
         more += remote_routes(self._replication.probing) if self._replication is not None else []
         if self._loaded is not None:
@@ -281,8 +286,7 @@ class Daemon:
             name_leftovers(await find_leftovers(self._standing), left.count, self._standing.epoch, self._clock)
         if self._cache is not None:
             await self._cache.close()
-        if self._replication is not None:
-            await self._replication.stop()
+        await self._end_sending()
         await self._webhooks.stop()
         await self._admin.close()
         self._standing.close()
@@ -296,6 +300,13 @@ class Daemon:
         if self._failed:
             return EXIT_FAILED
         return say_goodbye(left, replicates=self._replication is not None, ephemeral=shutdown.ephemeral)
+
+    async def _end_sending(self) -> None:
+        """Sign what has happened, and let go of the remote."""
+        if self._notarising is not None and not self._failed:
+            await self._notarising.finish()
+        if self._replication is not None:
+            await self._replication.stop()
 
     def hurry(self) -> None:
         """Do not wait for the remote any longer: what is pending is safe here."""
@@ -392,6 +403,7 @@ class Daemon:
             pinned_bytes=lambda: self._recycling.pins.pinned_bytes,
             several=replication.several if replication is not None else None,
             configuration=lambda: self._reloading.report() if self._reloading is not None else None,
+            audit=lambda: self._notarising.standing() if self._notarising is not None else None,
         )
 
     def _build_webhooks(self) -> Webhooks:
@@ -426,19 +438,6 @@ class Daemon:
         """What is asked for here when it is needed."""
         self._settings, self._rules = after.settings, after.rules
 
-    def _build_bundling(self, questions: Questions) -> Bundling:
-        ground, replication, settings = self._ground, self._replication, self._settings
-        return Bundling(
-            ground.journal,
-            ground.view.reader,
-            Exporting(ground.journal, questions, self._rows, ground.pool),
-            tuple(one for one in settings.buckets if not (one.remote or one.stays_local)),
-            frozenset(parse_public(one) for one in settings.bundle.trust),
-            replication.taken_out if replication is not None else None,
-            replication.learned if replication is not None else None,
-            self._buckets.buckets_at("") if self._buckets is not None and settings.other_remotes else None,
-        )
-
     # running
 
     async def _begin(self, questions: Questions) -> None:
@@ -453,6 +452,8 @@ class Daemon:
             await self._replication.start()
         if self._audit is not None:
             self._go_on("the gap audit", self._audit.run_for_ever())
+        for name, loop in self._notarising.loops() if self._notarising is not None else ():
+            self._go_on(name, loop)
         self._webhooks.start()
         if self._reloading is not None:
             self._reloading.start()

@@ -46,6 +46,7 @@ class Replications:
         self._questions = questions
         self._clock = clock
         first = of[""]
+        self.first = first
         self.link, self.sender, self.flow = first.link, first.sender, first.flow
         upstreams = {name: one.upstream for name, one in of.items()}
         self.upstream = Upstreams(upstreams, buckets.remote_of, buckets.remote_of_others)

@@ -92,6 +92,8 @@ class Replication:
         self.link = LinkStanding(link, clock)
         self._link = link
         self.upstream = Upstream(self._remote, link)
+        self.unmapped = Upstream(measured, link)  # buckets by the remote's own names
+        self.first = self
         self.several: SeveralRemotes | None = None
         self._telling: set[asyncio.Future[Appended]] = set()
         self._replicator = Replicator(

@@ -11,10 +11,14 @@ import msgspec
 
 from journal import Record
 from journal.record import LOST
+from s3d.audit.checkpoint import statement_of
 from s3d.events import (
+    ANCHORED,
     CACHE_PINNED,
     CACHE_UNPINNED,
     CARRIED,
+    CHECKPOINT,
+    CONFIGURED,
     CONFIRMED,
     CONFLICTED,
     DISCARDED,
@@ -27,9 +31,12 @@ from s3d.events import (
     SUPERSEDED,
     UNPAUSED,
     Mutation,
+    decode_anchored,
     decode_cache_pinned,
     decode_cache_unpinned,
     decode_carried,
+    decode_checkpoint,
+    decode_configured,
     decode_confirmed,
     decode_conflicted,
     decode_discarded,
@@ -57,6 +64,9 @@ EVENTS = (
     "unpinned",
     "lost",
     "recovered",
+    "configured",
+    "checkpoint",
+    "anchored",
     "housekeeping",
 )
 
@@ -271,10 +281,39 @@ class _Listing:
         pin = decode_cache_unpinned(record.payload)
         return (self._event(record, "unpinned", bucket=pin.bucket, key=pin.prefix, identity=pin.caller),)
 
+    def _configured(self, record: Record) -> Sequence[AuditEvent]:
+        made = decode_configured(record.payload)
+        waiting = f"; needs a restart: {', '.join(made.waiting)}" if made.waiting else ""
+        message = f"{made.file}: {', '.join(made.changed)}{waiting}"
+        return (self._event(record, "configured", identity=made.caller, message=message, checksum=made.digest),)
+
+    def _checkpoint(self, record: Record) -> Sequence[AuditEvent]:
+        said = statement_of(decode_checkpoint(record.payload))
+        message = f"number {said.number}, signed up to {format_sequence(said.epoch, said.sequence)}"
+        return (self._event(record, "checkpoint", message=message, checksum=said.head),)
+
+    def _anchored(self, record: Record) -> Sequence[AuditEvent]:
+        made = decode_anchored(record.payload)
+        return [
+            self._event(
+                record,
+                "anchored",
+                of=format_sequence(self._epoch, one.sequence),
+                bucket=made.bucket,
+                key=one.key,
+                version_id=one.version_id,
+                message=f"number {one.number}" + (f", locked until {one.locked_until}" if one.locked_until else ""),
+            )
+            for one in made.anchors
+        ]
+
     _READ: ClassVar[Mapping[str, Callable[["_Listing", Record], Sequence[AuditEvent]]]] = {
+        ANCHORED: _anchored,
         CACHE_PINNED: _pinned,
         CACHE_UNPINNED: _unpinned,
         CARRIED: _carried,
+        CHECKPOINT: _checkpoint,
+        CONFIGURED: _configured,
         CONFIRMED: _confirmed,
         CONFLICTED: _conflicted,
         DISCARDED: _dropped,

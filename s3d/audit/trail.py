@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from journal import FileInfo, JournalDamaged, Record
+from journal import FileInfo, Head, JournalDamaged, Record
 from journal.record import follows
 from journal.verify import ADVICE, not_following
 from s3d.audit.fates import DAY_MS, Fates
@@ -82,4 +82,14 @@ def chained(records: Iterable[Record]) -> Iterator[Record]:
             if not follows(before.hash, record):
                 raise not_following(record.sequence)
         before = record
+        yield record
+
+
+def following(origin: Head, records: Iterable[Record]) -> Iterator[Record]:
+    """The same, the first of which follows `origin`. Raises JournalDamaged."""
+    first = True
+    for record in chained(records):
+        if first and (record.sequence != origin.sequence + 1 or not follows(origin.hash, record)):
+            raise not_following(record.sequence)
+        first = False
         yield record

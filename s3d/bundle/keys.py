@@ -2,7 +2,8 @@
 
 A secret of 32 random bytes makes both key pairs (HKDF, RFC 5869): X25519 (RFC 7748) for encryption and Ed25519
 (RFC 8032) for signatures. A person handles two texts, the secret in a file and the public one, each with a check sum:
-a mistyped recipient would be nobody who could ever read it. This module is the only one that imports `cryptography`.
+a mistyped recipient would be nobody who could ever read it. `cryptography` is imported here and in
+`signing`.
 """
 
 import base64
@@ -34,7 +35,7 @@ class PublicKey:
     verify: bytes
 
     def __str__(self) -> str:
-        return _text(PUBLIC_PREFIX, self.exchange + self.verify)
+        return text_of(PUBLIC_PREFIX, self.exchange + self.verify)
 
     def has_signed(self, message: bytes, signature: bytes) -> bool:
         """Whether the owner of this key has signed exactly this."""
@@ -70,7 +71,7 @@ class OwnKey:
         return agreed(self._exchange(), theirs)
 
     def __str__(self) -> str:
-        return _text(SECRET_PREFIX, self.secret)
+        return text_of(SECRET_PREFIX, self.secret)
 
     def _exchange(self) -> "X25519PrivateKey":
         raw = derive(self.secret, b"", b"s3d bundle 1 exchange")
@@ -90,7 +91,7 @@ def new_key() -> OwnKey:
 
 def parse_public(text: str) -> PublicKey:
     """A public key from its text. Raises BundleError."""
-    raw = _raw(PUBLIC_PREFIX, text, 2 * KEY_BYTES, "public key", "`s3d bundle keygen` shows it")
+    raw = raw_of(PUBLIC_PREFIX, text, 2 * KEY_BYTES, "public key", "`s3d bundle keygen` shows it")
     return PublicKey(raw[:KEY_BYTES], raw[KEY_BYTES:])
 
 
@@ -103,7 +104,7 @@ def read_key(path: str) -> OwnKey:
             lines = [line for line in file.read(4096).splitlines() if line and not line.startswith("#")]
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"the key in {path} cannot be read: {error}", hint="`s3d bundle keygen` makes one") from None
-    return OwnKey(_raw(SECRET_PREFIX, lines[0] if lines else "", KEY_BYTES, "secret key", "name the file of a key"))
+    return OwnKey(raw_of(SECRET_PREFIX, lines[0] if lines else "", KEY_BYTES, "secret key", "name the file of a key"))
 
 
 def write_key(path: str, key: OwnKey) -> None:
@@ -137,39 +138,41 @@ def ephemeral() -> "X25519PrivateKey":
 
 def derive(secret: bytes, salt: bytes, purpose: bytes) -> bytes:
     """A key of 32 bytes for one purpose."""
-    hashes, hkdf = _load("hashes"), _load("kdf.hkdf")
+    hashes, hkdf = library("hashes"), library("kdf.hkdf")
     derived: bytes = hkdf.HKDF(hashes.SHA256(), KEY_BYTES, salt, purpose).derive(secret)
     return derived
 
 
 def cipher(key: bytes) -> Any:
     """ChaCha20-Poly1305 (RFC 8439) under a key: it has `encrypt` and `decrypt`."""
-    return _load("ciphers.aead").ChaCha20Poly1305(key)
+    return library("ciphers.aead").ChaCha20Poly1305(key)
 
 
 def _x25519() -> Any:
-    return _load("asymmetric.x25519")
+    return library("asymmetric.x25519")
 
 
 def _ed25519() -> Any:
-    return _load("asymmetric.ed25519")
+    return library("asymmetric.ed25519")
 
 
-def _load(name: str) -> Any:
-    """A module of the library, which is an extra: a site without carried disks need not have it."""
+def library(name: str) -> Any:
+    """A module of the library, which is an extra: a site that neither signs nor carries disks need not have it."""
     from importlib import import_module
 
     try:
         return import_module(f"cryptography.hazmat.primitives.{name}")
     except ImportError:
-        raise BundleError("carried disks need the library `cryptography`, which is not here", hint=_MISSING) from None
+        raise BundleError("keys need the library `cryptography`, which is not here", hint=_MISSING) from None
 
 
-def _text(prefix: str, raw: bytes) -> str:
+def text_of(prefix: str, raw: bytes) -> str:
+    """A key as a person handles it."""
     return prefix + base64.urlsafe_b64encode(raw + _sum(prefix, raw)).decode().rstrip("=")
 
 
-def _raw(prefix: str, text: str, size: int, what: str, hint: str) -> bytes:
+def raw_of(prefix: str, text: str, size: int, what: str, hint: str) -> bytes:
+    """The bytes of such a text. Raises BundleError."""
     body = text.strip().removeprefix(prefix)
     try:
         decoded = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)

@@ -1,8 +1,9 @@
 """Audit events on the screen, and as text for other programs."""
 
 import csv
-from collections.abc import Iterable, Sequence
-from typing import TextIO
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -18,16 +19,18 @@ def show_events(events: Iterable[AuditEvent]) -> None:
     show_table(_HEADS, [_row(event) for event in events])
 
 
-def write_events(events: Iterable[AuditEvent], form: str, file: TextIO) -> None:
-    """Every field of every event: `jsonl`, or `csv` with a line of names first. Raises OSError."""
+def event_lines(events: Iterable[AuditEvent], form: str) -> Iterator[bytes]:
+    """Every field of every event, with line ends: `jsonl`, or `csv` with a line of names first."""
     if form == "jsonl":
-        file.writelines(f"{msgspec.json.encode(event).decode()}\n" for event in events)
+        yield from (msgspec.json.encode(event) + b"\n" for event in events)
         return
-    names = AuditEvent.__struct_fields__
-    table = csv.writer(file)
-    table.writerow(names)
-    for event in events:
-        table.writerow([getattr(event, name) for name in names])
+    names, text = AuditEvent.__struct_fields__, io.StringIO()
+    table = csv.writer(text)
+    for row in chain([names], ([getattr(event, name) for name in names] for event in events)):
+        table.writerow(row)
+        yield text.getvalue().encode()
+        text.seek(0)
+        text.truncate()
 
 
 def line_of(event: AuditEvent) -> str:

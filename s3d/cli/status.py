@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from s3d.cli.asking import AdminClient
+from s3d.cli.audit_chain import audit_text
 from s3d.cli.drop import drop_text
 from s3d.cli.exits import FAILED, NO_REMOTE, OK, PARKED, PENDING
 from s3d.cli.links import one_remote, several
@@ -104,6 +105,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         *(("drop", *drop_text(folder)) for folder in found.drops),
         ("cache", cache, ""),
         *configuration_text(found.configuration),
+        *audit_text(found.audit),
     ]
 
 

@@ -256,10 +256,25 @@ def check(settings: Settings) -> None:
         raise ConfigurationError("listen and admin.listen are the same address", hint="give them different ports")
     _check_not_itself(settings.remote, "remote.endpoint", settings)
     _check_drops(settings)
+    _check_anchors(settings)
     if not settings.remote.configured and any(rule.durability == "replicated" for rule in settings.rules):
         raise ConfigurationError(
             'a rule says durability = "replicated", but no remote is configured',
             hint="set remote.endpoint, or leave durability out of the rule",
+        )
+
+
+def _check_anchors(settings: Settings) -> None:
+    """Whoever asks for anchors is not to believe in ones that are never made."""
+    if settings.audit.anchor_bucket is None:
+        return
+    if not settings.remote.configured:
+        raise ConfigurationError(
+            "audit.anchor_bucket is set, but no remote is configured", hint="set remote.endpoint: anchors go there"
+        )
+    if not settings.audit.checkpoint_minutes:
+        raise ConfigurationError(
+            "audit.anchor_bucket is set, but audit.checkpoint_minutes is 0", hint="what is never signed is not anchored"
         )
 
 

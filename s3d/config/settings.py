@@ -311,6 +311,50 @@ class BundleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ] = ()
 
 
+class AuditSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an auditor can verify without trusting this machine: see `s3d audit verify`."""
+
+    checkpoint_minutes: Annotated[
+        float,
+        Meta(
+            description="How often the site signs how far its journal goes, when anything has happened; also when a "
+            "file of the journal is closed, at a stop and for an export. 0: never. Needs the extra `bundle`.",
+            ge=0,
+            le=44640,
+        ),
+    ] = 15.0
+    key_file: Annotated[
+        NonEmpty | None,
+        Meta(
+            description="The key that it signs with; made there at the first start, for its owner alone. Unset: "
+            "`audit-signing.key` in the data directory, where whoever can change the journal can use it, too."
+        ),
+    ] = None
+    anchor_bucket: Annotated[
+        NonEmpty | None,
+        Meta(
+            description="A bucket of `[remote]`, by its name there, in which every checkpoint is laid as an object "
+            "that is never replaced: what an auditor holds the journal against. Unset: none is."
+        ),
+    ] = None
+    anchor_prefix: Annotated[
+        str, Meta(description="What the keys of anchors begin with; the site's name and the checkpoint's follow.")
+    ] = "s3d-audit/"
+    anchor_retain_days: Annotated[
+        int,
+        Meta(
+            description="For so long Object Lock keeps an anchor from being deleted, where the bucket has it; 0: as "
+            "the bucket's default retention says.",
+            ge=0,
+            le=36500,
+        ),
+    ] = 0
+    anchor_lock: Annotated[
+        Literal["governance", "compliance"],
+        Meta(description="The mode of that lock. Nobody at all can undo `compliance` before its time."),
+    ] = "governance"
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is said on standard error."""
 
@@ -363,6 +407,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     shutdown: ShutdownSettings = ShutdownSettings()
     admin: AdminSettings = AdminSettings()
     bundle: BundleSettings = BundleSettings()
+    audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
     rules: tuple[Rule, ...] = ()
     windows: tuple[Window, ...] = ()

@@ -37,6 +37,9 @@ class JournalReader(Protocol):
     def head(self) -> Head:
         """The last record that was acknowledged."""
 
+    def origin(self) -> Head:
+        """What the oldest record follows."""
+
     def files(self) -> list[FileInfo]:
         """Oldest first."""
 
@@ -54,8 +57,8 @@ def journal_routes(journal: JournalReader, hold: Hold) -> list[web.RouteDef]:
 
     async def standing(request: web.Request) -> web.Response:
         only(request)
-        identity, head = journal.identity, journal.head.sequence
-        return json_answer(JournalReport(identity.instance, identity.epoch, head, tuple(journal.files())))
+        identity, head, previous = journal.identity, journal.head.sequence, journal.origin().hash.hex()
+        return json_answer(JournalReport(identity.instance, identity.epoch, head, tuple(journal.files()), previous))
 
     async def records(request: web.Request) -> web.Response:
         only(request, "after", "limit")

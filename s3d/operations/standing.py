@@ -29,6 +29,7 @@ from s3d.telemetry.configuration import ConfigurationReport
 from s3d.telemetry.drops import DropReport
 from s3d.telemetry.flow import FlowReport, UploadReport
 from s3d.telemetry.metrics import Load, Metrics, Moment
+from s3d.telemetry.notary import NotaryReport
 from s3d.telemetry.obstacles import Obstacle, obstacles_of
 from s3d.telemetry.report import (
     CapacityReport,
@@ -85,6 +86,7 @@ class Standing:
         pinned_bytes: Callable[[], int] = int,
         several: SeveralRemotes | None = None,
         configuration: Callable[[], ConfigurationReport | None] = lambda: None,
+        audit: Callable[[], NotaryReport | None] = lambda: None,
     ) -> None:
         self._several = several
         self._settings = settings
@@ -112,6 +114,7 @@ class Standing:
         self._drops = drops
         self._pinned_bytes = pinned_bytes
         self._configuration = configuration
+        self._audit = audit
         self._started = clock.now()
         self._receipts = Receipts(journal, several=several is not None)
         self._announcements = Announcements(journal)
@@ -176,6 +179,7 @@ class Standing:
             uploads=await self.uploads(UPLOADS_SHOWN),
             remotes=remotes,
             configuration=self._configuration(),
+            audit=self._audit(),
         )
 
     async def uploads(self, limit: int) -> tuple[UploadReport, ...]:

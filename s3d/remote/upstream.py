@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.remote.seam import Remote, RemoteStream
+from s3d.remote.seam import Content, Remote, RemoteStream
 
 
 class Link(Protocol):
@@ -77,11 +77,13 @@ class Upstream:
         """See `Reads`."""
         return self._link.is_up
 
-    async def call(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def call(
+        self, operation: str, parameters: Mapping[str, Any], content: Content | None = None
+    ) -> Mapping[str, Any]:
         """One operation, one attempt."""
         self._refuse_while_down()
         try:
-            output = await self._remote.call(operation, parameters)
+            output = await self._remote.call(operation, parameters, content)
         except RemoteFailure as failure:
             self._report(failure)
             raise

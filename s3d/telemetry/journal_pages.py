@@ -6,12 +6,15 @@ from journal import FileInfo, Record
 
 
 class JournalReport(msgspec.Struct, frozen=True):
-    """Which journal it is, its last record, and its files, oldest first."""
+    """Which journal it is, its last record, and its files, oldest first. `previous` is the hash that the oldest record
+    follows, in hexadecimal.
+    """
 
     instance: str
     epoch: int
     head: int
     files: tuple[FileInfo, ...]
+    previous: str = ""
 
 
 class HeldReport(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from s3d.errors import S3dError
 from s3d.telemetry.configuration import ConfigurationReport
 from s3d.telemetry.drops import DropReport
 from s3d.telemetry.flow import FlowReport, UploadReport
+from s3d.telemetry.notary import NotaryReport
 from s3d.telemetry.obstacles import Obstacle
 
 _SEQUENCE = re.compile(r"(?:([1-9][0-9]{0,9})-)?([0-9]{1,18})\Z", re.ASCII)
@@ -174,6 +175,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     cache_pinned_bytes: int = 0
     remotes: "tuple[RemoteStanding, ...]" = ()
     configuration: ConfigurationReport | None = None
+    audit: NotaryReport | None = None
 
 
 class RemoteStanding(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,25 +12,22 @@ import apsw
 import msgspec
 
 from journal import Record
-from journal.record import LOST
 from s3d.capacity.local import Staying
 from s3d.capacity.pending import Backlog
 from s3d.events import (
     CACHE_PINNED,
     CACHE_UNPINNED,
     CARRIED,
-    CONFIGURED,
     CONFIRMED,
     CONFLICTED,
     DISCARDED,
     FILES_NOTED,
-    GAPS_LOOKED,
+    FOR_AUDITORS,
     GIVE_WAY,
     LET_GO,
     OUTCOMES,
     PARKED,
     PAUSED,
-    RECOVERED,
     RELOCATED,
     RESUMED,
     SHARED,
@@ -54,6 +51,7 @@ from s3d.events import (
 )
 from s3d.values import GONE, BlobBytes, Replication, TakenFile, split_stream, split_upload_stream, stream_of
 from s3d.view.beside import SETS_TAGS, Beside
+from s3d.view.checkpoints import CHECKPOINTING
 from s3d.view.listed import forget_listed_bucket, forget_listed_key
 from s3d.view.local_projection import settle_local
 from s3d.view.pins import forget_tag, has_pin, pin_prefix, settle_tag, unpin_prefix
@@ -492,8 +490,8 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], Backlog | None]] = {
     PAUSED: _paused,
     UNPAUSED: _unpaused,
     FILES_NOTED: _files_noted,
-    # for auditors: nothing that is read here follows from these
-    **dict.fromkeys((GAPS_LOOKED, CONFIGURED, RECOVERED, LOST), lambda _connection, _record: None),
+    **dict.fromkeys(FOR_AUDITORS, lambda _connection, _record: None),
     CACHE_PINNED: pin_prefix,
     CACHE_UNPINNED: unpin_prefix,
+    **CHECKPOINTING,
 }

@@ -254,3 +254,14 @@ CREATE TABLE tag_pin (
   sequence INTEGER NOT NULL,
   PRIMARY KEY (bucket, key)
 ) STRICT, WITHOUT ROWID;
+
+-- Checkpoints that the site has signed: the last one, the last one that lies at the remote, and those that do not yet
+-- (checkpoints.py says how many at most).
+--   sequence  its record
+--   payload   of that record
+--   anchored  1: it lies at the remote
+CREATE TABLE checkpoint (
+  sequence INTEGER PRIMARY KEY,
+  payload  BLOB    NOT NULL,
+  anchored INTEGER NOT NULL
+) STRICT;

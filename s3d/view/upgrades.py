@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 14
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -95,6 +95,13 @@ _STEPS: Mapping[int, str] = {
       bytes  INTEGER NOT NULL,
       PRIMARY KEY (remote, month)
     ) STRICT, WITHOUT ROWID;
+    """,
+    13: """
+    CREATE TABLE checkpoint (
+      sequence INTEGER PRIMARY KEY,
+      payload  BLOB    NOT NULL,
+      anchored INTEGER NOT NULL
+    ) STRICT;
     """,
 }
 

@@ -9,7 +9,7 @@ import pytest
 from journal import Record
 from journal.record import Lost
 from s3d.audit.listing import Filter, events_of
-from s3d.cli.audit_events import write_events
+from s3d.cli.audit_events import event_lines
 from s3d.events import (
     CachePinned,
     CacheUnpinned,
@@ -106,11 +106,10 @@ def test_what_is_asked_for(wanted: Filter, sequences: list[str]) -> None:
 
 def test_the_forms_have_every_field() -> None:
     """A key with a comma stays one value; both forms say the same."""
-    lines, table = io.StringIO(), io.StringIO(newline="")
-    write_events(events_of(RECORDS, 1, Filter()), "jsonl", lines)
-    write_events(events_of(RECORDS, 1, Filter()), "csv", table)
-    objects = [json.loads(line) for line in lines.getvalue().splitlines()]
-    rows = list(csv.DictReader(io.StringIO(table.getvalue(), newline="")))
+    lines = b"".join(event_lines(events_of(RECORDS, 1, Filter()), "jsonl")).decode()
+    table = b"".join(event_lines(events_of(RECORDS, 1, Filter()), "csv")).decode()
+    objects = [json.loads(line) for line in lines.splitlines()]
+    rows = list(csv.DictReader(io.StringIO(table, newline="")))
     assert [{name: str(value) for name, value in one.items()} for one in objects] == rows
     first = objects[0]
     assert (first["source"], first["request"], first["checksum"]) == ("10.0.0.7", "R1", "01" * 32)

@@ -27,6 +27,7 @@ MADE_SINCE = {
     10: "DROP TABLE local_body;",
     11: "DROP TABLE pin; DROP TABLE tag_pin;",
     12: "DROP TABLE sent_to;",
+    13: "DROP TABLE checkpoint;",
 }
 
 

@@ -1,0 +1,1 @@
+"""The site's word on its own journal: checkpoints that are signed, and laid where the site cannot change them."""
