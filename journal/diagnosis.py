@@ -119,7 +119,7 @@ def opened(directory: str, scratch: str | None = None) -> "Iterator[Copied]":
             numbers = unsealed_numbers(os.listdir(directory))
             number = _active(directory, numbers, mark, private)
             path, copy = f"{directory}/{file_name(number)}", f"{private}/{file_name(number)}"
-            if mark is None:
+            if mark is None and number == 1:
                 refuse_foreign_file(RealDisk(), path)
             if number in numbers:
                 copy = copy_consistently(path, private)
@@ -139,7 +139,10 @@ def _active(directory: str, numbers: list[int], mark: Mark | None, private: str)
     if highest - 1 not in numbers or (mark is not None and mark.file_number >= highest):
         return highest
     copy = copy_consistently(f"{directory}/{file_name(highest)}", private)
-    return highest if _is_readable(copy, highest) else highest - 1
+    if _is_readable(copy, highest):
+        return highest
+    had_records = Carved(read_images(mapped(copy), mapped(f"{copy}-wal"))).candidates
+    return highest if had_records else highest - 1  # one that a rotation did not finish never had a record in it
 
 
 def _is_readable(path: str, number: int) -> bool:
@@ -163,6 +166,7 @@ class Copied:
         self._copy = copy
         self._number = int(os.path.basename(copy)[8:-3])
         self._mark = mark
+        self._is_first = mark is None and self._number == 1  # then another program's file could lie there
         self._losses: dict[int, Lost] = {}
 
     def diagnose(self, advance: Advance) -> Diagnosis:
@@ -177,7 +181,13 @@ class Copied:
             told = self._tell(connection)
             if told is None:
                 return _hopeless(found, f"{os.path.basename(self._copy)} does not say any more what it follows")
-            identity, catalogue = told
+            catalogue, identity = told[1], self._identity(told[0])
+            if identity is None:
+                return _hopeless(
+                    found, f"the mark is not that of journal {told[0].instance}: they are of different copies"
+                )
+            if identity != told[0]:
+                trouble = trouble or f"it says that it is journal {told[0].instance}, epoch {told[0].epoch}, and is not"
             older = tuple(self._look(row, advance) for row in catalogue.rows)
             active = self._look_at_active(catalogue, connection, trouble, advance)
         finally:
@@ -252,7 +262,7 @@ class Copied:
         except (apsw.Error, JournalDamaged, JournalForeign, UnicodeDecodeError, ValueError) as error:
             if connection is not None:
                 connection.close()
-            if isinstance(error, JournalForeign) and (self._mark is None or "newer version" in error.message):
+            if isinstance(error, JournalForeign) and (self._is_first or "newer version" in error.message):
                 path = f"{self._directory}/{os.path.basename(self._copy)}"
                 raise JournalForeign(error.message.replace(self._copy, path), hint=error.hint) from None
             return None, f"it cannot be read: {getattr(error, 'message', error)}"
@@ -274,6 +284,18 @@ class Copied:
         told.append(find_catalogue(self._directory, self._number))
         whole = [one for one in told if one is not None and one[1].is_accounted_for]
         return max(whole, key=lambda one: len(one[1].rows), default=None)
+
+    def _identity(self, told: Identity) -> Identity | None:
+        """Who it is by its mark; None: another one than any file says, or would say but for a flipped bit."""
+        owner = self._mark.owner if self._mark is not None else None
+        if owner is None or owner.is_of(told):
+            return told
+        older = find_catalogue(self._directory, self._number)
+        for instance in (told.instance, *([older[0].instance] if older is not None else ()), *_flipped(told.instance)):
+            identity = Identity(instance, owner.epoch)
+            if owner.is_of(identity):
+                return identity
+        return None
 
     def _look(self, row: FileRow, advance: Advance) -> FileLook:
         """A file before the active one; a live daemon may have sealed it since the catalogue was copied."""
@@ -304,10 +326,9 @@ class Copied:
         if connection is not None:
             try:
                 head = read_head(connection, catalogue.origin)
-                trouble, bodies = self._check(connection, catalogue.origin, head, advance)
-                look = msgspec.structs.replace(look, head=head, trouble=trouble, bodies=bodies)
-                if not trouble:
-                    trouble = _against(known, connection, head)
+                found, bodies = self._check(connection, catalogue.origin, head, advance)
+                trouble = found or trouble or _against(known, connection, head)
+                look = msgspec.structs.replace(look, head=head, bodies=bodies)
             except (apsw.Error, JournalDamaged) as error:
                 trouble = f"it cannot be read: {getattr(error, 'message', error)}"
         look = msgspec.structs.replace(look, trouble=trouble)
@@ -386,6 +407,15 @@ class Copied:
         before = active.chosen.kept.get(sequence - 1)
         previous = before.hash if before is not None else active.origin.hash
         return any(one.sequence == sequence and follows(previous, one) for one in seen)
+
+
+def _flipped(instance: str) -> Iterator[str]:
+    """All that a name may have been when one bit of it has flipped."""
+    content = instance.encode()
+    for bit in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        yield changed.decode(errors="replace")
 
 
 def _against(known: dict[int, bytes], connection: apsw.Connection, head: Head) -> str:

@@ -20,7 +20,7 @@ from journal.disk import Disk
 from journal.epochs import begins_name
 from journal.errors import JournalDamaged, JournalError
 from journal.files import BaseInfo
-from journal.mark import Mark, MarkFile
+from journal.mark import Mark, MarkFile, owner_of
 from journal.record import Head
 
 _WRITE = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -62,7 +62,7 @@ def rebuild(
         elif old is not None:
             writing.base(old)
     head = found.head
-    MarkFile.create(disk, target, Mark(active.number, head)).close()
+    MarkFile.create(disk, target, Mark(active.number, head, owner_of(identity))).close()
     disk.sync_directory(target)
     _prove(target, head)
     return identity, head

@@ -68,7 +68,7 @@ def journal_of(data_dir: str) -> str:
     try:
         names = os.listdir(directory)
         os.listdir(data_dir)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         where = data_dir if not os.path.isdir(data_dir) else f"{data_dir} has no directory `journal`: it"
         raise CannotLook(f"{where} is not a data directory of this program", hint=_NO_JOURNAL_HINT) from error
     except OSError as error:

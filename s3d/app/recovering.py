@@ -44,7 +44,7 @@ def read_plan(data_dir: str) -> Plan | None:
     try:
         with open(f"{data_dir}/{PLAN_NAME}", "rb") as file:
             return msgspec.json.decode(file.read(), type=Plan)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except msgspec.MsgspecError as error:
         raise DataDirectoryError(

@@ -171,6 +171,36 @@ def test_another_journals_mark_is_not_taken_for_damage(whole: Path, tmp_path: Pa
     assert "from different copies" in found.hopeless
 
 
+@pytest.mark.parametrize("column", ["instance", "epoch"])
+def test_a_flipped_bit_in_whose_it_is_is_turned_back(tmp_path: Path, column: str) -> None:
+    """The mark says it, and of all single bits only one gives what it says."""
+    directory, anew = tmp_path / "journal", tmp_path / "anew"
+    fill(str(directory), 3)
+    opens(str(directory))
+    with inspect(str(directory)) as inspection:
+        identity = inspection.identity
+    flipped = {"instance": chr(ord(identity.instance[0]) ^ 2) + identity.instance[1:], "epoch": identity.epoch ^ 64}
+    connection = apsw.Connection(str(directory / DATABASE_NAME))
+    connection.execute(f"UPDATE identity SET {column} = ?", (flipped[column],))
+    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    connection.close()
+    found = diagnose(str(directory))
+    assert (found.hopeless, found.identity, found.damaged) == ("", identity, True)
+    anew.mkdir()
+    with opened(str(directory)) as copied:
+        assert rebuild(copied, found, str(anew), RealDisk(), base=None, new_epoch=False)[0] == identity
+    assert opens(str(anew)) == 3
+
+
+def test_a_damaged_file_with_records_is_not_taken_for_half_a_rotation(whole: Path, tmp_path: Path) -> None:
+    """Without the mark the file before it could pass for the active one, and its records would be gone unseen."""
+    damaged = shutil.copytree(whole, tmp_path / "damaged")
+    (damaged / "mark").unlink()
+    flip(str(damaged / "journal-000004.db"), 3)
+    (damaged / "journal-000004.db-wal").write_bytes(b"")
+    assert diagnose(str(damaged)).head.sequence == RECORDS
+
+
 def test_other_programs_and_newer_versions_are_refused(whole: Path, tmp_path: Path) -> None:
     """They are told apart from damage: nothing of theirs is to be salvaged."""
     other = tmp_path / "other"
