@@ -10,11 +10,12 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from live import PROGRAM, LiveDaemon, wait_until
@@ -22,12 +23,14 @@ from live import PROGRAM, LiveDaemon, wait_until
 KEYS = 12  # of each writer
 SMALL, LARGE = 600, 80_000  # bytes: in a row of the journal, in a blob
 PATIENCE_SECONDS = 60.0
+Run = Callable[..., Any]
 SITE = """
 [remote]
 endpoint = "{remote}"
 access_key = "any"
 secret_key = "any-secret"
 bytes_per_second_max = {rate}
+sender = "{sender}"
 [journal]
 file_bytes_max = 262144
 keep_unsealed_bytes = 262144
@@ -52,8 +55,9 @@ class Drilled:
 class Writer(threading.Thread):
     """One client that overwrites its keys, each write after the one before it was answered."""
 
-    def __init__(self, daemon: LiveDaemon, bucket: str, number: int, seed: int) -> None:
+    def __init__(self, daemon: LiveDaemon, bucket: str, number: int, seed: int, pause: float) -> None:
         super().__init__(daemon=True)
+        self._pause = pause
         self._bucket = bucket
         self._client = daemon.client()
         self._random = Random(f"{seed}-{number}")
@@ -67,7 +71,7 @@ class Writer(threading.Thread):
         """Write until it is told to end, or nobody answers any more."""
         version = 0
         with suppress(BotoCoreError, ClientError):
-            while not self._ending.is_set():
+            while not self._ending.wait(self._pause):
                 version += 1
                 key = f"w{self._number}/k{self._random.randrange(KEYS)}"
                 body = body_of(key, version, LARGE if self._random.random() < 0.2 else SMALL)
@@ -98,20 +102,33 @@ def version_of(key: str, body: bytes) -> int:
 
 
 def drill(
-    directory: Path, far: LiveDaemon, seed: int, *, writers: int = 3, seconds: float = 1.0, rate: int = 4_000_000
+    directory: Path,
+    far: LiveDaemon,
+    seed: int,
+    *,
+    writers: int = 3,
+    seconds: float = 1.0,
+    rate: int = 4_000_000,
+    run: Run | None = None,
+    sender: str = "process",
+    pause: float = 0.0,
 ) -> Drilled:
     """Do it once, with `far` as the remote. `seconds` before the backup begins, and up to so many after it.
 
-    What was wrong is in `wrong`.
+    `pause` is how long a writer rests between two writes.
+
+    What was wrong is in `wrong`. `run` runs a command, by default in a process of its own.
     """
-    config, bucket = SITE.format(remote=far.url, rate=rate), f"drill-{seed}"
+    run = run or s3d
+    config, bucket = SITE.format(remote=far.url, rate=rate, sender=sender), f"drill-{seed}"
     with _killed_at_the_end(LiveDaemon(directory / "site", auth=False, config=config)) as site:
         site.start()
         assert site.fetch("PUT", f"/{bucket}").status == 200
-        before, clients, result = _until_it_dies(site, bucket, directory, seed, writers, seconds)
+        clients = [Writer(site, bucket, number, seed, pause) for number in range(writers)]
+        before, result = _until_it_dies(site, clients, directory, seed, seconds, run)
     at_remote = contents(far, bucket)
-    ran = s3d("backup", "restore", directory / "backup", "--to", directory / "again", "--json")
-    result.pending_at_restore = json.loads(ran.stdout)["pending"]
+    restored = run("backup", "restore", directory / "backup", "--to", directory / "again", "--json")
+    result.pending_at_restore = restored["pending"]
     with _killed_at_the_end(LiveDaemon(directory / "again", auth=False, config=config)) as again:
         again.start()
         _compare(again, far, bucket, before, at_remote, clients, result)
@@ -119,23 +136,21 @@ def drill(
 
 
 def _until_it_dies(
-    site: LiveDaemon, bucket: str, directory: Path, seed: int, number: int, seconds: float
-) -> tuple[dict[str, int], list[Writer], Drilled]:
-    """What was acknowledged when the backup began; the writers; what is known of it so far."""
-    clients = [Writer(site, bucket, one, seed) for one in range(number)]
+    site: LiveDaemon, clients: list[Writer], directory: Path, seed: int, seconds: float, run: Run
+) -> tuple[dict[str, int], Drilled]:
+    """What was acknowledged when the backup began; what is known of the drill so far."""
     for one in clients:
         one.start()
     wait_until(lambda: all(len(one.acknowledged) > KEYS // 2 for one in clients), PATIENCE_SECONDS)
     time.sleep(seconds)
     before = {key: version for one in clients for key, version in one.acknowledged.copy().items()}
     marks = [len(one.waits) for one in clients]
-    ran = s3d("backup", directory / "backup", "--admin", site.admin, "--json")
+    taken = run("backup", directory / "backup", "--admin", site.admin, "--json")
     ends = [len(one.waits) for one in clients]
     time.sleep(seconds * Random(seed).random())
     site.kill()
     for one in clients:
         one.end()
-    taken = json.loads(ran.stdout)
     alone = sorted(wait for one, mark in zip(clients, marks, strict=True) for wait in one.waits[:mark])
     beside = sorted(w for one, mark, end in zip(clients, marks, ends, strict=True) for w in one.waits[mark:end])
     result = Drilled(
@@ -146,7 +161,7 @@ def _until_it_dies(
         waits=(_ninety_nine(alone), _ninety_nine(beside)),
         longest=(alone[-1], beside[-1] if beside else 0.0),
     )
-    return before, clients, result
+    return before, result
 
 
 def _compare(
@@ -184,11 +199,11 @@ def contents(daemon: LiveDaemon, bucket: str) -> dict[str, int]:
     return {key: version_of(key, daemon.fetch("GET", f"/{bucket}/{key}").body) for key in keys}
 
 
-def s3d(*arguments: object, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    """Run the command; it has to end so."""
+def s3d(*arguments: object) -> Any:
+    """Run the command; what it says. It has to end well."""
     ran = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
-    assert ran.returncode == code, f"{arguments} ended with {ran.returncode}: {ran.stdout}{ran.stderr}"
-    return ran
+    assert ran.returncode == 0, f"{arguments} ended with {ran.returncode}: {ran.stdout}{ran.stderr}"
+    return json.loads(ran.stdout)
 
 
 def _ninety_nine(waits: list[float]) -> float:

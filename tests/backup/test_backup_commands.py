@@ -1,35 +1,16 @@
 """What a person types, and what is said when it cannot be."""
 
 import json
-import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from live import LiveDaemon
 
-from s3d.cli.main import main
+from backup.conftest import Typed
 from s3d.http import journal_routes
-
-Typed = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """Run the command line in this process; its exit code and what it wrote."""
-    monkeypatch.setattr(os, "nice", lambda _: 0)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(one) for one in arguments])
-        written = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, written.out, written.err
-
-    return run
 
 
 def test_a_running_daemon_is_backed_up_and_verified(typed: Typed, open_daemon: LiveDaemon, tmp_path: Path) -> None:
