@@ -13,8 +13,8 @@ from kill.load import listing, look
 from kill.nursery import Nursery
 from kill.rounds import Rounds, fresh_seed
 
-ROUNDS = 60
-ROUND_SECONDS_MAX = 6.0
+ROUNDS = 25
+ROUND_SECONDS_MAX = 12.0
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from kill.rounds import Rounds, fresh_seed
 from s3d.cli.asking import AdminClient
 from s3d.telemetry.report import WaitReport
 
-ROUNDS = 15
+ROUNDS = 8
 DRAIN_SECONDS = 60
 
 
@@ -45,7 +45,7 @@ async def test_a_remote_that_is_killed_over_and_over_loses_nothing_either(nurser
     edge = await rounds.start()
     async with aiohttp.ClientSession() as session:
         await make_bucket(session, edge.endpoint)
-        for _ in range(6):
+        for _ in range(4):
             stop = asyncio.Event()
             work = asyncio.gather(*(client.work(session, edge.endpoint, stop) for client in rounds.clients))
             await asyncio.sleep(0.2)

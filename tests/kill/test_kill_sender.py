@@ -16,7 +16,7 @@ from kill.test_kill_replicating import drained
 from s3d.cli.asking import AdminClient
 from s3d.telemetry.report import SenderReport, Status
 
-KILLS = 4
+KILLS = 3
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def test_a_daemon_that_is_killed_leaves_no_sender_and_loses_nothing(nurser
     remote = await nursery.ready(nursery.fork(str(tmp_path / "remote")))
     rounds = Rounds(nursery, str(tmp_path / "data"), fresh_seed(), remote=remote.endpoint)
     async with aiohttp.ClientSession() as session:
-        for _ in range(3):
+        for _ in range(2):
             edge = await nursery.ready(nursery.fork(str(tmp_path / "data"), remote=remote.endpoint, sender="process"))
             await make_bucket(session, edge.endpoint)
             await look(session, edge.endpoint, rounds.ledger)
