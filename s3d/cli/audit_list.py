@@ -16,7 +16,7 @@ from s3d.cli.showing import count_text, show_json
 
 if TYPE_CHECKING:
     from journal import Record
-    from s3d.audit.listing import AuditEvent
+    from s3d.audit.listing import AuditEvent, Filter
     from s3d.cli.trails import Trails
     from s3d.events import AuditCheckpoint
 
@@ -81,10 +81,10 @@ def list_events(limit: int, as_json: bool, **asked: Any) -> int:  # noqa: FBT001
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["chain", "jsonl", "csv"]),
+    type=click.Choice(["chain", "jsonl", "csv", "sqlite"]),
     default="chain",
     show_default=True,
-    help="chain: for `s3d audit verify`; jsonl, csv: events.",
+    help="chain: for `s3d audit verify`; jsonl, csv: events; sqlite: events and records, to be searched.",
 )
 @click.option("--output", metavar="FILE", help="A new file.  [default: standard output]")
 @_filters
@@ -106,6 +106,11 @@ def export(form: str, output: str | None, **asked: Any) -> int:
             )
         with _output(output) as file:
             _write_chain(file, asked)
+        return OK
+    if form == "sqlite":
+        if output is None:
+            raise click.UsageError("a database needs a name: --output FILE")
+        _keep_database(output, asked)
         return OK
     from s3d.cli.audit_events import event_lines
 
@@ -161,14 +166,35 @@ def _tell(trail: "Trails", last: "AuditCheckpoint | None") -> None:
 
 @contextmanager
 def _events(asked: dict[str, Any]) -> "Iterator[Iterator[AuditEvent]]":
-    from s3d.audit.listing import EVENTS, Filter, events_of
+    from s3d.audit.listing import events_of
     from s3d.audit.trail import chained
     from s3d.cli.trails import opened_trail
+
+    wanted = _wanted(asked)
+    with opened_trail(asked["client"], asked["data_dir"], asked["export_file"]) as trail:
+        first = trail.files[0].first if trail.files else 1
+        with progress("reading records", in_bytes=False) as bar:
+            yield events_of(chained(_counted(trail, first - 1, bar)), trail.epoch, wanted)
+
+
+def _keep_database(path: str, asked: dict[str, Any]) -> None:
+    from s3d.cli.trails import opened_trail
+    from s3d.history.audit_database import keep_for_auditors
+
+    wanted = _wanted(asked)
+    with opened_trail(asked["client"], asked["data_dir"], asked["export_file"]) as trail:
+        first = trail.files[0].first if trail.files else 1
+        with progress("reading records", in_bytes=False) as bar:
+            keep_for_auditors(trail, path, wanted, bar(2 * max(0, trail.head - first + 1)))
+
+
+def _wanted(asked: dict[str, Any]) -> "Filter":
+    from s3d.audit.listing import EVENTS, Filter
 
     unknown = set(asked["events"]) - set(EVENTS)
     if unknown:
         raise click.BadParameter(f"{min(unknown)} is none of {', '.join(EVENTS)}", param_hint="--event")
-    wanted = Filter(
+    return Filter(
         asked["identity"],
         asked["prefix"],
         frozenset(asked["operations"]),
@@ -176,10 +202,6 @@ def _events(asked: dict[str, Any]) -> "Iterator[Iterator[AuditEvent]]":
         asked["since"] or 0,
         asked["until"] if asked["until"] is not None else Filter().until_ms,
     )
-    with opened_trail(asked["client"], asked["data_dir"], asked["export_file"]) as trail:
-        first = trail.files[0].first if trail.files else 1
-        with progress("reading records", in_bytes=False) as bar:
-            yield events_of(chained(_counted(trail, first - 1, bar)), trail.epoch, wanted)
 
 
 def _counted(trail: "Trails", after: int, bar: Callable[[int], Callable[[int], object]]) -> "Iterable[Record]":
