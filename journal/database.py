@@ -198,8 +198,10 @@ def read_identity(connection: apsw.Connection) -> Identity:
 
 def read_head(connection: apsw.Connection, origin: Head) -> Head:
     """The last record's place and hash; in a file without records, what the next one will follow."""
-    row = connection.execute("SELECT sequence, hash FROM record ORDER BY sequence DESC LIMIT 1").fetchone()
-    return Head(*row) if row else origin
+    found = typed_rows(
+        connection, "SELECT sequence, hash FROM record ORDER BY sequence DESC LIMIT 1", tuple[int, bytes]
+    )
+    return Head(*found[0]) if found else origin
 
 
 def read_all(connection: apsw.Connection, after: int = 0) -> Iterator[Record]:
@@ -278,7 +280,11 @@ def _catalogue_schema() -> str:
 
 
 def _tables(connection: apsw.Connection) -> list[tuple[object, ...]]:
-    return connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name").fetchall()
+    """As they are said to have been made; what is no text any more is nobody's."""
+    try:
+        return connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name").fetchall()
+    except UnicodeDecodeError as error:
+        return [("unreadable", str(error))]
 
 
 @cache
