@@ -7,11 +7,11 @@ from itertools import product
 from journal.backend import Identity
 from journal.catalogue import Catalogue, FileRow
 from journal.files import BaseInfo
-from journal.pages import Images, Row, row_at, rows_of
+from journal.pages import Images, Row, row_at, rows_of, rows_without_id
 from journal.record import Head, Record, genesis
 from journal.salvage import Candidates
 
-_RECORD, _IDENTITY, _ORIGIN, _FILE, _BASE = 9, 4, 3, 10, 5  # columns
+_RECORD, _IDENTITY, _ORIGIN, _FILE, _BASE, _FOLLOWER = 9, 4, 3, 10, 5, 2  # columns
 _RECORDS = frozenset({_RECORD})
 _CATALOGUE = frozenset({_IDENTITY, _ORIGIN, _FILE, _BASE})
 _KINDS: dict[int, tuple[type | tuple[type, ...], ...]] = {
@@ -75,6 +75,13 @@ def carve_catalogue(images: Images, number: int) -> tuple[Identity, Catalogue] |
     base = BaseInfo(*bases[0][1:]) if bases else None  # type: ignore[arg-type]
     catalogue = Catalogue(number, origin, tuple(files[one] for one in sorted(files)), base)
     return (identity, catalogue) if _is_gapless(catalogue) else None
+
+
+def carve_positions(images: Images) -> dict[str, int]:
+    """The followers' positions, and where epochs began, by the newest pages."""
+    pages = ((number, page) for number, page in images.newest.items())
+    found = (row for number, page in pages for row in rows_without_id(number, page, _FOLLOWER))
+    return {name: position for name, position in found if isinstance(name, str) and isinstance(position, int)}
 
 
 def _is_gapless(catalogue: Catalogue) -> bool:

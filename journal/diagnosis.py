@@ -17,7 +17,7 @@ import apsw
 import msgspec
 
 from journal.backend import Identity
-from journal.carving import Carved, carve_catalogue
+from journal.carving import Carved, carve_catalogue, carve_positions
 from journal.catalogue import Catalogue, FileRow
 from journal.copying import copy_consistently, read_mark
 from journal.database import (
@@ -231,14 +231,15 @@ class Copied:
     def positions(self) -> dict[str, int]:
         """The followers' positions, as far as they can be read."""
         connection, _ = self._connect()
-        if connection is None:
-            return {}
         try:
-            return dict(rows(connection, "SELECT name, position FROM follower"))
+            if connection is not None:
+                return dict(rows(connection, "SELECT name, position FROM follower"))
         except JournalDamaged:
-            return {}
+            pass
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
+        return carve_positions(read_images(mapped(self._copy), mapped(f"{self._copy}-wal")))
 
     def _salvaged(self, file: FileLook, chosen: Chosen) -> Saved:
         carved = self._carve(file)

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 PAGE_BYTES = 4096
-_LEAF = 0x0D
+_LEAF, _INDEX_LEAF = 0x0D, 0x0A  # of a table with rowids, and of one without
 _LOG_HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
 _LOCAL_MAX = PAGE_BYTES - 35  # more of a row than this goes to overflow pages
 _LOCAL_MIN = (PAGE_BYTES - 12) * 32 // 255 - 23
+_INDEX_LOCAL_MAX = (PAGE_BYTES - 12) * 64 // 255 - 23
 _INTEGER_BYTES = (0, 1, 2, 3, 4, 6, 8)
 _ROW_BYTES_MAX = 1 << 30
 
@@ -78,15 +79,32 @@ def _frames(log: memoryview) -> tuple[list[tuple[int, memoryview]], list[tuple[i
 
 def rows_of(images: Images, number: int, page: memoryview, columns: frozenset[int]) -> Iterator[Row]:
     """The rows in a page with so many columns, if it is a leaf; what is unreadable of it is left out."""
-    start = 100 if number == 1 else 0
-    if len(page) < PAGE_BYTES or page[start] != _LEAF:
-        return
-    (cells,) = struct.unpack_from(">H", page, start + 3)
-    for cell in range(min(cells, (PAGE_BYTES - start - 8) // 2)):
-        (at,) = struct.unpack_from(">H", page, start + 8 + 2 * cell)
+    for at in _cells(number, page, _LEAF):
         row = row_at(images, page, at, columns)
         if row is not None:
             yield row
+
+
+def rows_without_id(number: int, page: memoryview, columns: int) -> Iterator[tuple[Value, ...]]:
+    """The same of a table WITHOUT ROWID, as far as they lie in the page itself."""
+    for at in _cells(number, page, _INDEX_LEAF):
+        try:
+            size, begin = _varint(page, at)
+            row = page[begin : begin + size]
+            if 0 < size <= _INDEX_LOCAL_MAX and len(types := _types(row)) == columns:
+                yield _values(bytes(row), types)
+        except (IndexError, ValueError, struct.error):
+            continue
+
+
+def _cells(number: int, page: memoryview, kind: int) -> Iterator[int]:
+    """Where the cells of a page of this kind begin."""
+    start = 100 if number == 1 else 0
+    if len(page) < PAGE_BYTES or page[start] != kind:
+        return
+    (cells,) = struct.unpack_from(">H", page, start + 3)
+    for cell in range(min(cells, (PAGE_BYTES - start - 8) // 2)):
+        yield struct.unpack_from(">H", page, start + 8 + 2 * cell)[0]
 
 
 def row_at(images: Images, page: memoryview, at: int, columns: frozenset[int], *, oldest: bool = False) -> Row | None:

@@ -20,6 +20,7 @@ from journal.errors import JournalError
 from journal.files import file_number
 from journal.mark import MARK_NAME
 from journal.salvage import Hole
+from s3d.backup.manifest import RESTORING_NAME
 from s3d.blobs.files import BlobDamaged, BlobFiles
 from s3d.errors import CannotLook
 from s3d.recovery.look import NAMED_MAX, PLAN_NAME, BlobsLook, BlobTrouble, DirectoryLook, Look
@@ -128,6 +129,7 @@ def _directory(data_dir: str) -> DirectoryLook:
         strangers,
         in_use=is_in_use(data_dir),
         under_recovery=os.path.exists(f"{data_dir}/{PLAN_NAME}"),
+        under_restore=os.path.exists(f"{data_dir}/{RESTORING_NAME}"),
     )
 
 

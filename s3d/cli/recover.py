@@ -68,6 +68,7 @@ def _plan_of(data_dir: str, *, quiet: bool) -> "tuple[Plan, bool]":
     """The plan of a recovery that was interrupted, or a new one; and whether it was begun before."""
     from s3d.app.examining import is_in_use, journal_of
     from s3d.app.recovering import read_plan
+    from s3d.app.restoring import refuse_unfinished
     from s3d.errors import DataDirectoryError
     from s3d.recovery.findings import findings
     from s3d.recovery.plan import make_plan
@@ -75,6 +76,7 @@ def _plan_of(data_dir: str, *, quiet: bool) -> "tuple[Plan, bool]":
     begun = read_plan(data_dir)
     if begun is None:
         journal_of(data_dir)
+    refuse_unfinished(data_dir)
     if is_in_use(data_dir):
         raise DataDirectoryError(
             f"a daemon uses the data directory {data_dir}", hint="stop it first; nothing was changed"

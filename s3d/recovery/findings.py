@@ -63,6 +63,14 @@ def _directory(look: Look) -> Iterator[Finding]:
             "no daemon starts on it until it has; nothing is lost by that",
             f"call `{RECOVER}` again: it goes on",
         )
+    if directory.under_restore:
+        yield Finding(
+            "damage",
+            "directory",
+            "a backup is being restored into it, and that has not ended",
+            "no daemon starts on it until it has; nothing is lost by that",
+            "call the same `s3d backup restore` again: it goes on",
+        )
     if directory.in_use:
         yield Finding("note", "directory", "a daemon is running on it: this is how it was at one moment")
     if directory.mode & 0o077:

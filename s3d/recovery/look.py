@@ -46,6 +46,7 @@ class DirectoryLook(msgspec.Struct, frozen=True):
     strangers: tuple[str, ...] = ()
     in_use: bool = False
     under_recovery: bool = False
+    under_restore: bool = False
 
 
 class Look(msgspec.Struct, frozen=True):

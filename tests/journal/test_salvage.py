@@ -163,6 +163,19 @@ def test_what_was_lost_once_stays_lost_and_is_told_again(whole: Path, tmp_path: 
     assert opens(str(second)) == RECORDS
 
 
+def test_followers_and_epochs_are_found_where_sqlite_reads_nothing(whole: Path, tmp_path: Path) -> None:
+    """They say where somebody has to go on, and which epoch a record was written in."""
+    damaged, anew = shutil.copytree(whole, tmp_path / "damaged"), tmp_path / "anew"
+    (damaged / "journal-000004.db-wal").write_bytes(b"")
+    flip(str(damaged / "journal-000004.db"), 3)
+    anew.mkdir()
+    found = diagnose(str(damaged))
+    with opened(str(damaged)) as copied:
+        rebuild(copied, found, str(anew), RealDisk(), base=None, new_epoch=True)
+    with inspect(str(anew)) as inspection:
+        assert inspection.positions() == {"replicator": RECORDS - 1, "epoch-2-begins": RECORDS}
+
+
 def test_another_journals_mark_is_not_taken_for_damage(whole: Path, tmp_path: Path) -> None:
     """A whole record under the number of another whole one is another history: a person has to say which one counts."""
     mixed = shutil.copytree(whole, tmp_path / "mixed")

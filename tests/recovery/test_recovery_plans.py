@@ -56,6 +56,7 @@ CONFIRMED = BlobTrouble("ef", "cut off", Owner(8, "b", "l"))
         (look(directory=DirectoryLook(0o40700, GIB, 1, 0, ("view.db",))), "warning", "another user"),
         (look(directory=DirectoryLook(0o40700, 10, GIB, 0)), "warning", "free space"),
         (look(directory=DirectoryLook(0o40700, GIB, 1, 0, under_recovery=True)), "damage", "it goes on"),
+        (look(directory=DirectoryLook(0o40700, GIB, 1, 0, under_restore=True)), "damage", "backup restore"),
         (look(directory=DirectoryLook(0o40700, GIB, 1, 0, in_use=True)), "note", "one moment"),
         (look(journal=journal(mark=None, mark_trouble="missing")), "damage", "nothing of what is here is lost"),
         (look(journal=journal(hopeless="it is gone", hint="restore a backup")), "damage", "restore a backup"),
