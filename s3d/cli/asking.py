@@ -36,11 +36,12 @@ class AdminClient:
         """Have something done; `patience_seconds` is how long it may take."""
         return self._ask("POST", path, json.dumps(document), answer, patience_seconds)
 
-    def download(self, path: str, write: Callable[[bytes], object]) -> int:
+    def download(self, path: str, write: Callable[[bytes], object], query: Mapping[str, str] | None = None) -> int:
         """Hand the pieces of an answer to `write`, however long it is; how many bytes it was."""
+        parameters = urlencode(query or {}, errors="surrogateescape")
         connection = self._connection(0.0)
         try:
-            connection.request("GET", path)
+            connection.request("GET", f"{path}?{parameters}" if query else path)
             response = connection.getresponse()
             if response.status >= 400:
                 raise self._refusal(response.status, response.read(ANSWER_BYTES_MAX))

@@ -5,26 +5,24 @@
 """
 
 import contextlib
-import hashlib
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote_plus
 
 import click
 
-from s3d.cli.options import as_json
+from s3d.cli.asking import AdminClient
+from s3d.cli.options import admin, as_json
 from s3d.cli.showing import age_text, show_json, show_table, size_text
 from s3d.cli.store import Store, elements, md5_header, texts
+from s3d.cli.transfers import Advance, Arriving, progress, target_file
 from s3d.errors import S3dError
 
 PART_BYTES = 16 * 1024 * 1024
 PARTS_MAX = 10_000
 _PIECE_BYTES = 1024 * 1024
-Advance = Callable[[int], None]
 
 
 def _store(context: click.Context, parameter: click.Parameter, value: str) -> Store:
@@ -40,17 +38,40 @@ endpoint = click.option(
     callback=_store,
     help="S3 listener of the daemon.  [default: http://localhost:33333, environment: S3D_ENDPOINT]",
 )
+at = click.option(
+    "--at", metavar="SEQ|TIME", default="", help="As it was right after a record, or at a time, by the journal."
+)
+_past_of = click.option("--data-dir", metavar="DIR", help="With --at: read a directory, without asking a daemon.")
 _KEYS = "Requests are signed when S3D_ACCESS_KEY and S3D_SECRET_KEY are set."
 
 
 @click.command(short_help="List buckets, or what is in one.", epilog=_KEYS)
 @click.argument("place", metavar="[BUCKET[/PREFIX]]", default="")
 @click.option("-r", "--recursive", is_flag=True, help="Every key, instead of one level at a time.")
+@at
+@_past_of
 @endpoint
+@admin
 @as_json
-def ls(store: Store, place: str, recursive: bool, as_json: bool) -> None:  # noqa: FBT001
-    """List the buckets; or the keys of a bucket that begin with a prefix, rolled up at slashes."""
+def ls(
+    store: Store,
+    client: AdminClient,
+    place: str,
+    recursive: bool,  # noqa: FBT001 - click's way of passing a flag
+    at: str,
+    data_dir: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """List the buckets; or the keys of a bucket that begin with a prefix, rolled up at slashes.
+
+    With --at, what was there then is told from the journal: what was written here, and no other.
+    """
     bucket, _, prefix = place.partition("/")
+    if _is_past(at, data_dir) and (bucket or not place):
+        from s3d.cli.past import list_past
+
+        list_past(client, data_dir, at, bucket, prefix, recursive=recursive, as_json=as_json)
+        return
     with store:
         if not place:
             _list_buckets(store, as_json=as_json)
@@ -71,20 +92,29 @@ def ls(store: Store, place: str, recursive: bool, as_json: bool) -> None:  # noq
 @click.command(short_help="Fetch an object.", epilog=_KEYS)
 @click.argument("place", metavar="BUCKET/KEY")
 @click.argument("file", metavar="[FILE]", default="")
+@at
+@_past_of
 @endpoint
-def get(store: Store, place: str, file: str) -> None:
-    """Fetch an object into FILE (default: the last part of its key; `-` is standard output; a directory works too)."""
+@admin
+def get(store: Store, client: AdminClient, place: str, file: str, at: str, data_dir: str | None) -> None:
+    """Fetch an object into FILE (default: the last part of its key; `-` is standard output; a directory works too).
+
+    With --at, the object that was there then, as far as its bytes are still here.
+    """
     bucket, key = _split(place)
-    if file != "-" and (not file or os.path.isdir(file)):
-        name = key.rstrip("/").rpartition("/")[2]
-        if name in {"", ".", ".."}:
-            raise click.UsageError(f"{key!r} gives no file name: say FILE")
-        file = os.path.join(file, name)
+    file = _file_for(key, file)
+    if _is_past(at, data_dir):
+        from s3d.cli.past import get_past
+
+        get_past(client, data_dir, at, bucket, key, file)
+        return
     with store, store.stream("GET", bucket, key) as response:
         size = int(response.headers.get("Content-Length", "0"))
-        with _target(file) as target, progress(key, size, quiet=file == "-") as advance:
-            read = partial(store.read, response)
-            _receive(read, size, response.headers.get("ETag", ""), target, advance)
+        with target_file(file) as target, progress(key, size, quiet=file == "-") as advance:
+            arriving = Arriving(target, size, response.headers.get("ETag", ""), advance)
+            while piece := store.read(response, _PIECE_BYTES):
+                arriving.write(piece)
+            arriving.finish()
 
 
 @click.command(short_help="Store a file as an object.", epilog=_KEYS)
@@ -102,6 +132,12 @@ def put(store: Store, file: str, place: str) -> None:
         size = os.fstat(source.fileno()).st_size if file != "-" else None
         with progress(key, size, quiet=False) as advance:
             _send(store, bucket, key, source, size, advance)
+
+
+def _is_past(at: str, data_dir: str | None) -> bool:
+    if data_dir is not None and not at:
+        raise click.UsageError("--data-dir goes with --at")
+    return bool(at)
 
 
 def _list_buckets(store: Store, *, as_json: bool) -> None:
@@ -167,17 +203,13 @@ def _split(place: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _receive(read: Callable[[int], bytes], size: int, etag: str, target: BinaryIO, advance: Advance) -> None:
-    """Copy the body; less than was announced, or other bytes than the ETag says, is an error."""
-    digest, left = hashlib.md5(usedforsecurity=False), size
-    while piece := read(_PIECE_BYTES):
-        target.write(piece)
-        digest.update(piece)
-        left -= len(piece)
-        advance(len(piece))
-    expected = etag.strip('"')
-    if left or ("-" not in expected and len(expected) == 32 and expected != digest.hexdigest()):
-        raise S3dError("the object arrived incomplete or damaged", hint="try again; nothing was kept")
+def _file_for(key: str, file: str) -> str:
+    if file != "-" and (not file or os.path.isdir(file)):
+        name = key.rstrip("/").rpartition("/")[2]
+        if name in {"", ".", ".."}:
+            raise click.UsageError(f"{key!r} gives no file name: say FILE")
+        return os.path.join(file, name)
+    return file
 
 
 def _send(store: Store, bucket: str, key: str, source: BinaryIO, size: int | None, advance: Advance) -> None:
@@ -223,55 +255,3 @@ def _source(file: str) -> Iterator[BinaryIO]:
         return
     with open(file, "rb") as source:
         yield source
-
-
-@contextlib.contextmanager
-def _target(file: str) -> Iterator[BinaryIO]:
-    """Standard output, or a file that appears whole; what is no ordinary file (a pipe, /dev/null) is written to."""
-    if file == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    if os.path.exists(file) and not os.path.isfile(file):
-        with open(file, "wb") as target:
-            yield target
-        return
-    directory, name = os.path.split(os.path.abspath(file))
-    descriptor, beside = tempfile.mkstemp(prefix=f".{name[:100]}.", dir=directory)
-    try:
-        with open(descriptor, "wb") as target:
-            yield target
-        os.chmod(beside, 0o666 & ~_umask())
-        os.replace(beside, file)
-    except BaseException:
-        os.unlink(beside)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-@contextlib.contextmanager
-def progress(name: str, size: int | None, *, quiet: bool) -> Iterator[Advance]:
-    """Bytes, rate and time left on a terminal, nothing elsewhere or where the terminal shows the object itself."""
-    if not sys.stderr.isatty() or (quiet and sys.stdout.isatty()):
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    from s3d.cli.showing import printable
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(printable(name), total=size)
-        yield lambda count: bar.advance(task, count)

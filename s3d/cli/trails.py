@@ -17,7 +17,7 @@ class DaemonTrail:
 
     def __init__(self, client: AdminClient) -> None:
         self._client = client
-        found = client.get("/v1/journal", JournalReport)
+        self.report = found = client.get("/v1/journal", JournalReport)
         self.instance, self.epoch, self.head = found.instance, found.epoch, found.head
         self.files: Sequence[FileInfo] = found.files
         self.origin = Head(first_of(found.files) - 1, bytes.fromhex(found.previous))

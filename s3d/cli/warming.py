@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from s3d.cli.exits import FAILED, OK
-from s3d.cli.objects import Notes, endpoint, keys, progress
+from s3d.cli.objects import Notes, endpoint, keys
 from s3d.cli.options import as_json
 from s3d.cli.showing import count_text, printable, show_json, size_text
+from s3d.cli.transfers import progress
 from s3d.errors import S3dError
 
 if TYPE_CHECKING:

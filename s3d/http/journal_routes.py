@@ -2,6 +2,7 @@
 
 GET /v1/journal                       which journal it is, and how far it goes
 GET /v1/journal/records?after=SEQ     up to 500 records behind a place, as they are (`limit`: fewer)
+/v1/journal/base, /v1/journal/bodies  what was (past_routes.py)
 POST /v1/journal/hold                 {"name": "...", "seconds": 60}: for so long no file goes, for who copies them;
                                       0 seconds: that is over. It ends early when the volume needs the room
 """
@@ -13,7 +14,7 @@ from typing import Annotated, Protocol
 import msgspec
 from aiohttp import web
 
-from journal import FileInfo, Head, Identity, Record
+from journal import BaseInfo, FileInfo, Head, Identity, Record
 from s3d.blobs.hold import SECONDS_MAX, Hold
 from s3d.errors import S3dError
 from s3d.http.answers import json_answer
@@ -43,6 +44,9 @@ class JournalReader(Protocol):
     def files(self) -> list[FileInfo]:
         """Oldest first."""
 
+    def base(self) -> BaseInfo | None:
+        """What stands for dropped records."""
+
     def read(self, after: int, limit: int) -> list[Record]:
         """Records behind a place. Blocks."""
 
@@ -58,7 +62,8 @@ def journal_routes(journal: JournalReader, hold: Hold) -> list[web.RouteDef]:
     async def standing(request: web.Request) -> web.Response:
         only(request)
         identity, head, previous = journal.identity, journal.head.sequence, journal.origin().hash.hex()
-        return json_answer(JournalReport(identity.instance, identity.epoch, head, tuple(journal.files()), previous))
+        files, base = tuple(journal.files()), journal.base()
+        return json_answer(JournalReport(identity.instance, identity.epoch, head, files, previous, base))
 
     async def records(request: web.Request) -> web.Response:
         only(request, "after", "limit")

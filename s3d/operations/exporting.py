@@ -47,7 +47,11 @@ class Exporting:
             if record.kind == "CopyObject":
                 raise S3dError(f"the bytes of record {record.sequence} are at the remote only, under its source's key")
             extents = (RowBytes(record.sequence, 0, mutation.size),)
-        return RecordBody(mutation.size, self._pieces(extents))
+        return self.bytes_in(extents, mutation.size)
+
+    def bytes_in(self, extents: Extents, size: int) -> RecordBody:
+        """The bytes that lie there."""
+        return RecordBody(size, self._pieces(extents))
 
     async def _pieces(self, extents: Extents) -> AsyncIterator[bytes]:
         """Pinned while they are read: the record may be given up meanwhile."""

@@ -2,12 +2,12 @@
 
 import msgspec
 
-from journal import FileInfo, Record
+from journal import BaseInfo, FileInfo, Record
 
 
 class JournalReport(msgspec.Struct, frozen=True):
-    """Which journal it is, its last record, and its files, oldest first. `previous` is the hash that the oldest record
-    follows, in hexadecimal.
+    """Which journal it is, its last record, its files, oldest first, and the base that stands for dropped ones.
+    `previous` is the hash that the oldest record follows, in hexadecimal.
     """
 
     instance: str
@@ -15,6 +15,7 @@ class JournalReport(msgspec.Struct, frozen=True):
     head: int
     files: tuple[FileInfo, ...]
     previous: str = ""
+    base: BaseInfo | None = None
 
 
 class HeldReport(msgspec.Struct, frozen=True):
@@ -29,3 +30,11 @@ class JournalPage(msgspec.Struct, frozen=True):
     """Records in order, without their bodies; none: there are no more."""
 
     records: tuple[Record, ...]
+
+
+class BodyReport(msgspec.Struct, frozen=True):
+    """A record's body: its size, and whether all of it is on the daemon's disk."""
+
+    seq: str
+    bytes: int
+    here: bool

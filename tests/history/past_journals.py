@@ -1,16 +1,19 @@
 """Lives of an edge, drawn from a seed, and their journals: as trails, and as files on a disk."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 from edge_state import ORIGIN, Edge, confirm, create, delete, delete_bucket, park, put, resume
 
-from journal import FileInfo, Record, SqliteBackend
+from journal import BaseInfo, FileInfo, Record, SqliteBackend
+from journal.disk import RealDisk
 from journal.record import Head, genesis
 from s3d.commands.outcomes import DiscardRecords
 from s3d.commands.superseding import SupersedeRecords
 from s3d.errors import S3Error
+from s3d.view.snapshot import take_snapshot
 
 BUCKETS, KEYS = ("one", "two"), ("a", "a/1", "a/2", "b")
 
@@ -103,3 +106,37 @@ def write_journal(edge: Edge, data_dir: Path, *, file_bytes_max: int = 64 * 1024
             backend.settle(idle=True)
     finally:
         backend.close()
+
+
+class PastTrail(EdgeTrail):
+    """Implements `history.past.PastSource`; `rest` takes the first records away and leaves a base in their place."""
+
+    def __init__(self, edge: Edge) -> None:
+        super().__init__(edge)
+        self._base: BaseInfo | None = None
+        self._base_path = ""
+        self._kept_from = 1
+
+    @property
+    def files(self) -> Sequence[FileInfo]:
+        (whole,) = self._edge.backend.files()
+        return [msgspec.structs.replace(whole, first=self._kept_from)]
+
+    def records(self, after: int) -> Iterator[Record]:
+        yield from self._edge.backend.read(max(after, self._kept_from - 1), 10**9)
+
+    def drop_before(self, sequence: int) -> None:
+        """From now on nobody has the records before this one, which must not be later than the base."""
+        self._kept_from = sequence
+
+    def take_base(self, directory: Path) -> None:
+        """What the edge is now, as upkeep snapshots it."""
+        position, digest = take_snapshot(self._edge.view.reader(), RealDisk(), str(directory), "base.db")
+        self._base = BaseInfo(position, self._edge.backend.pick([position])[0].hash, "base.db", digest)
+        self._base_path = str(directory / "base.db")
+
+    def base(self) -> BaseInfo | None:
+        return self._base
+
+    def copy_base(self, write: Callable[[bytes], object]) -> None:
+        write(Path(self._base_path).read_bytes())
