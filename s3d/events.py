@@ -37,7 +37,8 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     `conflict` is the policy of a write that is guarded against other writers (empty: it is not), `believed` the ETag
     that the remote was believed to have then (empty: nothing; None: what an earlier record on this key makes).
     `group` is the order group that the client named, `barrier` what it said of its place in it (None: nothing).
-    `rekeyed` is the record of which a person had the object go out under this key.
+    `rekeyed` is the record of which a person had the object go out under this key. `restored` is the record as of which
+    a person had the key be again what it was (0: nobody had); `source` is then who that said to be.
     `taken` is the file of a drop folder that the object was made from.
     `stays_local`: its bucket stays here, so the record is final as it is. It says so itself, because a view that is
     rebuilt years later must not ask the configuration of then.
@@ -68,6 +69,7 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     believed: str | None = None
     taken: TakenFile | None = None
     stays_local: bool = False
+    restored: int = 0
 
 
 class Confirmation(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -30,7 +30,7 @@ from s3d.app.farewell import (
     say_goodbye,
 )
 from s3d.app.ground import Ground
-from s3d.app.history import build_past
+from s3d.app.history import history_routes
 from s3d.app.notarising import build_notarising
 from s3d.app.reloading import Reloading
 from s3d.app.remotes import Replications, build_replication
@@ -51,8 +51,6 @@ from s3d.http.bundles import Bundles
 from s3d.http.cache_routes import cache_routes
 from s3d.http.configuration_routes import configuration_routes
 from s3d.http.gap_routes import gap_routes
-from s3d.http.journal_routes import journal_routes
-from s3d.http.past_routes import past_routes
 from s3d.http.remote_routes import remote_routes
 from s3d.http.webhooks import Webhooks
 from s3d.operations.bodies import BodyCache
@@ -237,9 +235,8 @@ class Daemon:
             self._clock,
         )
         self._webhooks = self._build_webhooks()
-        more = [*Bundles(self._bundling).routes(), *cache_routes(self._keeping)]
-        more += journal_routes(journal, self._ground.hold)
-        more += past_routes(journal, build_past(self._ground, questions, self._rows, self._checks))
+        past = (questions, self._rows, self._checks, self._intake, submitter, self._clock)
+        more = [*Bundles(self._bundling).routes(), *cache_routes(self._keeping), *history_routes(self._ground, *past)]
         more += audit_routes(self._notarising)
         more += gap_routes(self._audit) if self._audit is not None else []
         more += remote_routes(self._replication.probing) if self._replication is not None else []

@@ -192,6 +192,7 @@ class _Listing:
             checksum=record.body_digest.hex(),
             etag=mutation.etag,
             guarantee="journaled",
+            message=f"as of {format_sequence(self._epoch, mutation.restored)}" if mutation.restored else "",
         )
         return msgspec.structs.replace(
             made,

@@ -35,6 +35,7 @@ COMMANDS = {
     "ls": ("s3d.cli.objects:ls", "List buckets, or what is in one."),
     "get": ("s3d.cli.objects:get", "Fetch an object."),
     "put": ("s3d.cli.objects:put", "Store a file as an object."),
+    "restore": ("s3d.cli.restore:restore", "Make a key, or a prefix, what it was before."),
     "cache": ("s3d.cli.cache:cache", "What is here of the remote: show, fetch, pin, let go of."),
     "bundle": ("s3d.cli.bundle:bundle", "Carry pending records to headquarters on a disk, and receipts back."),
     "drop": ("s3d.cli.drop:drop", "Folders whose files become objects."),

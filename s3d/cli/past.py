@@ -7,14 +7,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import click
 import msgspec
 
 from s3d.audit.trail import first_of
 from s3d.cli.asking import AdminClient
-from s3d.cli.past_sources import Past, PastObject, opened_past
+from s3d.cli.past_sources import FilesPast, Past, PastObject, opened_files, opened_past
 from s3d.cli.progress import progress
 from s3d.cli.showing import printable, size_text
 from s3d.cli.transfers import Arriving, target_file
@@ -34,10 +34,13 @@ from s3d.view.view import View
 _NOBODY = ""  # in the place of a run's token: no later run believes this view
 
 
-class Told(NamedTuple):
+P = TypeVar("P", bound=Past)
+
+
+class Told(NamedTuple, Generic[P]):
     """What was folded: the journal, up to which record, and what can be asked of then and, if wanted, of now."""
 
-    source: Past
+    source: P
     sequence: int
     questions: Questions
     now: Questions | None
@@ -53,21 +56,31 @@ class Told(NamedTuple):
 @contextmanager
 def told_past(
     client: AdminClient, data_dir: str | None, at: str, place: Place, *, with_now: bool = False
-) -> Iterator[Told]:
+) -> Iterator[Told[Past]]:
     """The view of some keys as it was. Raises S3dError where that cannot be told, JournalError."""
     moment = parse_at(at)
     with ExitStack() as stack:
-        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="s3d-past-"))
         source = stack.enter_context(opened_past(client, data_dir))
-        sequence = resolve(source, moment)
-        folds = [_fold_in(stack, f"{scratch}/past.db", sequence)]
-        if with_now:
-            folds.append(_fold_in(stack, f"{scratch}/now.db", source.head))
-        with progress("reading records", in_bytes=False) as bar:
-            advance = bar(max(one.last for one in folds) - first_of(source.files) + 1)
-            fold(source, folds, place, f"{scratch}/base.db", advance)
-        now = folds[1].view.questions if with_now else None
-        yield Told(source, sequence, folds[0].view.questions, now)
+        yield _told(stack, source, resolve(source, moment), place, with_now=with_now)
+
+
+@contextmanager
+def everything_in(data_dir: str) -> Iterator[Told[FilesPast]]:
+    """All that is known at the head of the journal in a directory."""
+    with ExitStack() as stack:
+        source = stack.enter_context(opened_files(data_dir))
+        yield _told(stack, source, source.head, Place(everything=True), with_now=False)
+
+
+def _told(stack: ExitStack, source: P, sequence: int, place: Place, *, with_now: bool) -> Told[P]:
+    scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="s3d-past-"))
+    folds = [_fold_in(stack, f"{scratch}/past.db", sequence)]
+    if with_now:
+        folds.append(_fold_in(stack, f"{scratch}/now.db", source.head))
+    with progress("reading records", in_bytes=False) as bar:
+        advance = bar(max(one.last for one in folds) - first_of(source.files) + 1)
+        fold(source, folds, place, f"{scratch}/base.db", advance)
+    return Told(source, sequence, folds[0].view.questions, folds[1].view.questions if with_now else None)
 
 
 def _fold_in(stack: ExitStack, path: str, last: int) -> Fold:
@@ -111,7 +124,7 @@ def get_past(client: AdminClient, data_dir: str | None, at: str, bucket: str, ke
         click.echo(f"As of record {told.moment}: {made}.", err=True)
 
 
-def object_then(told: Told, bucket: str, key: str) -> ObjectRow:
+def object_then(told: Told[Past], bucket: str, key: str) -> ObjectRow:
     """The object that was under a key. Raises S3dError where there was none, or nobody here knows."""
     state = state_of(told.questions, bucket, key)
     if isinstance(state, ObjectRow):
@@ -126,7 +139,7 @@ def object_then(told: Told, bucket: str, key: str) -> ObjectRow:
     raise S3dError(f"there was no {bucket}/{key} as of record {told.moment}{by}")
 
 
-def not_here(told: Told, wanted: PastObject) -> S3dError:
+def not_here(told: Told[Past], wanted: PastObject) -> S3dError:
     """Why the bytes cannot be had here, and who has them."""
     epoch, sequence = told.source.epoch, wanted.row.sequence
     first = max(sequence, first_of(told.source.files) - 1)
@@ -141,7 +154,7 @@ def not_here(told: Told, wanted: PastObject) -> S3dError:
     )
 
 
-def _list_buckets(told: Told, *, as_json: bool) -> None:
+def _list_buckets(told: Told[Past], *, as_json: bool) -> None:
     rows = told.questions.buckets()
     if as_json:
         _write_json({"bucket": row.name, "created": iso_date(row.created_ms)} for row in rows)

@@ -1,7 +1,7 @@
 """A journal whose past is asked for, and its bodies: at the daemon that has it open, or on the disk of another."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
@@ -64,6 +64,7 @@ class FilesPast(FilesTrail):
         super().__init__(inspection)
         self._inspection = inspection
         self._directory = directory
+        self._moved: Mapping[int, str] | None = None
         self._blobs = BlobFiles(RealDisk(), f"{os.path.dirname(os.path.abspath(directory))}/blobs")
 
     def base(self) -> BaseInfo | None:
@@ -80,11 +81,15 @@ class FilesPast(FilesTrail):
 
     def has_body(self, wanted: PastObject) -> bool:
         """Whether the bytes are in the directory."""
-        return self._found(wanted) is not None
+        return self.has_bytes(wanted.row.extents, wanted.relocated)
+
+    def has_bytes(self, extents: Extents, relocated: Callable[[int], str | None]) -> bool:
+        """Whether all of these are; `relocated` is what a view knows of bodies that have left their row."""
+        return self._found(extents, relocated) is not None
 
     def copy_body(self, wanted: PastObject, write: Write) -> None:
         """Hand them to `write`. Raises JournalError, BlobDamaged or OSError."""
-        extents = self._found(wanted)
+        extents = self._found(wanted.row.extents, wanted.relocated)
         if extents is None:
             raise S3dError(f"the bytes of record {wanted.row.sequence} are not here")
         for extent in extents:
@@ -97,14 +102,15 @@ class FilesPast(FilesTrail):
                 length = min(_PIECE_BYTES, extent.offset + extent.length - offset)
                 write(self._blobs.read(extent.blob, offset, length))
 
-    def _found(self, wanted: PastObject) -> Extents | None:
+    def _found(self, extents: Extents, relocated: Callable[[int], str | None]) -> Extents | None:
         """Where all the bytes are by now; None: not all of them are anywhere here."""
-        extents = wanted.row.extents
         rows = [one.sequence for one in extents if isinstance(one, RowBytes)]
         gone = {one for one in rows if self._inspection.body(one) is None}
-        blobs = {one: blob for one in gone if (blob := wanted.relocated(one)) is not None}
+        blobs = {one: blob for one in gone if (blob := relocated(one)) is not None}
         if missing := gone - blobs.keys():
-            blobs |= moved_bodies(self.records(min(missing)), missing)
+            if self._moved is None:
+                self._moved = moved_bodies(self.records(0))
+            blobs |= {one: self._moved[one] for one in missing if one in self._moved}
         if gone - blobs.keys():
             return None
         found = tuple(
@@ -128,6 +134,13 @@ def opened_past(client: AdminClient, data_dir: str | None) -> Iterator[Past]:
     if data_dir is None:
         yield DaemonPast(client)
         return
+    with opened_files(data_dir) as source:
+        yield source
+
+
+@contextmanager
+def opened_files(data_dir: str) -> Iterator[FilesPast]:
+    """The journal of a directory."""
     from journal.inspection import inspect
     from s3d.cli.directory import journal_directory
 

@@ -54,14 +54,15 @@ class Fold(msgspec.Struct):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Some keys of a bucket; without a bucket: none, only which buckets there were."""
+    """Some keys of a bucket; without a bucket: none, only which buckets there were; or `everything`."""
 
     bucket: str = ""
     prefix: str = ""
+    everything: bool = False
 
     def concerns(self, record: Record) -> bool:
         """Whether what is known of these keys may depend on this record."""
-        if record.kind in OUTCOMES:
+        if record.kind in OUTCOMES or self.everything:
             return record.kind not in _OF_NO_KEY
         bucket, slash, key = record.stream.partition("/")
         if not slash:

@@ -1,7 +1,6 @@
 """Where the bytes of an earlier record may still be, told from the records after it. Pure."""
 
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
 
 import msgspec
 
@@ -42,10 +41,10 @@ class Whereabouts(msgspec.Struct):
         if self.replaced_at:
             by = format_sequence(epoch, self.replaced_by)
             said.append(f"they were replaced here at {self.replaced_at} by record {by}")
+        else:
+            said.append("nothing has replaced them here: `s3d get` without --at asks the remote for them")
         if self.let_go_at:
             said.append(f"they were let go of here at {self.let_go_at}")
-        if not said:
-            said.append("no record that is retained says what became of them")
         return "; ".join(said)
 
 
@@ -68,12 +67,12 @@ def _replaces(record: Record, sequence: int) -> bool:
     return record.kind in _REPLACING and decode_mutation(record.payload).replaces == sequence
 
 
-def moved_bodies(records: Iterable[Record], sequences: AbstractSet[int]) -> Mapping[int, str]:
-    """The blobs that bodies of these rows were moved to when their file was sealed."""
+def moved_bodies(records: Iterable[Record]) -> Mapping[int, str]:
+    """The blobs that bodies of rows were moved to when their file was sealed, by the row's record."""
     found: dict[int, str] = {}
     for record in records:
         if record.kind == RELOCATED:
-            found.update((one, blob) for one, blob in decode_relocated(record.payload).moved if one in sequences)
+            found.update(decode_relocated(record.payload).moved)
     return found
 
 

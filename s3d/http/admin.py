@@ -18,7 +18,8 @@
     POST /parked/rekey    {"seq": "1-42", "key": "KEY"}: send it under another key
     /bundle/…  /cache…    for `s3d bundle` and `s3d cache` (http/bundles.py, http/cache_routes.py)
     /v1/remote            what the remote can do (http/remote_routes.py)
-    /v1/journal           the records themselves, for `s3d audit` (http/journal_routes.py)
+    /v1/journal           the records themselves, and bodies, for `s3d audit` and `--at` (http/journal_routes.py)
+    POST /v1/restore      a key is to be again what it was (http/restore_routes.py)
 
 It listens on loopback and trusts whoever can reach that, so it has to keep out what reaches loopback uninvited: web
 pages. A name that resolves to 127.0.0.1 (DNS rebinding) fails the check of `Host`; a page that posts across origins

@@ -38,3 +38,27 @@ class BodyReport(msgspec.Struct, frozen=True):
     seq: str
     bytes: int
     here: bool
+
+
+class RestoreRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key is to be again what it was right after record `as_of`: what record `made` made, with these tags, or nothing
+    (`made` 0). `seen` is the record that makes it what it is now (0: none), `by` who says so.
+    """
+
+    bucket: str
+    key: str
+    as_of: str
+    made: str
+    tagging: str
+    seen: str
+    by: str
+
+    def as_document(self) -> dict[str, str]:
+        """For the body of the request."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
+
+class RestoredReport(msgspec.Struct, frozen=True):
+    """The record that was written for it."""
+
+    seq: str

@@ -37,7 +37,7 @@ def select(path: Path, statement: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in answer.rows]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_the_state_of_a_record_is_what_the_view_says(tmp_path: Path, seed: int) -> None:
     """Pending, parked and superseded are told from the records alone, and come out as the fold has them."""
     edge = Edge(tmp_path, has_remote=True)
