@@ -77,6 +77,15 @@ class Inspection:
                     yield from read_all(connection, after)
         yield from read_all(self._connection, after)
 
+    def with_bodies(self) -> Iterator[tuple[Record, bytes | None]]:
+        """Every record that is still there with its inline body, in order. Raises JournalDamaged."""
+        for row in self._catalogue.rows:
+            with self._file(row) as connection:
+                for record in read_all(connection):
+                    yield record, checked_body(connection, record.sequence)
+        for record in read_all(self._connection):
+            yield record, checked_body(self._connection, record.sequence)
+
     def body(self, sequence: int) -> bytes | None:
         """A record's inline body, or None. Raises JournalDamaged when it is not what was written."""
         row = self._catalogue.holding(sequence)

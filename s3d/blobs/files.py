@@ -158,8 +158,8 @@ class BlobFiles:
             file.close()
         return body
 
-    def check(self, blob: str) -> None:
-        """Read all of a blob, a piece at a time. Raises BlobDamaged, or OSError when it cannot be read."""
+    def check(self, blob: str) -> int:
+        """Read all of a blob, a piece at a time; its size. Raises BlobDamaged, or OSError when it cannot be read."""
         file, size = self.open(blob), self._body_bytes(blob)
         try:
             checksum = hasher(CHECKSUM)
@@ -168,6 +168,7 @@ class BlobFiles:
             _check_seal(blob, file, size, checksum.digest())
         finally:
             file.close()
+        return size
 
     def has_end(self, blob: str) -> bool:
         """Whether the blob ends as a finished one does; its bytes are not read. Raises OSError."""

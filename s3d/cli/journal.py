@@ -1,6 +1,5 @@
 """`s3d journal`: a journal on disk, looked at without the daemon and without changing it."""
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from s3d.cli.asking import AdminClient
 from s3d.cli.directory import journal_directory
 from s3d.cli.exits import FAILED, OK
 from s3d.cli.journal_query import query
+from s3d.cli.journal_transfer import export, import_
 from s3d.cli.options import SequenceNumber, admin, as_json
 from s3d.cli.progress import progress
 from s3d.cli.showing import count_text, show_facts, show_json
@@ -26,14 +26,15 @@ _of_disk = click.option("--data-dir", metavar="DIR", help="Read the journal on d
 
 @click.group(short_help="Verify, export, read or adopt a journal.")
 def journal() -> None:
-    """Look at a journal.
+    """Look at a journal, or carry it elsewhere.
 
     `verify` and `export` work on a private copy: the daemon may be running, stopped, or refusing to start, and nothing
     in the directory changes. `show`, `tail`, `stats` and `query` ask the daemon, or do the same with --data-dir.
     """
 
 
-journal.add_command(query)
+for command in (query, export, import_):
+    journal.add_command(command)
 
 
 @journal.command(short_help="Check every record of a journal.")
@@ -52,23 +53,6 @@ def verify(data_dir: str, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"{count_text(count, 'record')} verified; journal {found['instance']}, epoch {found['epoch']}.")
         for file in files:
             click.echo(f"  {file.name}: {file.state}, records {file.first} to {file.last}")
-
-
-@journal.command(short_help="Write every record as a line of JSON.")
-@click.argument("data_dir", metavar="DATA_DIR")
-def export(data_dir: str) -> None:
-    """Write the journal to standard output as JSON Lines.
-
-    The first line names the journal; each record carries the hash that covers the one before it, so that anybody can
-    check the export without this program.
-    """
-    from journal.export import export_lines
-    from journal.inspection import inspect
-
-    with inspect(journal_directory(data_dir)) as inspection:
-        for line in export_lines(inspection.identity, inspection.records(), inspection.origin):
-            sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
 
 
 @journal.command(short_help="Accept a journal whose mark is lost.")

@@ -39,7 +39,7 @@ class Plan(NamedTuple):
         return not (self.lost or self.unknown)
 
 
-@click.command(short_help="Make a key what it was, as a new write.")
+@click.command(short_help="Make a key, or a prefix, what it was before.")
 @click.argument("place", metavar="BUCKET/KEY")
 @click.option("--at", required=True, metavar="SEQ|TIME", help="As it was right after this record, or at this time.")
 @click.option("--prefix", "is_prefix", is_flag=True, help="Every key that begins with KEY (or BUCKET alone: all).")

@@ -5,6 +5,7 @@ the position is read from the snapshot itself.
 """
 
 import hashlib
+from collections.abc import Iterator
 
 import apsw
 
@@ -33,6 +34,16 @@ def take_snapshot(connection: apsw.Connection, disk: Disk, directory: str, name:
             raise JournalError(f"the view could not be copied: {error}") from error
         raise
     return position, digest
+
+
+def blobs_in(path: str) -> Iterator[str]:
+    """The blobs that a snapshot in this file needs."""
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        for (blob,) in connection.execute("SELECT blob FROM blob_use UNION SELECT blob FROM relocated"):
+            yield str(blob)
+    finally:
+        connection.close()
 
 
 def _copy(connection: apsw.Connection, path: str) -> int:

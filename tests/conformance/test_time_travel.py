@@ -18,11 +18,12 @@ FILES = """
 ballast_bytes = 0
 file_bytes_max = 65536
 keep_unsealed_bytes = 0
-retain_files = 1
+retain_files = 0
 [cache]
 body_memory_bytes = 0
 """
 LARGE = os.urandom(200_000)
+FILL = [f"fill/{number:02}" for number in range(30)]
 KEY = {"Bucket": "site", "Key": "a b/ü"}
 PLACE = "site/a b/ü"
 
@@ -143,31 +144,14 @@ def test_parts_are_written_back_as_one_body(site: Site) -> None:
 
 
 def test_when_files_have_been_sealed_and_dropped(site: Site) -> None:
-    """Names are told as far back as the base reaches, and no further; of bytes that are gone, who has them."""
-    before = site.head()
-    for number in range(60):
-        site.s3.put_object(Bucket="site", Key=f"fill/{number:02}", Body=os.urandom(8000))
-    site.drain()
-    wait_until(
-        lambda: bool(site.edge.ask("/status")["base"]) and site.edge.ask("/v1/journal")["files"][0]["first"] > before,
-        60,
-    )
+    """Of bytes that are gone it is said who has them; names are told as far back as the base reaches, no further."""
+    here, there = (), ("--data-dir", str(site.edge.directory))
     sealed = seq_of(site.s3.put_object(**KEY, Body=b"sealed"))
-    for number in range(60):
-        site.s3.put_object(Bucket="site", Key=f"fill/{number:02}", Body=os.urandom(8000))
-    site.drain()
-
-    def is_sealed() -> bool:
-        files = site.edge.ask("/v1/journal")["files"]
-        return any(one["state"] == "sealed" and one["first"] <= sealed <= one["last"] for one in files)
-
-    wait_until(is_sealed, 60)
-    for where in ((), ("--data-dir", str(site.edge.directory))):
-        with pytest.raises(S3dError, match=r"the records before \d+ have been dropped") as refused:
-            site.run("ls", "site", "--at", str(before), *where)
-        assert "the base that stands for them begins at --at 1-" in refused.value.hint
+    fill(site)
+    wait_until(lambda: state_of(site, sealed) == "sealed", 60)
+    for where in (here, there):
         listed = json.loads(site.run("ls", "site", "-r", "--json", "--at", str(sealed), *where)[1])
-        assert [one["key"] for one in listed][:61] == ["a b/ü", *(f"fill/{number:02}" for number in range(60))]
+        assert "a b/ü" in [one["key"] for one in listed]
         with pytest.raises(S3dError, match="are not here any more") as missing:
             site.run("get", PLACE, "-", "--at", str(sealed), *where)
         assert "the remote (default) has confirmed them at 20" in missing.value.hint
@@ -175,7 +159,31 @@ def test_when_files_have_been_sealed_and_dropped(site: Site) -> None:
     site.s3.put_object(**KEY, Body=b"newer")
     with pytest.raises(S3dError, match="are not here any more"):
         site.run("restore", PLACE, "--at", str(sealed))
+
+    config = site.edge.directory.with_suffix(".toml")
+    config.write_text(config.read_text().replace("retain_files = 0", "retain_files = 1"))
+    assert site.run("reload")[0] == 0
+    wait_until(lambda: state_of(site, sealed) == "", 60)
+    for where in (here, there):
+        with pytest.raises(S3dError, match=r"the records before \d+ have been dropped") as refused:
+            site.run("ls", "site", "--at", str(sealed), *where)
+        reach = refused.value.hint.split("--at ")[1].split(";")[0]
+        listed = json.loads(site.run("ls", "site", "-r", "--json", "--at", reach, *where)[1])
+        assert [one["key"] for one in listed if one["key"].startswith("fill/")] == FILL
     assert site.edge.errors() == []
+
+
+def fill(site: Site) -> None:
+    """More than a journal file has room for."""
+    for key in FILL:
+        site.s3.put_object(Bucket="site", Key=key, Body=os.urandom(8000))
+    site.drain()
+
+
+def state_of(site: Site, sequence: int) -> str:
+    """Of the file that has this record; empty: none has it any more."""
+    files = site.edge.ask("/v1/journal")["files"]
+    return next((str(one["state"]) for one in files if one["first"] <= sequence <= one["last"]), "")
 
 
 def test_a_daemon_that_is_not_there(site: Site, tmp_path: Path) -> None:
