@@ -184,11 +184,16 @@ def dump_view(path: Path | str) -> dict[str, tuple[Any, ...]]:
     """Every row of every table of a view, but for the token of the run that wrote it."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
-        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        rows = {name: tuple(sorted(connection.execute(f"SELECT * FROM {name}"), key=repr)) for name in sorted(names)}
-        return rows | {"progress": tuple(connection.execute("SELECT position FROM progress"))}
+        return rows_of(connection)
     finally:
         connection.close()
+
+
+def rows_of(connection: apsw.Connection) -> dict[str, tuple[Any, ...]]:
+    """The same through a connection that is open."""
+    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    rows = {name: tuple(sorted(connection.execute(f"SELECT * FROM {name}"), key=repr)) for name in sorted(names)}
+    return rows | {"progress": tuple(connection.execute("SELECT position FROM progress"))}
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:

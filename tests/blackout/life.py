@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import apsw
 from crash.storage import Storage
-from simulation.edge import Edge, Setting, patient
+from simulation.edge import FIRST, Edge, Setting, patient
 from simulation.service import Nature, SimulatedRemote
 from simulation.virtual import VirtualClock, VirtualLoop
 from simulation.weather import Weather
@@ -96,7 +96,7 @@ class Life:
             setattr(self.remote, name, value)
         self.chronicle = Chronicle(self.remote, self._index)
         setting = Setting(SETTINGS, on_disk=True, lanes_max=4)
-        self.edge = Edge(Path(str(root) + DATA), self.clock, self.remote, Random(start.seed + 3), setting)
+        self.edge = Edge(Path(str(root) + DATA), self.clock, {FIRST: self.remote}, Random(start.seed + 3), setting)
         self.edge.disk = fault.disk(self.mount)  # type: ignore[assignment]  # one of the same kind
 
     def run(self, work: Callable[["Life"], Awaitable[None]]) -> None:
@@ -186,9 +186,16 @@ class Life:
         """See `simulation.service.Witness`."""
         self._begun[operation] = self._index()
 
-    def applied(self, operation: str, parameters: Mapping[str, Any], data: bytes | None) -> None:
+    def applied(self, operation: str, bucket: str, key: str, token: str, data: bytes | None) -> None:
         """See `simulation.service.Witness`."""
         self.chronicle.note(self._begun[operation])
+
+    def told(self, bucket: str, key: str, etag: str) -> None:
+        """See `simulation.service.Witness`."""
+
+    def accuse(self, wrong: str) -> None:
+        """See `simulation.service.Witness`."""
+        raise AssertionError(wrong)
 
     def _trace(self, line: str) -> None:
         self.asked[line.partition(" ")[0]] += 1

@@ -128,12 +128,14 @@ class Client:
             await self.put(bucket, key, body, IfMatch=f'"{hashlib.md5(known).hexdigest()}"')
 
     async def _copy(self, bucket: str, target: str) -> None:
-        source = self._key()
-        held = self.site.model.allowed(bucket, source)
-        if source == target or len(held) != 1 or None in held:
+        origin, source = self.site.random.choice(self.site.life.buckets), self._key()
+        if origin not in self.site.model:
+            return
+        held = self.site.model.allowed(origin, source)
+        if (origin, source) == (bucket, target) or len(held) != 1 or None in held:
             return
         (value,) = held
-        given = {"CopySource": f"{bucket}/{source}"}
+        given = {"CopySource": f"{origin}/{source}"}
         await self.write(bucket, target, value, lambda: self.site.edge.perform("CopyObject", bucket, target, **given))
 
     async def _batch(self, _bucket: str, _key: str) -> None:
@@ -143,14 +145,17 @@ class Client:
             return
         named: dict[str, str] = {}
         for number in range(random.randrange(1, 4)):
-            key, body = f"g{self.number}-{number}", random.randbytes(8)
-            if not await self.put(bucket, key, body, Order(group, False)):
+            key, body, where = f"g{self.number}-{number}", random.randbytes(8), random.choice(self._for_parts())
+            if not await self.put(where, key, body, Order(group, False)):
                 return
-            named[key] = body.hex()
+            named[f"{where}/{key}"] = body.hex()
             await asyncio.sleep(random.random() * self.site.pace)
             await self.site.up.wait()
         manifest = json.dumps(named).encode()
         await self.put(bucket, f"g{self.number}-{MANIFEST}", manifest, Order(group, True))
+
+    def _for_parts(self) -> list[str]:
+        return [bucket for bucket in self.site.life.batch_buckets if bucket in self.site.model]
 
     async def _bucket_life(self, _bucket: str, _key: str) -> None:
         """A bucket of our own: made, written to, emptied, removed."""

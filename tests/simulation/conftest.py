@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """A month's warnings are not what a failure is understood by: its trace is."""
+    before = structlog.get_config()
     logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
+    structlog.configure(**before)
     logging.disable(logging.NOTSET)
 
 

@@ -2,19 +2,22 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
-from unittest.mock import patch
 
 from edge_state import FACTS
-from live import dump_view
+from live import rows_of
 
-from journal import JournalClosed
+from journal import JournalClosed, Record
+from journal.writer import Committer
 from s3d.app.daemon import Daemon
+from s3d.app.remotes import Replications
+from s3d.app.replication import Replication
 from s3d.auth.caller import ANONYMOUS
+from s3d.commands.machine import StateMachine
 from s3d.config.remotes import RemoteSettings
 from s3d.config.settings import Settings
 from s3d.errors import S3Error
@@ -23,11 +26,14 @@ from s3d.operations.perform import Operations
 from s3d.remote.seam import Remote
 from s3d.values import BlobBytes, Extent, Order
 from s3d.view.rows import PendingRow
+from s3d.view.view import View
 
 from .bodies import body_of
 from .places import SimulatedBackend, SimulatedDisk
+from .thrift import EXECUTORS, NoThreads, metrics, parsed, replaced
 from .virtual import InlineWriter, VirtualClock
 
+FIRST = "http://remote"
 NOW_AND_THEN = 86_400.0  # what looks every second whether there is anything to do would be most of a month
 LOOKING = (
     "s3d.app.collecting.COLLECT_SECONDS",
@@ -37,7 +43,9 @@ LOOKING = (
     "s3d.gaps.audit.TROUBLE_SECONDS",
     "s3d.operations.foreseeing.SAMPLE_SECONDS",
 )
+RECORDS_IN_FILE = 24  # so that a life fills a dozen files, has them sealed, and drops the oldest
 PART_BYTES_MIN = 4
+FAN_OUT = 4  # directories of bodies: to make and to list 256 would be most of a start
 ATTEMPTED_STEP = 8  # a life has some hundred records: with steps of a thousand nothing would be superseded after a kill
 
 
@@ -71,25 +79,32 @@ class Setting:
     more: Mapping[str, Any] = field(default_factory=dict)
     on_disk: bool = False  # the journal, too
     lanes_max: int = 32
+    records_in_file: int = RECORDS_IN_FILE
 
 
 class Edge:
     """`start`, ask, `kill`, and `start` again over the same journal."""
 
     def __init__(
-        self, directory: Path, clock: VirtualClock, remote: Remote, random: Random, setting: Setting | None = None
+        self,
+        directory: Path,
+        clock: VirtualClock,
+        remotes: Mapping[str, Remote],
+        random: Random,
+        setting: Setting | None = None,
+        journaled: Callable[[Record], None] = lambda _: None,
     ) -> None:
         self._directory = directory
         self._clock = clock
-        self._remote = remote
+        self._remotes = remotes
         self._random = random
         self._setting = setting or Setting()
-        self._backend = backend = SimulatedBackend(f"{directory}/journal")
+        self._backend = backend = SimulatedBackend(f"{directory}/journal", self._setting.records_in_file, journaled)
         self.kinds = backend.kinds
         self.disk = SimulatedDisk()
         self._settings = Settings(
             data_dir=str(directory),
-            remote=RemoteSettings(endpoint="http://remote", sender="inside", lanes_max=self._setting.lanes_max),
+            remote=RemoteSettings(endpoint=FIRST, sender="inside", lanes_max=self._setting.lanes_max),
             **self._setting.more,
         )
         self.crashes: list[str] = []
@@ -112,23 +127,24 @@ class Edge:
 
     @contextlib.contextmanager
     def _seams(self) -> Iterator[None]:
-        replaced: dict[str, Any] = {
+        seams: dict[str, Any] = {
             "journal.journal.WriterThread": InlineWriter,
             "s3d.app.daemon.SystemClock": lambda: self._clock,
             "s3d.app.daemon.RealDisk": lambda: self.disk,
             "s3d.app.daemon.S3Door": Door,
             "s3d.app.daemon.AdminDoor": Door,
+            "s3d.app.daemon.Metrics": metrics,
             "s3d.app.daemon.descriptors.reserve": lambda *_: 1000,
+            "s3d.app.daemon.warn_of": lambda *_, **__: None,
             "s3d.app.daemon.garbage.put_aside": lambda: None,
             "s3d.app.daemon.garbage.tend": for_ever,
-            "s3d.app.replication.AiobotocoreRemote": lambda _: self._remote,
+            "s3d.app.replication.AiobotocoreRemote": lambda settings: self._remotes[settings.endpoint_url],
             "s3d.app.replication.Random": lambda: self._random,
         }
+        seams |= {f"{module}.ThreadPoolExecutor": NoThreads for module in EXECUTORS}
         if not self._setting.on_disk:
-            replaced["s3d.app.ground.SqliteBackend"] = lambda *_, **__: self._backend
-        with contextlib.ExitStack() as stack:
-            for name, value in replaced.items():
-                stack.enter_context(patch(name, value))
+            seams["s3d.app.ground.SqliteBackend"] = lambda *_, **__: self._backend
+        with replaced(seams):
             yield
 
     async def perform(
@@ -212,8 +228,7 @@ class Edge:
     @property
     def superseded(self) -> int:
         """Records in whose place this run has sent later ones."""
-        assert self._daemon._replication is not None
-        return self._daemon._replication._replicator.snapshot().superseded
+        return sum(one._replicator.snapshot().superseded for one in self._replications())
 
     @property
     def files(self) -> Sequence[Any]:
@@ -229,7 +244,17 @@ class Edge:
 
     def folded(self) -> dict[str, Any]:
         """The view's rows, but for what the remote said."""
-        return {name: rows for name, rows in dump_view(self._directory / "view.db").items() if name not in FACTS}
+        return _but_facts(rows_of(self._daemon._ground.view._connection))
+
+    def folded_anew(self) -> dict[str, Any]:
+        """The same of a view in memory, from the base and what is left of the journal."""
+        policies = self._daemon._policies
+        view = View(":memory:", token="anew", trusted=None, by_key=policies.by_key)
+        machine = StateMachine(view, has_remote=True, origin=self._backend, policies=policies)
+        Committer(self._backend, machine, lambda: 0).open()
+        rows = rows_of(view._connection)
+        view.close(sync=False)
+        return _but_facts(rows)
 
     async def stop(self) -> int:
         """As SIGTERM does; the exit code."""
@@ -237,15 +262,15 @@ class Edge:
 
     async def kill(self) -> None:
         """What was only in memory is gone; nothing is finished, nothing is written."""
-        daemon = self._daemon
-        assert daemon._replication is not None
+        daemon, replications = self._daemon, self._replications()
         assert daemon._cache is not None
-        replicator = daemon._replication._replicator
-        replicator._outcomes._confirmations, replicator._outcomes._parks = [], []
-        replicator._outcomes.confirm = replicator._outcomes.park = lambda *_: None  # type: ignore[method-assign]
+        for outcomes in [one._replicator._outcomes for one in replications]:
+            outcomes._confirmations, outcomes._parks = [], []
+            outcomes.confirm = outcomes.park = lambda *_: None  # type: ignore[method-assign]
         daemon._ground.journal._writer = None  # whatever is submitted from now on is refused
-        await daemon._replication._link.stop()
-        tasks = [*daemon._tasks, *replicator._tasks]
+        for one in replications:
+            await one._link.stop()
+        tasks = [*daemon._tasks, *(task for one in replications for task in one._replicator._tasks)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -254,6 +279,11 @@ class Edge:
         if self._setting.on_disk:
             daemon._ground.journal._backend.close()
         daemon._ground._lock.close()
+
+    def _replications(self) -> tuple[Replication, ...]:
+        replication = self._daemon._replication
+        assert replication is not None
+        return replication._all if isinstance(replication, Replications) else (replication,)
 
 
 async def _bytes(daemon: Daemon, extent: Extent) -> bytes:
@@ -269,14 +299,25 @@ async def _bytes(daemon: Daemon, extent: Extent) -> bytes:
     return data
 
 
+def _but_facts(tables: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: rows for name, rows in tables.items() if name not in FACTS}
+
+
 @contextlib.contextmanager
 def patient(random: Random, look_seconds: float = NOW_AND_THEN) -> Iterator[None]:
     """What looks for work by itself does so now and then, names by chance follow from the seed, parts may be small."""
-    with contextlib.ExitStack() as stack:
-        for name in LOOKING:
-            stack.enter_context(patch(name, look_seconds))
-        stack.enter_context(patch("secrets.token_hex", lambda size: random.randbytes(size).hex()))
-        stack.enter_context(patch("secrets.token_urlsafe", lambda size: random.randbytes(size).hex()))
-        stack.enter_context(patch("s3d.commands.uploads.PART_BYTES_MIN", PART_BYTES_MIN))
-        stack.enter_context(patch("s3d.replicator.attempted.STEP", ATTEMPTED_STEP))
+
+    def token_hex(size_bytes: int) -> str:
+        return f"0{random.randrange(FAN_OUT)}{random.randbytes(size_bytes - 1).hex()}"
+
+    changed: dict[str, Any] = dict.fromkeys(LOOKING, look_seconds)
+    changed |= {
+        "secrets.token_hex": token_hex,
+        "secrets.token_urlsafe": lambda size: random.randbytes(size).hex(),
+        "s3d.commands.uploads.PART_BYTES_MIN": PART_BYTES_MIN,
+        "s3d.replicator.attempted.STEP": ATTEMPTED_STEP,
+        "s3d.blobs.files._FAN_OUT": FAN_OUT,
+        "s3d.policy.rules._filter": parsed,
+    }
+    with replaced(changed):
         yield

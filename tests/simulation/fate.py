@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 
+from s3d.commands.conflicts import CONFLICT_CODE
 from s3d.commands.outcomes import BROKEN_CODE, DISCARDABLE
 from s3d.errors import S3Error
 from s3d.view.rows import PendingRow
@@ -51,9 +52,10 @@ class Fate:
     async def tend(self) -> None:
         """An operator looks through what is parked: nothing may be there without need, and all of it is let go of."""
         for row in self._site.edge.parked():
-            if row.code not in self._site.weather.may_park and not self._is_of_a_drop(row):
+            held = row.code == CONFLICT_CODE and row.sequence in self._site.guards.conflicts
+            if row.code not in self._site.weather.may_park and not self._is_of_a_drop(row) and not held:
                 self._site.accuse(f"parked without need: {row}")
-            if row.code == CONDITION:
+            if row.code == CONDITION or (held and self._site.random.random() < 0.5):
                 await self._drop_one(row)
         await self._try_again()
 

@@ -69,6 +69,12 @@ class Model:
         writes = self._writes.get(bucket, {}).get(key, ())
         return next((write.value for write in writes if write.sequence == sequence), None)
 
+    def acknowledged(self, bucket: str, key: str) -> Iterator[tuple[int, bytes]]:
+        """What was put there, with the place of its record; but for what a person has dropped."""
+        for write in self._writes[bucket].get(key, ()):
+            if write.sequence is not None and write.value is not None:
+                yield write.sequence, write.value
+
     # what happens
 
     def begin(self, bucket: str, key: str, value: Value) -> Write:

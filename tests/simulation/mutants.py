@@ -19,6 +19,7 @@ from s3d.view import projection
 from s3d.view.questions import Questions
 
 from .mutants_of_keeping import OF_KEEPING
+from .mutants_of_others import OF_OTHERS
 
 _decide = delivery.Delivery._decide
 _next_step = delivery.next_step
@@ -126,15 +127,15 @@ class Mutant:
 
 
 OF_SENDING = (
-    (silence_is_success, "everything", 0),
-    (the_cursor_passes_a_failure, "everything", 2),
-    (nobody_looks_before_repeating, "everything", 0),
-    (own_success_is_a_conflict, "everything", 0),
-    (what_passes_is_permanent, "everything", 1),
-    (records_overtake_each_other, "everything", 0),
-    (unknown_is_absent, "everything", 1),
-    (pending_writes_are_not_listed, "everything", 1),
-    (nobody_probes, "overwrites", 0),
-    (what_was_superseded_is_never_settled, "overwrites", 0),
+    (silence_is_success, "short everything", 11),
+    (the_cursor_passes_a_failure, "short everything", 12),
+    (nobody_looks_before_repeating, "short everything", 12),
+    (own_success_is_a_conflict, "short everything", 12),
+    (what_passes_is_permanent, "short everything", 11),
+    (records_overtake_each_other, "short everything", 4),
+    (unknown_is_absent, "short everything", 4),
+    (pending_writes_are_not_listed, "everything", 7),
+    (nobody_probes, "short overwrites", 0),
+    (what_was_superseded_is_never_settled, "short overwrites", 3),
 )
-MUTANTS: Mapping[str, Mutant] = {one[0].__name__: Mutant(*one) for one in (*OF_SENDING, *OF_KEEPING)}
+MUTANTS: Mapping[str, Mutant] = {one[0].__name__: Mutant(*one) for one in (*OF_SENDING, *OF_KEEPING, *OF_OTHERS)}

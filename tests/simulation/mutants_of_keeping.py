@@ -159,15 +159,15 @@ def what_was_resumed_stays_behind() -> AbstractContextManager[Any]:
 
 
 OF_KEEPING = (
-    (what_was_superseded_is_let_go_of_early, "overwrites", 17),
-    (what_was_superseded_stays_so, "overwrites", 1),
-    (a_barrier_leaves_before_its_group, "batches", 0),
-    (a_broken_group_is_whole, "batches", 5),
-    (a_file_is_sealed_with_what_is_pending, "batches", 0),
-    (a_file_is_dropped_with_what_is_pending, "batches", 3),
-    (what_is_pending_is_let_go_of, "ageing", 2),
-    (parts_are_let_go_of_before_their_end, "uploads", 2),
-    (a_forgotten_upload_is_complete, "uploads", 0),
-    (a_pause_ends_with_the_process, "uploads", 1),
-    (what_was_resumed_stays_behind, "uploads", 0),
+    (what_was_superseded_is_let_go_of_early, "overwrites", 5),
+    (what_was_superseded_stays_so, "short overwrites", 8),
+    (a_barrier_leaves_before_its_group, "short batches", 0),
+    (a_broken_group_is_whole, "batches", 1),
+    (a_file_is_sealed_with_what_is_pending, "short batches", 3),
+    (a_file_is_dropped_with_what_is_pending, "short batches", 12),
+    (what_is_pending_is_let_go_of, "ageing", 15),
+    (parts_are_let_go_of_before_their_end, "short uploads", 23),
+    (a_forgotten_upload_is_complete, "short uploads", 5),
+    (a_pause_ends_with_the_process, "short uploads", 21),
+    (what_was_resumed_stays_behind, "short uploads", 6),
 )

@@ -20,7 +20,7 @@ from s3d.policy.rules import Rule
 from s3d.replicator import link
 from s3d.values import Order
 
-from .edge import Edge, Setting, patient
+from .edge import FIRST, Edge, Setting, patient
 from .ledger import BUCKET, DELETED, NOTHING, Ledger, Plan
 from .virtual import VirtualClock, VirtualLoop
 
@@ -84,7 +84,11 @@ class _Site:
         clock = VirtualClock(loop)
         self._remote = Ledger(clock, Random(random.random()), plan, self._wrong.append)
         self._edge = Edge(
-            directory, clock, self._remote, Random(random.random()), Setting({"rules": (EVERY_WRITE,)}, on_disk=True)
+            directory,
+            clock,
+            {FIRST: self._remote},
+            Random(random.random()),
+            Setting({"rules": (EVERY_WRITE,)}, on_disk=True),
         )
         self._result = Result(days=days)
 

@@ -15,6 +15,7 @@ from replicator.doubles import FakeRemote, Stored, denied, failed
 
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.seam import Content, Flow
+from s3d.replicator.requests import TOKEN_KEY
 
 from .virtual import VirtualClock
 from .weather import TROUBLES, Weather
@@ -24,13 +25,22 @@ READS = ("Get", "Head", "List")
 
 
 class Witness(Protocol):
-    """Is told of everything that changes the remote, in order."""
+    """Is told of everything that changes a remote, in order. Buckets and keys are those of the site's clients."""
 
     def begun(self, operation: str) -> None:
         """A request that changes something came in."""
 
-    def applied(self, operation: str, parameters: Mapping[str, Any], data: bytes | None) -> None:
-        """It took effect; `data` is what the key holds now, where that is new."""
+    def applied(self, operation: str, bucket: str, key: str, token: str, data: bytes | None) -> None:
+        """It took effect; `token` names the record, `data` is what the key holds now, where that is new."""
+
+    def told(self, bucket: str, key: str, etag: str) -> None:
+        """It has told a reader what it has under a key."""
+
+    def accuse(self, wrong: str) -> None:
+        """Something must never have been."""
+
+
+Here = Callable[[str, str], tuple[str, str] | None]
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,8 @@ class SimulatedRemote(FakeRemote):
         nature: Nature,
         trace: Callable[[str], None],
         witness: Witness,
+        here: Here = lambda bucket, key: (bucket, key),
+        name: str = "",
     ) -> None:
         super().__init__(clock, random, latency=0.2)  # type: ignore[arg-type]  # a clock of the same kind
         self.weather = weather
@@ -61,6 +73,8 @@ class SimulatedRemote(FakeRemote):
         self.nature = nature
         self.copies = nature.copies
         self.locked_out = False
+        self.here = here
+        self._at = f"{name}: " if name else ""
 
     async def call(
         self, operation: str, parameters: Mapping[str, Any], content: Content | None = None, flow: Flow | None = None
@@ -68,6 +82,12 @@ class SimulatedRemote(FakeRemote):
         struck = self.weather.strikes() if not self.down else None
         if _changes(operation) and not self.down:
             self.witness.begun(operation)
+        bucket = parameters.get("Bucket")
+        if bucket is not None and self.here(bucket, parameters.get("Key", "")) is None:
+            self.witness.accuse(f"{self._at}{operation} of {bucket}/{parameters.get('Key', '')}, which is not here")
+        source = parameters.get("CopySource")
+        if source is not None and self.here(source["Bucket"], source["Key"]) is None:
+            self.witness.accuse(f"{self._at}{operation} from {source['Bucket']}/{source['Key']}, which is not here")
         try:
             output = await self._struck(struck, operation, parameters, content, flow)
         except RemoteFailure as failure:
@@ -87,7 +107,7 @@ class SimulatedRemote(FakeRemote):
         if _changes(operation) and not self.down:
             if self.locked_out:
                 raise denied()
-            if (refusal := self.weather.refusal(parameters.get("Key"))) is not None:
+            if (refusal := self.weather.refusal(self._key(parameters))) is not None:
                 raise refusal
         if struck is None:
             return await super().call(operation, parameters, content, flow)
@@ -97,14 +117,21 @@ class SimulatedRemote(FakeRemote):
         await self.clock.sleep(trouble.seconds * self.random.random())
         raise trouble.failure()
 
+    def _key(self, parameters: Mapping[str, Any]) -> str:
+        """As our clients call it."""
+        here = self.here(parameters.get("Bucket", ""), parameters.get("Key", ""))
+        return here[1] if here is not None else ""
+
     def _tell(self, operation: str, parameters: Mapping[str, Any], how: str) -> None:
-        self.trace(f"{operation} {parameters.get('Bucket', '')}/{parameters.get('Key', '')} {how}")
+        self.trace(f"{self._at}{operation} {parameters.get('Bucket', '')}/{parameters.get('Key', '')} {how}")
 
     async def _alone(self, operation: str, parameters: Mapping[str, Any], content: Content | None) -> Any:
         output = await super()._alone(operation, parameters, content)
-        if _changes(operation):
+        name = self.here(parameters["Bucket"], parameters.get("Key", "")) if _changes(operation) else None
+        if name is not None:
             versions = self.buckets.get(parameters["Bucket"], {}).get(parameters.get("Key", ""), [])
-            self.witness.applied(operation, parameters, versions[-1].data if versions else None)
+            token = parameters.get("Metadata", {}).get(TOKEN_KEY, "")
+            self.witness.applied(operation, *name, token, versions[-1].data if versions else None)
         return output
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> "Stream":
@@ -115,7 +142,7 @@ class SimulatedRemote(FakeRemote):
             raise failed(FailureKind.UNREACHABLE, "", 0)
         if struck is not None and self.random.random() < 0.5:
             raise TROUBLES[struck].failure()
-        if self.weather.sick.get(parameters["Key"]) == "InvalidObjectState":  # it has been put into an archive
+        if self.weather.sick.get(self._key(parameters)) == "InvalidObjectState":  # it has been put into an archive
             raise failed(FailureKind.PERMANENT, "InvalidObjectState", 403)
         versions = self._bucket(dict(parameters)).get(parameters["Key"])
         if not versions:
@@ -124,7 +151,11 @@ class SimulatedRemote(FakeRemote):
         if wanted is not None and wanted.strip('"') != versions[-1].etag:
             raise failed(FailureKind.CONDITION, "PreconditionFailed", 412)
         self.trace(f"GetObject {parameters['Bucket']}/{parameters['Key']} {struck or 'ok'}")
-        return Stream(self._described(versions[-1]), versions[-1].data, breaks=struck is not None)
+        stream = Stream(self._described(versions[-1]), versions[-1].data, breaks=struck is not None)
+        here = self.here(parameters["Bucket"], parameters["Key"])
+        if here is not None:
+            self.witness.told(*here, versions[-1].etag)
+        return stream
 
     # operations
 
@@ -145,6 +176,12 @@ class SimulatedRemote(FakeRemote):
             stored.etag = f"{stored.etag}-{len(parameters['MultipartUpload']['Parts'])}"
         return self._described(stored)
 
+    def _DeleteObject(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        versions, wanted = self._bucket(parameters).get(parameters["Key"]), parameters.get("IfMatch")
+        if wanted is not None and (not versions or wanted.strip('"') != versions[-1].etag):
+            raise failed(FailureKind.CONDITION, "PreconditionFailed", 412)
+        return super()._DeleteObject(parameters, content)
+
     def _GetBucketVersioning(self, parameters: dict[str, Any], content: Content | None) -> Any:
         if not self.nature.tells_versioning:
             raise failed(FailureKind.PERMANENT, "NotImplemented", 501)
@@ -152,15 +189,18 @@ class SimulatedRemote(FakeRemote):
 
     # behind the site's back
 
-    def write_as_a_stranger(self, bucket: str, key: str, data: bytes | None) -> None:
-        """Somebody else writes, or (None) deletes."""
+    def write_as_a_stranger(self, bucket: str, key: str, data: bytes | None) -> str | None:
+        """Somebody else writes, or (None) deletes. The ETag of what is there then, empty where nothing is any more;
+        None: it has changed nothing.
+        """
         objects = self.buckets.get(bucket)
-        if objects is None:
-            return
+        if objects is None or (data is None and key not in objects):
+            return None
         if data is None:
-            objects.pop(key, None)
-        else:
-            objects[key] = [Stored(data, {}, hashlib.md5(data).hexdigest())]
+            del objects[key]
+            return ""
+        objects[key] = [Stored(data, {}, hashlib.md5(data).hexdigest())]
+        return objects[key][-1].etag
 
     def forget_uploads(self) -> None:
         """A lifecycle rule ends what was begun long ago."""

@@ -4,12 +4,15 @@ import asyncio
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from .edge import Edge
-from .lives import SHARED, Life, nature_of, setting_of
-from .model import Model
+from .guards import Guards
+from .layout import endpoint_of
+from .lives import SHARED, Life, layout_of, nature_of, policies_of, setting_of
+from .model import Model, Value
 from .service import SimulatedRemote
 from .virtual import VirtualClock
 from .weather import Weather
@@ -41,22 +44,26 @@ class Run:
 class Site:
     """`up` is set while a daemon runs. `random` is everybody's, in the order in which they act."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, random: Random, life: Life, directory: Path) -> None:
-        self.run = Run()
+    def __init__(self, loop: asyncio.AbstractEventLoop, random: Random, life: Life, directory: Path, run: Run) -> None:
+        self.run = run
         self.loop = loop
         self.random = random
         self.life = life
         self.model = Model()
         self.clock = VirtualClock(loop)
         self.weather = Weather(Random(random.random()))
-        self.witness = Witness(self.model, loop.time, self.accuse)
-        dice = Random(random.random())
-        self.remote = SimulatedRemote(self.clock, dice, self.weather, nature_of(random), self.tell, self.witness)
-        self.remote.versioned = random.random() < 0.5 if life.versioned is None else life.versioned
-        self.remote.buckets[SHARED] = {}
-        self.edge = Edge(directory, self.clock, self.remote, Random(random.random()), setting_of(random))
-        self.model.add(SHARED)
-        self.model.shared.add(SHARED)
+        self.layout, policies = layout_of(random, life), policies_of(random, life)
+        self.guards = Guards(policies, loop.time, self.accuse)
+        self.witness = Witness(self.model, self.guards, loop.time, self.accuse)
+        self.remotes = {name: self._remote(name) for name in self.layout.remotes}
+        self.remote = self.remotes[""]
+        setting = setting_of(random, life, self.layout, policies)
+        by_endpoint = {endpoint_of(name): remote for name, remote in self.remotes.items()}
+        self.edge = Edge(directory, self.clock, by_endpoint, Random(random.random()), setting, self.guards.journaled)
+        for bucket in (SHARED, *self.layout.there):  # they were there before the daemon
+            self.at(bucket).buckets[self.layout.place(bucket)[1]] = {}
+            self.model.add(bucket)
+            self.model.shared.add(bucket)
         self.pace = random.choice(life.paces)
         self.up = asyncio.Event()
         self.over = False
@@ -64,6 +71,52 @@ class Site:
         self.wrong: list[str] = []
         self.uploaded: set[bytes] = set()  # what was completed of parts: the ETags of such objects are no MD5s
         self.removed: set[str] = set()  # buckets, for certain
+
+    def _remote(self, name: str) -> SimulatedRemote:
+        random = self.random
+        weather = self.weather
+        if name:
+            weather = Weather(Random(random.random()), sick=self.weather.sick, may_park=self.weather.may_park)
+        remote = SimulatedRemote(
+            self.clock,
+            Random(random.random()),
+            weather,
+            nature_of(random, self.life),
+            self.tell,
+            self.witness,
+            partial(self.layout.here, name),
+            name,
+        )
+        remote.versioned = random.random() < 0.5 if self.life.versioned is None else self.life.versioned
+        return remote
+
+    def at(self, bucket: str) -> SimulatedRemote:
+        """The remote that has it."""
+        return self.remotes[self.layout.place(bucket)[0]]
+
+    def content(self) -> dict[str, dict[str, bytes]]:
+        """What somebody would read at the remotes, under the names that our clients have for it."""
+        found: dict[str, dict[str, bytes]] = {}
+        for name, remote in self.remotes.items():
+            for bucket, objects in remote.content().items():
+                if (here := self.layout.here(name, bucket, "")) is not None:
+                    found.setdefault(here[0], {})
+                for key, data in objects.items():
+                    if (here := self.layout.here(name, bucket, key)) is not None:
+                        found[here[0]][here[1]] = data
+        return found
+
+    def meddle(self, bucket: str, key: str, value: Value, *, with_ours: bool) -> None:
+        """A stranger writes at the remote, or (None) deletes; `with_ours`: under a key that is a client's."""
+        _, there, prefix = self.layout.place(bucket)
+        etag = self.at(bucket).write_as_a_stranger(there, prefix + key, value)
+        if etag is None:
+            return
+        self.guards.meddled(bucket, key, etag)
+        if with_ours:
+            self.model.meddle(bucket, key, value)
+            self.model.shared.add(bucket)
+        self.tell(f"a stranger has {'written' if value is not None else 'deleted'} {bucket}/{key}")
 
     def was_uploaded(self, value: bytes) -> bool:
         """Whether an object that holds this may have been made of parts."""
@@ -115,4 +168,5 @@ class Site:
         """SIGKILL."""
         self.up.clear()
         await self.edge.kill()
+        self.guards.forget()
         self.tell("killed")

@@ -5,7 +5,7 @@ moment later; the journal's writer runs in the turn in which commands are handed
 """
 
 import asyncio
-import selectors
+import heapq
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
@@ -21,30 +21,32 @@ class Stuck(Exception):
     """Nothing will ever happen again, and somebody still waits."""
 
 
-class _Selector(selectors.SelectSelector):
-    """Never waits: it moves the clock."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            raise Stuck
-        self.now += max(0.0, timeout)
-        return []
-
-
 class VirtualLoop(asyncio.SelectorEventLoop):
     """`time()` is in virtual seconds since the loop was made."""
 
     def __init__(self, random: Random) -> None:
-        self._virtual = _Selector()
+        self._now = 0.0
         self._random = random
-        super().__init__(self._virtual)
+        super().__init__()
 
     def time(self) -> float:
-        return self._virtual.now
+        return self._now
+
+    def _run_once(self) -> None:
+        """In place of the loop's own, which would ask the system what has come in: where it waits, the clock jumps."""
+        ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]  # so called since Python 3.4
+        while scheduled and scheduled[0].cancelled():
+            heapq.heappop(scheduled)
+        if not ready:
+            if not scheduled:
+                raise Stuck
+            self._now = max(self._now, scheduled[0].when())
+        while scheduled and scheduled[0].when() <= self._now:
+            ready.append(heapq.heappop(scheduled))
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:
         return self.call_soon(callback, *args, context=context)

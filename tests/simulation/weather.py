@@ -82,7 +82,7 @@ SICKNESSES: Mapping[str, int] = {
 class Weather:
     """How likely a call goes wrong, and how; `sick` keys are refused for good, by these codes, until they are healed.
 
-    `may_park` has every code for which a record may by now be waiting for a person.
+    `may_park` has every code for which a record may by now be waiting for a person. Both are those of all remotes.
     """
 
     random: Random

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
 
+from .guards import Guards
 from .model import Model
 
 MANIFEST = "manifest"
@@ -13,10 +13,11 @@ PAUSE_GRACE_SECONDS = 2 * 3600.0  # what was under way ends by itself; a call ha
 class Witness:
     """Implements `service.Witness`. `now` is in virtual seconds; `accuse` is told what is wrong."""
 
-    def __init__(self, model: Model, now: Callable[[], float], accuse: Callable[[str], None]) -> None:
+    def __init__(self, model: Model, guards: Guards, now: Callable[[], float], accuse: Callable[[str], None]) -> None:
         self._model = model
+        self._guards = guards
         self._now = now
-        self._accuse = accuse
+        self.accuse = accuse
         self._latest: dict[tuple[str, str], int] = {}
         self._arrived: set[tuple[str, str, bytes]] = set()
         self.paused_since: float | None = None
@@ -25,22 +26,34 @@ class Witness:
     def begun(self, operation: str) -> None:
         """Nothing is begun while an operator has paused it."""
         if self.paused_since is not None and self._now() > self.paused_since + PAUSE_GRACE_SECONDS:
-            self._accuse(f"{operation} was sent while replication was paused")
+            self.accuse(f"{operation} was sent while replication was paused")
 
-    def applied(self, operation: str, parameters: Mapping[str, Any], data: bytes | None) -> None:
+    def applied(self, operation: str, bucket: str, key: str, token: str, data: bytes | None) -> None:
         """The order per key never goes back, and a manifest comes after all that it names."""
-        bucket, key = parameters["Bucket"], parameters.get("Key", "")
         if operation == "DeleteBucket":
             self._latest = {name: latest for name, latest in self._latest.items() if name[0] != bucket}
+        if operation in {"DeleteObject", "CompleteMultipartUpload"}:
+            self._guards.replaced(operation, bucket, key, None)
+        if operation == "CompleteMultipartUpload" and data is not None:
+            self._arrived.add((bucket, key, data))
         if operation not in {"PutObject", "CopyObject"} or data is None:
             return
-        sequence = int(parameters["Metadata"]["s3d-token"].rpartition("-")[2])
+        sequence = int(token.rpartition("-")[2])
+        self._guards.replaced(operation, bucket, key, sequence)
         if sequence < self._latest.get((bucket, key), 0) and (bucket, key) not in self._model.given_up:
-            self._accuse(f"{bucket}/{key} went back from record {self._latest[bucket, key]} to {sequence}")
+            self.accuse(f"{bucket}/{key} went back from record {self._latest[bucket, key]} to {sequence}")
         self._latest[bucket, key] = sequence
         self._arrived.add((bucket, key, data))
         if key.endswith(MANIFEST):
             self._check_manifest(bucket, key, data)
+
+    def told(self, bucket: str, key: str, etag: str) -> None:
+        """Whoever writes this key from now on knows what it replaces."""
+        self._guards.told(bucket, key, etag)
+
+    def has_seen(self, bucket: str, key: str, data: bytes) -> bool:
+        """Whether this has been there."""
+        return (bucket, key, data) in self._arrived
 
     def drop(self, value: bytes | None, manifests: Mapping[bytes, int]) -> None:
         """A person has given up a part: the manifests that wait and name it must not leave by themselves."""
@@ -50,11 +63,12 @@ class Witness:
 
     def _check_manifest(self, bucket: str, key: str, data: bytes) -> None:
         if data in self.barred:
-            self._accuse(f"{bucket}/{key} was published over a part that a person had dropped")
+            self.accuse(f"{bucket}/{key} was published over a part that a person had dropped")
         for part, value in named_in(data).items():
             body = bytes.fromhex(value)
-            if (bucket, part, body) not in self._arrived and body not in self._model.given_up_values:
-                self._accuse(f"{bucket}/{key} was published before {part}")
+            at, _, name = part.partition("/")
+            if (at, name, body) not in self._arrived and body not in self._model.given_up_values:
+                self.accuse(f"{bucket}/{key} was published before {part}")
 
 
 def named_in(manifest: bytes) -> dict[str, str]:
