@@ -97,6 +97,7 @@ async def apply_bundle(
                 lanes_max=settings.lanes_max,
                 ways=ways_of(settings, ()),
                 identity_token=settings.identity_token,
+                epochs=manifest.epochs,
                 region=region,
             ),
             crashed=crashes.append,

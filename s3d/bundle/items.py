@@ -59,10 +59,11 @@ class BundledRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     confirmed: Confirmation | None = None
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the bundle is as a whole, and who says so; `digest` is the SHA-256 of all items before it.
 
     `records` are those that are to be sent, `taken_back` those of them that are void, `first` and `last` their places.
+    `epochs`: where each epoch of the journal began, as Journal.epochs says it.
     """
 
     bundle: str
@@ -76,6 +77,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     buckets: tuple[MappedBucket, ...]
     signer: str
     digest: bytes
+    epochs: tuple[tuple[int, int], ...] = ()
 
 
 def header_bytes(header: Header) -> bytes:

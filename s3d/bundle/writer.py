@@ -60,7 +60,13 @@ class BundleWriter:
         self._put(item(Kind.VOID, b""))
         self.taken_back += 1
 
-    def finish(self, instance: str, epoch: int, buckets: tuple[MappedBucket, ...]) -> list[str]:
+    def finish(
+        self,
+        instance: str,
+        epoch: int,
+        buckets: tuple[MappedBucket, ...],
+        epochs: tuple[tuple[int, int], ...] = (),
+    ) -> list[str]:
         """Sign it, make it durable and give it its name; its files."""
         manifest = Manifest(
             bundle=self._id,
@@ -74,6 +80,7 @@ class BundleWriter:
             buckets=buckets,
             signer=str(self._signer.public),
             digest=self._digest.digest(),
+            epochs=epochs,
         )
         text = msgspec.json.encode(manifest)
         self._put(item(Kind.MANIFEST, text))

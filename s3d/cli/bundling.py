@@ -98,7 +98,7 @@ def _fill(client: AdminClient, writer: BundleWriter, first: int, last: int, adva
     if not writer.records:
         raise S3dError("nothing is pending: there is nothing to carry")
     client.post("/bundle/taken", {"through": str(writer.last)}, dict)
-    files = writer.finish(page.instance, page.epoch, page.buckets)
+    files = writer.finish(page.instance, page.epoch, page.buckets, page.epochs)
     ends = [format_sequence(page.epoch, one) for one in (writer.first, writer.last)]
     return Exported("", tuple(files), writer.records - writer.taken_back, writer.body_bytes, *ends)
 

@@ -32,7 +32,7 @@ class BundledBytes(msgspec.Struct, frozen=True, omit_defaults=True):
 class BundledPage(msgspec.Struct, frozen=True):
     """Records in order; `last` is where the next page goes on after, if there is `more`.
 
-    `buckets` is where this site's buckets are at the remote.
+    `buckets` is where this site's buckets are at the remote; `epochs`: see Journal.epochs.
     """
 
     instance: str
@@ -41,6 +41,7 @@ class BundledPage(msgspec.Struct, frozen=True):
     records: tuple[BundledBytes, ...]
     last: int
     more: bool
+    epochs: tuple[tuple[int, int], ...] = ()
 
 
 def read_page(

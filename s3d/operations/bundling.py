@@ -82,7 +82,8 @@ class Bundling:
         through = min(through, self._journal.head.sequence)
         loop = asyncio.get_running_loop()
         records, last, more = await loop.run_in_executor(self._executor, self._read_page, after, through, limit)
-        return BundledPage(identity.instance, identity.epoch, self._buckets, records, last, more)
+        epochs = self._journal.epochs()
+        return BundledPage(identity.instance, identity.epoch, self._buckets, records, last, more, epochs)
 
     async def body(self, sequence: int) -> RecordBody:
         """The bytes of a record that a page told of. Raises S3dError when they are not here any more."""

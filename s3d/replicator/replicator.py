@@ -104,7 +104,7 @@ class Replicator:
             Bodies(row_body, blob_path, are_sound),
             self._known.etag,
             questions,
-            tokens=tokens_of(journal, carried=settings.identity_token),
+            tokens=tokens_of(journal, settings.epochs, carried=settings.identity_token),
             region=settings.region,
             ways=settings.ways,
             buckets=settings.buckets,

@@ -29,7 +29,7 @@ class ReplicatorSettings:
     """Bounds: requests at once, records in memory, the longest pause between attempts.
 
     `remote` is the remote's name where there are several, empty for `[remote]`, and `buckets` are those that are there;
-    None: all.
+    None: all. `epochs` are those of the journal that its records are copies of, if it is another one.
     """
 
     lanes_max: int = 32
@@ -42,6 +42,7 @@ class ReplicatorSettings:
     plan: Plan = UNRESTRICTED
     remote: str = ""
     buckets: BucketSet | None = None
+    epochs: tuple[tuple[int, int], ...] = ()
 
 
 class ReplicationObserver(Protocol):

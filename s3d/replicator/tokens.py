@@ -10,9 +10,11 @@ import msgspec
 from journal import Journal
 
 
-def tokens_of(journal: Journal, *, carried: bool) -> "Tokens":
-    """The names of this journal's records; `carried`: whether objects carry them."""
-    return Tokens(journal.identity.instance if carried else "", journal.identity.epoch, journal.epochs())
+def tokens_of(journal: Journal, copied: tuple[tuple[int, int], ...], *, carried: bool) -> "Tokens":
+    """The names of this journal's records; `copied` are the epochs of the one that it has copies of, `carried` says
+    whether objects carry them.
+    """
+    return Tokens(journal.identity.instance if carried else "", journal.identity.epoch, copied or journal.epochs())
 
 
 class Tokens(msgspec.Struct, frozen=True):

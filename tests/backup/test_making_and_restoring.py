@@ -387,6 +387,8 @@ async def test_keys_come_along_only_when_they_are_named(site: Site, tmp_path: Pa
     restored = await put_back(backup, tmp_path / "again")
     assert restored.keys == ("site.toml",)
     assert not (tmp_path / "again" / "keys").exists()
+    await put_back(backup, tmp_path / "beside", keys_to=str(tmp_path / "beside"))
+    assert (tmp_path / "beside" / "site.toml").read_text() == "[remote]\n"
     keys = tmp_path / "keys"
     await put_back(backup, tmp_path / "third", keys_to=str(keys))
     assert (keys / "site.toml").stat().st_mode & 0o777 == 0o600

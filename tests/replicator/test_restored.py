@@ -97,6 +97,21 @@ async def test_what_a_stranger_wrote_since_is_left_to_a_person(
     await site.close()
 
 
+async def test_headquarters_knows_where_the_epochs_of_a_site_began(tmp_path: Path, remote: FakeRemote) -> None:
+    """A bundle of a restored site says so: what the lost journal has delivered later stays."""
+    site = Site(tmp_path, remote, epochs=((9000, 10),))
+    await site.open(replicate=False)
+    await site.create_bucket()
+    await site.put("k", b"1")
+    remote._CreateBucket({"Bucket": "b"}, None)
+    remote._store({"Bucket": "b", "Key": "k", "Metadata": {"s3d-token": "instance-1-80"}}, b"later")
+    await site.replicator.taken_out(site.journal.head.sequence)
+    site.start()
+    await site.settled()
+    assert (site.pending(), remote.content()) == ([], {"b": {"k": b"later"}})
+    await site.close()
+
+
 places = st.tuples(st.sampled_from([1, 5, 9]), st.integers(1, 9))
 
 
