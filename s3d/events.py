@@ -4,9 +4,9 @@ A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outc
 what the daemon did with its own files (`Relocated`, `Carried`, `LetGo`) or found out about buckets (`Shared`), files
 that it took (`FilesNoted`) and the remote (`GapsLooked`), of what an operator decided (`ReplicationPaused`,
 `CachePinned`, their opposites, and `ConfigurationChanged`) or had repaired (`Recovered`; the journal's own `Lost` keeps
-the place of what damage took), or of what is for auditors alone (`AuditCheckpoint`, `AuditAnchored`). Payloads are
-JSON, so that an auditor can read them without this program; every payload carries a version, and old versions stay
-readable.
+the place of what damage took), or of what is for auditors alone (`AuditCheckpoint`, `AuditAnchored`,
+`RequestsRefused`). Payloads are JSON, so that an auditor can read them without this program; every payload carries a
+version, and old versions stay readable.
 """
 
 from typing import Any, Literal
@@ -316,6 +316,19 @@ class AuditAnchored(msgspec.Struct, frozen=True, omit_defaults=True, rename={"ve
     anchors: tuple[Anchor, ...] = ()
 
 
+class RequestsRefused(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """Requests that were not let in, from the first to the last of them (milliseconds since 1970): how many by error
+    code, and by address (those who asked most; `others`). `unwritten` of them have no line in the file of refusals.
+    """
+
+    version: int = 1
+    since_ms: int = 0
+    until_ms: int = 0
+    codes: dict[str, int] = {}
+    sources: dict[str, int] = {}
+    unwritten: int = 0
+
+
 CONFIRMED, PARKED, RESUMED, DISCARDED = "Confirmed", "Parked", "Resumed", "Discarded"
 CONFLICTED, SUPERSEDED = "Conflicted", "Superseded"
 GIVE_WAY = frozenset({"remote", "keep-both"})  # of what can be decided about a conflict: ours is not sent there
@@ -326,8 +339,8 @@ GAP_AUDIT = "gap-audit"  # the caller of what it sends again
 CACHE_PINNED, CACHE_UNPINNED = "CachePinned", "CacheUnpinned"
 CONFIGURED = "ConfigurationChanged"
 RECOVERED = "Recovered"
-CHECKPOINT, ANCHORED = "AuditCheckpoint", "AuditAnchored"
-FOR_AUDITORS = (GAPS_LOOKED, CONFIGURED, RECOVERED, LOST)  # nothing that is read here follows from these
+CHECKPOINT, ANCHORED, REFUSED = "AuditCheckpoint", "AuditAnchored", "RequestsRefused"
+FOR_AUDITORS = (GAPS_LOOKED, CONFIGURED, RECOVERED, LOST, REFUSED)  # nothing that is read here follows from these
 # about records, buckets, files and replication as a whole, not objects
 OUTCOMES = frozenset(
     {
@@ -352,6 +365,7 @@ OUTCOMES = frozenset(
         RECOVERED,
         CHECKPOINT,
         ANCHORED,
+        REFUSED,
     }
 )
 
@@ -376,6 +390,7 @@ _recovered = msgspec.json.Decoder(Recovered)
 _configured = msgspec.json.Decoder(ConfigurationChanged)
 _checkpoint = msgspec.json.Decoder(AuditCheckpoint)
 _anchored = msgspec.json.Decoder(AuditAnchored)
+_refused = msgspec.json.Decoder(RequestsRefused)
 _record = msgspec.json.Decoder(Record)
 
 encode = _encoder.encode
@@ -399,4 +414,5 @@ decode_recovered = _recovered.decode
 decode_configured = _configured.decode
 decode_checkpoint = _checkpoint.decode
 decode_anchored = _anchored.decode
+decode_refused = _refused.decode
 decode_record = _record.decode

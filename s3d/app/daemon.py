@@ -189,6 +189,7 @@ class Daemon:
             large_bodies_max=http.large_bodies_max,
             refused=self._metrics.refused,
         )
+        self._notarising = build_notarising(self._settings, self._ground, self._replication, self._clock)
         self._door = S3Door(
             self._settings,
             operations,
@@ -199,6 +200,7 @@ class Daemon:
             connections_max,
             self._metrics,
             self._clock,
+            self._notarising.refused,
         )
         await self._door.open()
         self._drops = build_drops(
@@ -224,7 +226,6 @@ class Daemon:
         self._bundling = build_bundling(
             self._settings, self._ground, questions, self._rows, self._replication, self._buckets
         )
-        self._notarising = build_notarising(self._settings, self._ground, self._replication, self._clock)
         self._keeping = build_keeping(
             self._settings,
             self._ground,
@@ -303,7 +304,7 @@ class Daemon:
 
     async def _end_sending(self) -> None:
         """Sign what has happened, and let go of the remote."""
-        if self._notarising is not None and not self._failed:
+        if not self._failed:
             await self._notarising.finish()
         if self._replication is not None:
             await self._replication.stop()
@@ -403,7 +404,7 @@ class Daemon:
             pinned_bytes=lambda: self._recycling.pins.pinned_bytes,
             several=replication.several if replication is not None else None,
             configuration=lambda: self._reloading.report() if self._reloading is not None else None,
-            audit=lambda: self._notarising.standing() if self._notarising is not None else None,
+            audit=self._notarising.standing,
         )
 
     def _build_webhooks(self) -> Webhooks:
@@ -452,7 +453,7 @@ class Daemon:
             await self._replication.start()
         if self._audit is not None:
             self._go_on("the gap audit", self._audit.run_for_ever())
-        for name, loop in self._notarising.loops() if self._notarising is not None else ():
+        for name, loop in self._notarising.loops():
             self._go_on(name, loop)
         self._webhooks.start()
         if self._reloading is not None:

@@ -18,7 +18,7 @@ from s3d.config.settings import AuthSettings, Settings
 from s3d.errors import S3dError
 from s3d.http.admin import build_admin
 from s3d.http.admission import Admission
-from s3d.http.path import RequestPath
+from s3d.http.path import Refused, RequestPath
 from s3d.http.reply import Replier
 from s3d.http.server import S3Listener
 from s3d.operations.attributes import Attributes
@@ -126,6 +126,7 @@ class S3Door:
         connections_max: int,
         metrics: Metrics,
         clock: Clock,
+        refused: Refused,
     ) -> None:
         self._settings = settings
         service = compile_service()
@@ -143,6 +144,7 @@ class S3Door:
             admission=admission,
             idle_seconds=settings.http.idle_seconds,
             base_domains=settings.http.base_domains,
+            refused=refused,
         )
         self.listener = S3Listener(
             path.handle,

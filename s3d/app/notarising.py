@@ -19,6 +19,7 @@ from s3d.events import AuditCheckpoint
 from s3d.notary.anchoring import Anchoring
 from s3d.notary.notary import Notary
 from s3d.notary.placing import Lock
+from s3d.notary.refusals import Refusals
 from s3d.telemetry.notary import NotaryReport
 
 MINUTE_SECONDS = 60
@@ -28,38 +29,50 @@ _log = structlog.get_logger("s3d")
 
 
 class Notarising:
-    """Implements `http.audit_routes.CheckpointSource`. `anchoring` is None where nothing is laid elsewhere."""
+    """Implements `http.audit_routes.CheckpointSource`. `notary` is None where nothing is signed, `anchoring` where
+    nothing is laid elsewhere.
+    """
 
-    def __init__(self, notary: Notary, anchoring: Anchoring | None) -> None:
+    def __init__(self, notary: Notary | None, anchoring: Anchoring | None, refusals: Refusals) -> None:
         self._notary = notary
         self._anchoring = anchoring
-        if anchoring is not None:
+        self._refusals = refusals
+        self.refused = refusals.note
+        if notary is not None and anchoring is not None:
             notary.signed = anchoring.wake
 
     def loops(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What goes on by itself, by names for people."""
-        yield "the signing of checkpoints", self._notary.run_for_ever()
+        yield "the counting of refused requests", self._refusals.run_for_ever()
+        if self._notary is not None:
+            yield "the signing of checkpoints", self._notary.run_for_ever()
         if self._anchoring is not None:
             yield "the anchoring of checkpoints", self._anchoring.run_for_ever()
 
     async def sign(self) -> AuditCheckpoint | None:
         """See `Notary.sign`."""
-        return await self._notary.sign()
+        return await self._notary.sign() if self._notary is not None else None
 
     async def report(self) -> NotaryReport:
         """With the key. Raises S3dError."""
         standing = self.standing()
+        if standing is None or self._notary is None:
+            return NotaryReport()
         return NotaryReport(key=await self._notary.public_key(), last=standing.last, anchors=standing.anchors)
 
-    def standing(self) -> NotaryReport:
-        """How far it is signed, and anchored."""
+    def standing(self) -> NotaryReport | None:
+        """How far it is signed, and anchored; None: the site does not sign."""
+        if self._notary is None:
+            return None
         return NotaryReport(
             last=self._notary.last, anchors=self._anchoring.report() if self._anchoring is not None else None
         )
 
     async def finish(self) -> None:
         """Sign what is not yet, and lay it at the remote if that is quick."""
-        await self._notary.sign_quietly()
+        await self._refusals.finish()
+        if self._notary is not None:
+            await self._notary.sign_quietly()
         if self._anchoring is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._anchoring.go_on_quietly(), LAST_ANCHOR_SECONDS)
@@ -67,8 +80,17 @@ class Notarising:
 
 def build_notarising(
     settings: Settings, ground: Ground, replication: Replication | Replications | None, clock: Clock
-) -> Notarising | None:
-    """None: the settings do not want it, or it cannot be. Raises S3dError for a key that cannot be used."""
+) -> Notarising:
+    """Everything of it that the settings want. Raises S3dError for a key that cannot be used."""
+    audit, submit = settings.audit, ground.journal.submit
+    refusals = Refusals(settings.data_dir, submit, clock, file_bytes_max=audit.refused_bytes_max)
+    notary = _notary(settings, ground, clock)
+    anchoring = _anchoring(audit, ground, notary, replication, clock) if notary is not None else None
+    return Notarising(notary, anchoring, refusals)
+
+
+def _notary(settings: Settings, ground: Ground, clock: Clock) -> Notary | None:
+    """None: the settings do not want it, or it cannot be."""
     audit = settings.audit
     if not audit.checkpoint_minutes:
         return None
@@ -78,7 +100,7 @@ def build_notarising(
             fix='pip install "s3d-edge[bundle]", or audit.checkpoint_minutes = 0',
         )
         return None
-    notary = Notary(
+    return Notary(
         ground.journal,
         ground.journal.submit,
         ground.view.reader,
@@ -86,7 +108,6 @@ def build_notarising(
         clock,
         every_seconds=audit.checkpoint_minutes * MINUTE_SECONDS,
     )
-    return Notarising(notary, _anchoring(audit, ground, notary, replication, clock))
 
 
 def _anchoring(

@@ -27,6 +27,7 @@ from s3d.events import (
     PARKED,
     PAUSED,
     RECOVERED,
+    REFUSED,
     RESUMED,
     SUPERSEDED,
     UNPAUSED,
@@ -44,6 +45,7 @@ from s3d.events import (
     decode_parked,
     decode_paused,
     decode_recovered,
+    decode_refused,
     decode_resumed,
     decode_superseded,
 )
@@ -67,6 +69,7 @@ EVENTS = (
     "configured",
     "checkpoint",
     "anchored",
+    "refused",
     "housekeeping",
 )
 
@@ -308,6 +311,15 @@ class _Listing:
             for one in made.anchors
         ]
 
+    def _refused(self, record: Record) -> Sequence[AuditEvent]:
+        told = decode_refused(record.payload)
+        codes, sources = (_counted(one) for one in (told.codes, told.sources))
+        since, until = (iso_time(one / 1000) for one in (told.since_ms, told.until_ms))
+        code, source = (max(one, key=one.__getitem__, default="") for one in (told.codes, told.sources))
+        total = sum(told.codes.values())
+        message = f"{total:,} request{'s' * (total != 1)} from {since} to {until}: {codes}; from {sources}"
+        return (self._event(record, "refused", code=code, source=source, message=message),)
+
     _READ: ClassVar[Mapping[str, Callable[["_Listing", Record], Sequence[AuditEvent]]]] = {
         ANCHORED: _anchored,
         CACHE_PINNED: _pinned,
@@ -322,7 +334,12 @@ class _Listing:
         PARKED: _parked,
         PAUSED: _paused,
         RECOVERED: _recovered,
+        REFUSED: _refused,
         RESUMED: _retried,
         SUPERSEDED: _superseded,
         UNPAUSED: _paused,
     }
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda one: -one[1]))

@@ -45,8 +45,8 @@ _FILTERS = (
 _CHOICES = ("identity", "prefix", "operations", "events", "since", "until")
 _EVENTS_NAMED = (
     "Events: acknowledged, confirmed, parked, retried, dropped, superseded, conflicted; paused, resumed, configured, "
-    "which are about all of the daemon; pinned and unpinned, about the cache; checkpoint and anchored, about the audit "
-    "itself; lost and recovered, about a damaged disk; housekeeping."
+    "which are about all of the daemon; pinned and unpinned, about the cache; checkpoint, anchored and refused, for "
+    "audits alone; lost and recovered, about a damaged disk; housekeeping."
 )
 
 

@@ -1,10 +1,19 @@
-"""That the site has signed how far its journal goes, and that its word lies at the remote."""
+"""What is for auditors alone: signed checkpoints, that they lie at the remote, and how many were refused."""
 
 import msgspec
 
 from journal import Decision, Entry
 from s3d.commands.knowledge import Knowledge
-from s3d.events import ANCHORED, CHECKPOINT, OUTCOME_STREAM, AuditAnchored, AuditCheckpoint, encode
+from s3d.events import (
+    ANCHORED,
+    CHECKPOINT,
+    OUTCOME_STREAM,
+    REFUSED,
+    AuditAnchored,
+    AuditCheckpoint,
+    RequestsRefused,
+    encode,
+)
 
 
 class RecordCheckpoint(msgspec.Struct, frozen=True):
@@ -23,3 +32,12 @@ class RecordAnchors(msgspec.Struct, frozen=True):
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         return Decision((Entry(OUTCOME_STREAM, ANCHORED, encode(self.anchored)),))
+
+
+class RecordRefusals(msgspec.Struct, frozen=True):
+    """How many requests were refused in a while."""
+
+    refused: RequestsRefused
+
+    def decide(self, state: Knowledge, now_ms: int) -> Decision:
+        return Decision((Entry(OUTCOME_STREAM, REFUSED, encode(self.refused)),))

@@ -353,6 +353,15 @@ class AuditSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Literal["governance", "compliance"],
         Meta(description="The mode of that lock. Nobody at all can undo `compliance` before its time."),
     ] = "governance"
+    refused_bytes_max: Annotated[
+        int,
+        Meta(
+            description="How large `refused.jsonl` in the data directory gets, which has a line for requests that were "
+            "not let in, ten a second at most; another one as large is kept beside it. 0: they are only counted.",
+            ge=0,
+            le=GIB,
+        ),
+    ] = MIB
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

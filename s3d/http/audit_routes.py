@@ -17,19 +17,19 @@ class CheckpointSource(Protocol):
     """Who signs."""
 
     async def report(self) -> NotaryReport:
-        """How far it has. Raises S3dError."""
+        """How far it has; without a key where it does not sign. Raises S3dError."""
 
     async def sign(self) -> AuditCheckpoint | None:
-        """The checkpoint that covers everything up to now. Raises S3dError or JournalError."""
+        """The checkpoint that covers everything up to now; None: it does not sign. Raises S3dError or JournalError."""
 
 
-def audit_routes(source: CheckpointSource | None) -> list[web.RouteDef]:
-    """The routes, for `build_admin`; None: the site does not sign."""
+def audit_routes(source: CheckpointSource) -> list[web.RouteDef]:
+    """The routes, for `build_admin`."""
 
     async def report(_: web.Request) -> web.Response:
-        return json_answer(await source.report() if source is not None else NotaryReport())
+        return json_answer(await source.report())
 
     async def sign(_: web.Request) -> web.Response:
-        return json_answer(SignedReport(await source.sign() if source is not None else None))
+        return json_answer(SignedReport(await source.sign()))
 
     return [web.get("/v1/audit", report), web.post("/v1/audit/checkpoint", sign)]

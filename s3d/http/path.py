@@ -13,7 +13,7 @@ Whatever a step raises becomes S3's error document in one place, with the reques
 import itertools
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -53,8 +53,20 @@ _LONG = frozenset(
 _EXPECTED = frozenset(
     {"NotImplemented", "NotReplicatedYet", "RemoteUnreachable", "SlowDown"}
 )  # answers, not faults of ours
+_NOT_LET_IN = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "AuthorizationQueryParametersError",
+        "ExpiredToken",
+        "InvalidToken",
+    }
+)  # beside everything that is 403
 _READING = frozenset({"GET", "HEAD"})
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
+
+
+Refused = Callable[[str, str, str, str, str, str], None]
+"""Told of who was not let in: error code, address, method, target as sent, `Authorization`, request id."""
 
 
 class RequestObserver(Protocol):
@@ -95,6 +107,7 @@ class RequestPath:
         admission: Admission | None = None,
         idle_seconds: float = IDLE_SECONDS,
         base_domains: tuple[str, ...] = (),
+        refused: Refused = lambda *_: None,
     ) -> None:
         self._router = router
         self._parser = parser
@@ -107,6 +120,7 @@ class RequestPath:
         self._inline_bytes_max = inline_bytes_max
         self._object_bytes_max = object_bytes_max
         self._base_domains = base_domains
+        self._refused = refused
         self._admission = admission or Admission(memory_bytes_max=MEMORY_BYTES, large_bodies_max=1000)
         self._idle_seconds = idle_seconds
         self._run = secrets.token_hex(4).upper()
@@ -143,6 +157,9 @@ class RequestPath:
             status = status_of(error.code)
             if status >= 500 and error.code not in _EXPECTED:
                 _log.warning("request failed", code=error.code, message=error.message, request=request_id)
+            if status == 403 or error.code in _NOT_LET_IN:
+                authorization = request.headers.get("Authorization", "")
+                self._refused(error.code, request.remote or "", request.method, target, authorization, request_id)
             return self._replier.error(request, error, target.partition("?")[0], request_id)
         except ConnectionError:
             status = 499  # nobody is there to see it; the number is nginx's

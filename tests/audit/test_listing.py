@@ -8,12 +8,17 @@ import pytest
 
 from journal import Record
 from journal.record import Lost
+from s3d.audit.checkpoint import Statement
 from s3d.audit.listing import Filter, events_of
 from s3d.cli.audit_events import event_lines
 from s3d.events import (
+    Anchor,
+    AuditAnchored,
+    AuditCheckpoint,
     CachePinned,
     CacheUnpinned,
     Carried,
+    ConfigurationChanged,
     Confirmation,
     Confirmed,
     Conflicted,
@@ -22,6 +27,7 @@ from s3d.events import (
     Parked,
     Recovered,
     ReplicationPaused,
+    RequestsRefused,
     Resumed,
     Superseded,
     encode,
@@ -115,3 +121,20 @@ def test_the_forms_have_every_field() -> None:
     assert (first["source"], first["request"], first["checksum"]) == ("10.0.0.7", "R1", "01" * 32)
     assert (objects[4]["etag"], objects[4]["version_id"], objects[4]["remote"]) == ("etag", "v1", "default")
     assert objects[13]["remote"] == "city"
+
+
+def test_what_is_about_the_daemon_and_the_audit_itself_is_told() -> None:
+    """Who changed the configuration and what of it; what was signed, where it lies, and who was not let in."""
+    statement = Statement(site="s", epoch=1, number=7, sequence=40, head="ab", at="", previous="", key="k")
+    told = [
+        said(1, ConfigurationChanged(caller="SIGHUP", file="/e", changed=("auth.secret_key",), waiting=("listen",))),
+        said(2, AuditCheckpoint(statement=encode(statement).decode())),
+        said(3, AuditAnchored(bucket="far", anchors=(Anchor(2, 7, "p/7.json", "v1", "2027"),))),
+        said(4, RequestsRefused(codes={"AccessDenied": 2}, sources={"10.0.0.1": 2})),
+    ]
+    changed, signed, anchored, refused = events_of(told, 1, Filter())
+    assert (changed.event, changed.identity) == ("configured", "SIGHUP")
+    assert changed.message == "/e: auth.secret_key; needs a restart: listen"
+    assert (signed.event, signed.message, signed.checksum) == ("checkpoint", "number 7, signed up to 1-40", "ab")
+    assert (anchored.event, anchored.of, anchored.bucket, anchored.key) == ("anchored", "1-2", "far", "p/7.json")
+    assert (refused.event, refused.code, refused.source) == ("refused", "AccessDenied", "10.0.0.1")
