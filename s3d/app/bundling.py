@@ -1,7 +1,7 @@
 """What leaves on a carried disk, put together: part of the composition root."""
 
 from s3d.app.ground import Ground
-from s3d.app.remotes import Replications
+from s3d.app.remotes import Replications, several_places
 from s3d.app.replication import Replication
 from s3d.blobs.rows import RowBodies
 from s3d.bundle.keys import parse_public
@@ -20,14 +20,14 @@ def build_bundling(
     replication: Replication | Replications | None,
     buckets: BucketMap | None,
 ) -> Bundling:
-    """Bundles are of what goes to `[remote]`: not of what stays, nor of what other remotes get."""
+    """Bundles are of what goes to a remote, not of what stays."""
     return Bundling(
         ground.journal,
         ground.view.reader,
         Exporting(ground.journal, questions, rows, ground.pool),
-        tuple(one for one in settings.buckets if not (one.remote or one.stays_local)),
+        tuple(one for one in settings.buckets if not one.stays_local),
         frozenset(parse_public(one) for one in settings.bundle.trust),
         replication.taken_out if replication is not None else None,
         replication.learned if replication is not None else None,
-        buckets.buckets_at("") if buckets is not None and settings.other_remotes else None,
+        several_places(settings, buckets),
     )

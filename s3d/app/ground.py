@@ -19,10 +19,12 @@ from s3d.commands.configuring import Policies
 from s3d.commands.local_buckets import SettleLocalBuckets
 from s3d.commands.machine import StateMachine
 from s3d.commands.sharing import ShareBuckets
+from s3d.config.remotes import known_remotes
 from s3d.config.settings import Settings
 from s3d.errors import ConfigurationError, DataDirectoryError
 from s3d.policy.bucket_map import staying_local
 from s3d.recovery.look import PLAN_NAME
+from s3d.remote.destinations import Destinations, keep_destinations
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.timed import timed
 from s3d.view.trust import ViewTrust, this_boot
@@ -72,6 +74,7 @@ class Ground:
         )
         await self._open_journal()
         await self._settle_local_buckets()
+        self._keep_destinations()
         if self._settings.remote.configured:
             await self._share_after_restore()
 
@@ -147,6 +150,18 @@ class Ground:
             _log.info(
                 "made a bucket that stays local" if made else "removed a bucket that stayed local", bucket=record.stream
             )
+
+    def _keep_destinations(self) -> None:
+        """For whoever replays this disk one day."""
+        settings = self._settings
+        try:
+            keep_destinations(
+                self._disk,
+                self._directory,
+                Destinations(known_remotes(settings.remote, settings.other_remotes), settings.buckets),
+            )
+        except OSError as error:  # a full disk: nothing here needs it
+            _log.warning("where the buckets are could not be written down", error=str(error))
 
     async def _share_after_restore(self) -> None:
         """Once in each epoch but the first: the remote may have what this journal has lost."""

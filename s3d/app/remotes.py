@@ -15,10 +15,10 @@ from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock
-from s3d.config.remotes import RemoteSettings
+from s3d.config.remotes import RemoteSettings, known_remotes
 from s3d.config.settings import Settings
 from s3d.events import Confirmation
-from s3d.operations.bundling import Parking
+from s3d.operations.bundling import Parking, SeveralPlaces
 from s3d.operations.remotes import RemoteState, SeveralRemotes
 from s3d.policy.bucket_map import BucketMap
 from s3d.policy.rules import Rules
@@ -141,6 +141,14 @@ class ProbingByBucket:
     async def probe(self, bucket: str) -> RemoteReport:
         """See `Probing.probe`."""
         return await self._of[self._remote_of(bucket) if bucket else ""].probe(bucket)
+
+
+def several_places(settings: Settings, buckets: BucketMap | None) -> SeveralPlaces | None:
+    """What a carried disk has to know of them; None: there is one."""
+    if not settings.other_remotes:
+        return None
+    remotes = known_remotes(settings.remote, settings.other_remotes)
+    return SeveralPlaces(remotes, (buckets or BucketMap(())).buckets_at)
 
 
 def build_replication(

@@ -8,7 +8,7 @@ calling it again goes on. Bodies are read where they are.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 import msgspec
@@ -20,7 +20,7 @@ from journal.disk import Disk, ReadOnlyDisk
 from journal.inspection import inspect
 from s3d.app.probing import ways_of
 from s3d.app.replication import DEFAULT_REGION, client_settings
-from s3d.app.until_done import Advance, until_done
+from s3d.app.until_done import Advance, Errand, Unfinished, telling_others, until_all_done
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.files import BlobFiles
 from s3d.blobs.pool import BlobPool
@@ -29,10 +29,10 @@ from s3d.clock import Clock, milliseconds
 from s3d.commands.machine import StateMachine
 from s3d.commands.outcomes import ResumeRecords
 from s3d.config.remotes import RemoteSettings
-from s3d.config.settings import Settings
 from s3d.errors import DataDirectoryError
+from s3d.events import DEFAULT_REMOTE
 from s3d.operations.bodies import BodyCache
-from s3d.policy.bucket_map import BucketMap, MappedBucket
+from s3d.policy.bucket_map import BucketMap, KnownRemote, MappedBucket
 from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.mapped import MappedRemote
 from s3d.remote.seam import Remote
@@ -95,8 +95,12 @@ async def branched(
 
 
 class Destination(msgspec.Struct, frozen=True):
-    """A remote to send to, what of the selection goes there, and where in it the buckets are (None: as they are)."""
+    """A remote to send to, what of the selection goes there, and where in it the buckets are (None: as they are).
 
+    `name` is empty for `[remote]`.
+    """
+
+    name: str
     settings: RemoteSettings
     selection: Selection
     buckets: BucketMap | None
@@ -107,42 +111,88 @@ class Destination(msgspec.Struct, frozen=True):
         return MappedRemote(client, self.buckets) if self.buckets is not None else client
 
 
-def destinations(settings: Settings, selection: Selection, mapped: Sequence[MappedBucket]) -> Sequence[Destination]:
-    """One for each remote; `mapped` are tables that come before those of the settings."""
-    named = {entry.name for entry in mapped}
-    entries = [*mapped, *(entry for entry in settings.buckets if entry.name not in named)]
-    if not settings.other_remotes:
-        return [Destination(settings.remote, selection, BucketMap(entries) if entries else None)]
+class Route(msgspec.Struct, frozen=True):
+    """Where it all goes; `missing` is what of the selection is for remotes that nobody has named here."""
+
+    destinations: Sequence[Destination]
+    missing: Mapping[KnownRemote, Selection]
+
+
+def route(
+    remotes: Mapping[str, RemoteSettings],
+    selection: Selection,
+    entries: Sequence[MappedBucket],
+    known: Sequence[KnownRemote] = (),
+) -> Route:
+    """By remotes that there are, by name (empty: `[remote]`), and where each bucket is. `known` are the site's own."""
+    if not remotes:
+        return Route([], {})
     among = BucketMap(entries)
-    return [
-        Destination(remote, msgspec.structs.replace(selection, buckets=among.buckets_at(name)), among.of(name))
-        for name, remote in [("", settings.remote), *((other.name, other) for other in settings.other_remotes)]
-    ]
+    mentioned = {"", *(one.remote for one in entries), *remotes}
+    if mentioned == {""}:
+        return Route([Destination("", remotes[""], selection, among if entries else None)], {})
+
+    def part(name: str) -> Selection:
+        return msgspec.structs.replace(selection, buckets=among.buckets_at(name))
+
+    endpoints = {one.name: one.endpoint for one in known}
+    names = {name: name or DEFAULT_REMOTE for name in sorted(mentioned - remotes.keys())}
+    return Route(
+        [Destination(name, settings, part(name), among.of(name)) for name, settings in remotes.items()],
+        {KnownRemote(called, endpoints.get(called, "URL")): part(name) for name, called in names.items()},
+    )
+
+
+def entries_of(
+    typed: Sequence[MappedBucket], configured: Sequence[MappedBucket], kept: Sequence[MappedBucket]
+) -> list[MappedBucket]:
+    """Where each bucket is: what was typed first, the rest as configured, or else as the site has kept it."""
+    named = {entry.name for entry in typed}
+    return [*typed, *(entry for entry in configured or kept if entry.name not in named)]
 
 
 async def replay(
     branch: Branch,
-    destination: Destination,
-    remote: Remote,
+    remotes: Sequence[tuple[Destination, Remote]],
     clock: Clock,
     *,
     retry: bool,
     patience_seconds: float,
     advance: Advance,
-) -> str:
-    """Send what goes there and is pending; why that ended early, or nothing. Raises S3dError or JournalError.
+) -> dict[str, Unfinished]:
+    """Send what is pending to all of them side by side; which of them ended early, by name, and why.
 
-    `retry`: what was refused before is tried again. `patience_seconds`: how long the remote may be out of reach before
-    this ends, to be called again. `advance` is told of records that are done.
+    `retry`: what was refused before is tried again. `patience_seconds`: how long a remote may be out of reach, or take
+    nothing, before this ends, to be called again. `advance` is told of records that are done. Raises S3dError or
+    JournalError.
     """
-    settings, questions = destination.settings, branch.among(destination.selection)
     if retry:
         await branch.journal.submit(ResumeRecords(None, "replay"), essential=True)
+    errands: dict[str, Errand] = {}
+    for destination, remote in remotes:
+        settled = telling_others(errands, destination.name)
+        errand = _errand(branch, destination, remote, clock, settled, patience_seconds)
+        errands[destination.name] = errand
+        # the site may have sent any of them, and not have written it down
+        await errand.replicator.taken_out(branch.source.head)
+        errand.replicator.resume()  # whoever paused the site has nothing to do with who replays its disk
+    return await until_all_done(errands, clock, patience_seconds, advance)
+
+
+def _errand(
+    branch: Branch,
+    destination: Destination,
+    remote: Remote,
+    clock: Clock,
+    settled: Callable[[Iterable[int]], None],
+    patience_seconds: float,
+) -> Errand:
+    settings, selection = destination.settings, destination.selection
     link = Link(remote, clock, Random())
     crashes: list[BaseException] = []
     replicator = Replicator(
         branch.journal,
-        questions,
+        branch.questions,
         lambda sequence: branch.rows.read(sequence, remember=False),
         branch.pool.files.path,
         remote,
@@ -156,21 +206,14 @@ async def replay(
             identity_token=settings.identity_token,
             site=settings.site or "",
             region=settings.region or DEFAULT_REGION,
+            remote=destination.name,
+            buckets=selection.buckets,
         ),
         crashed=crashes.append,
         are_sound=BlobChecks(branch.pool, _tell_of_damage).are_sound,
+        settled=settled,
     )
-    await replicator.taken_out(branch.source.head)  # the site may have sent any of them, and not have written it down
-    replicator.resume()  # whoever paused the site has nothing to do with who replays its disk
-    link.start()
-    replicator.start()
-    try:
-        return await until_done(
-            replicator, link, lambda: questions.selected_totals().count, clock, crashes, patience_seconds, advance
-        )
-    finally:
-        await replicator.stop()
-        await link.stop()
+    return Errand(replicator, link, branch.among(selection).selected_totals, crashes)
 
 
 def fates_of(branch: Branch, selection: Selection) -> Iterator[Fate]:

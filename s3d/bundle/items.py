@@ -15,7 +15,7 @@ import msgspec
 from journal import Record
 from s3d.bundle.errors import BundleDamaged
 from s3d.events import Confirmation
-from s3d.policy.bucket_map import MappedBucket
+from s3d.policy.bucket_map import KnownRemote, MappedBucket
 
 MAGIC = b"s3d-bundle 1\n"
 PIECE_BYTES = 1024 * 1024
@@ -64,6 +64,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     `records` are those that are to be sent, `taken_back` those of them that are void, `first` and `last` their places.
     `epochs`: where each epoch of the journal began, as Journal.epochs says it.
+    `buckets` is where the site's buckets are, `remotes` are those of several remotes that records are for; empty: the
+    site has one.
     """
 
     bundle: str
@@ -78,6 +80,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     signer: str
     digest: bytes
     epochs: tuple[tuple[int, int], ...] = ()
+    remotes: tuple[KnownRemote, ...] = ()
 
 
 def header_bytes(header: Header) -> bytes:

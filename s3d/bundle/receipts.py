@@ -23,7 +23,7 @@ class RecordReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one record, whose `hash` is the journal's.
 
     `refused`: not sent, for the reason in `code` and `message`. Otherwise the remote has it since `at_ms`, under this
-    ETag and version; `existed` and `upload_id` are those of `events.Confirmation`.
+    ETag and version; `existed` and `upload_id` are those of `events.Confirmation`, `remote` that of `events.Confirmed`.
     """
 
     sequence: int
@@ -33,6 +33,7 @@ class RecordReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
     version_id: str = ""
     existed: bool = False
     upload_id: str = ""
+    remote: str = ""
     refused: bool = False
     code: str = ""
     message: str = ""

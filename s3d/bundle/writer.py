@@ -8,7 +8,7 @@ from s3d.bundle.items import PIECE_BYTES, BundledRecord, Header, Kind, Manifest,
 from s3d.bundle.keys import OwnKey, PublicKey
 from s3d.bundle.sealing import CHUNK_BYTES, NewSecret
 from s3d.bundle.volumes import VolumeWriter
-from s3d.policy.bucket_map import MappedBucket
+from s3d.policy.bucket_map import KnownRemote, MappedBucket
 
 
 class BundleWriter:
@@ -66,6 +66,7 @@ class BundleWriter:
         epoch: int,
         buckets: tuple[MappedBucket, ...],
         epochs: tuple[tuple[int, int], ...] = (),
+        remotes: tuple[KnownRemote, ...] = (),
     ) -> list[str]:
         """Sign it, make it durable and give it its name; its files."""
         manifest = Manifest(
@@ -81,6 +82,7 @@ class BundleWriter:
             signer=str(self._signer.public),
             digest=self._digest.digest(),
             epochs=epochs,
+            remotes=remotes,
         )
         text = msgspec.json.encode(manifest)
         self._put(item(Kind.MANIFEST, text))

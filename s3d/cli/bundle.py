@@ -1,6 +1,7 @@
 """`s3d bundle`: pending records leave on a disk, are sent at headquarters, and receipts come back."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,11 +10,14 @@ from s3d.cli.asking import AdminClient
 from s3d.cli.exits import OK, PARKED, PENDING
 from s3d.cli.options import Seconds, admin, as_json
 from s3d.cli.progress import progress
+from s3d.cli.remotes import remotes, show_elsewhere
 from s3d.cli.showing import count_text, printable, show_facts, show_json, size_text
 
 if TYPE_CHECKING:
     from s3d.app.applying import Applied
     from s3d.bundle.keys import OwnKey, PublicKey
+    from s3d.config.remotes import RemoteSettings
+    from s3d.config.settings import Settings
 
 _UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _FAT32 = "4G, less than the 4 GiB that FAT32 takes"
@@ -89,6 +93,7 @@ def keygen(file: str, as_json: bool) -> None:  # noqa: FBT001
 @click.option("--seq", "places", type=_Range(), metavar="A..B", help="Only the pending records of these places.")
 @click.option("--to", "recipient", required=True, type=_PublicKey(), metavar="PUBLIC_KEY", help="Headquarters' key.")
 @click.option("--sign-with", "key_file", required=True, metavar="FILE", help="The site's own key, made by keygen.")
+@click.option("--remote", default="", metavar="NAME", help="Only what is for this remote, where there are several.")
 @click.option("--size", "size_max", type=_Size(), metavar="SIZE", help=f"Split into files of this size: {_FAT32}.")
 @admin
 @as_json
@@ -99,6 +104,7 @@ def export(
     places: tuple[int, int] | None,
     recipient: "PublicKey",
     key_file: str,
+    remote: str,
     size_max: int | None,
     as_json: bool,  # noqa: FBT001
 ) -> int:
@@ -114,7 +120,7 @@ def export(
         raise click.UsageError("--pending and --seq exclude each other")
     key = read_key(key_file)
     with progress("reading what is pending", in_bytes=True) as bar:
-        exported = export_bundle(client, target, recipient, key, places, size_max, bar)
+        exported = export_bundle(client, target, recipient, key, places, size_max, bar, remote)
     if as_json:
         show_json(exported)
     else:
@@ -123,6 +129,7 @@ def export(
                 ("bundle", f"{exported.bundle}, {', '.join(exported.files)}", ""),
                 ("records", f"{exported.records:,}, from {exported.first} to {exported.last}", ""),
                 ("bytes", size_text(exported.bytes), ""),
+                *([("remotes", ", ".join(exported.remotes), "")] if exported.remotes else []),
                 (
                     "next",
                     "`s3d bundle apply` at headquarters; nothing is let go of before its receipts are back",
@@ -135,8 +142,9 @@ def export(
 
 @bundle.command(
     short_help="At headquarters: send what a disk has, and write receipts.",
-    epilog="Exit codes: 0 the remote has everything, 3 it could not be reached for long enough, 4 some was refused, "
-    "1 failed, 2 mistyped. Receipts are written for what is known, and it can be called again.",
+    epilog="Exit codes: 0 the remote has everything, 3 it could not be reached, or took nothing, for long enough, 4 "
+    "some was refused, or is for a remote that is not named, 1 failed, 2 mistyped. Receipts are written for what is "
+    "known, and it can be called again.",
 )
 @click.argument("file", metavar="BUNDLE", type=click.Path())
 @_key
@@ -149,18 +157,24 @@ def export(
     metavar="PUBLIC_KEY",
     help="The key of a site that may have signed it; several times for several sites.",
 )
-@click.option("--remote", metavar="URL", help='The S3 service to send to, or "aws".  [environment: S3_ENDPOINT]')
+@remotes
 @click.option("--config", envvar="S3D_CONFIG", metavar="FILE", help="TOML file: [remote], and [[bucket]] if given.")
 @click.option("--receipts", "receipts_file", metavar="FILE", help="Where receipts go.  [default: BUNDLE.receipts]")
 @click.option("--state", "directory", metavar="DIR", help="What is kept between calls.  [default: BUNDLE.state]")
 @click.option("--retry", is_flag=True, help="Try again what was refused.")
-@click.option("--patience", type=Seconds(), default=60.0, metavar="SECONDS", help="How long to wait for the remote.")
+@click.option(
+    "--patience",
+    type=Seconds(),
+    default=60.0,
+    metavar="SECONDS",
+    help="How long the remote may be away, or take nothing.",
+)
 @as_json
 def apply(
     file: str,
     key_file: str,
     senders: tuple["PublicKey", ...],
-    remote: str | None,
+    remote: "tuple[tuple[str, str], ...]",
     config: str | None,
     receipts_file: str | None,
     directory: str | None,
@@ -174,22 +188,22 @@ def apply(
     not sent twice, and the receipts are the same.
     """
     from s3d.bundle.keys import read_key
+    from s3d.cli.remotes import by_name, named_remotes
     from s3d.config import load
-    from s3d.errors import ConfigurationError
     from s3d.telemetry import logs
 
-    settings = load({"remote.endpoint": remote}, os.environ, config)
-    if not settings.remote.configured:
-        raise ConfigurationError("there is no remote to send to", hint="name it with --remote URL")
+    named = by_name(remote)
+    settings = load({"remote.endpoint": named.pop("", None)}, os.environ, config)
+    to = named_remotes(settings, named)
     logs.configure("error", "auto")
     receipts_path = receipts_file or f"{file}.receipts"
     state = directory or f"{file}.state"
-    applied = _apply(file, read_key(key_file), senders, settings, state, receipts_path, patience, retry=retry)
+    applied = _apply(file, read_key(key_file), senders, to, settings, state, receipts_path, patience, retry=retry)
     if as_json:
         show_json({"receipts": receipts_path, **_counts(applied)})
     else:
         _show_applied(applied, receipts_path)
-    return PENDING if applied.link_error else PARKED if applied.refused or applied.left else OK
+    return PENDING if applied.unfinished else PARKED if applied.refused or applied.left else OK
 
 
 @bundle.command(short_help="At the site: take the receipts that came back.")
@@ -223,7 +237,8 @@ def _apply(
     file: str,
     key: "OwnKey",
     senders: tuple["PublicKey", ...],
-    settings: Any,
+    to: "Mapping[str, RemoteSettings]",
+    settings: "Settings",
     directory: str,
     receipts_path: str,
     patience: float,
@@ -248,8 +263,8 @@ def _apply(
                     reader,
                     manifest,
                     directory,
-                    settings.remote,
-                    tuple(one for one in settings.buckets if not one.remote),
+                    to,
+                    settings.buckets,
                     RealDisk(),
                     SystemClock(),
                     retry=retry,
@@ -264,6 +279,8 @@ def _apply(
 
 
 def _counts(applied: "Applied") -> dict[str, Any]:
+    from s3d.app.until_done import words_of
+
     return {
         "confirmed": applied.confirmed,
         "refused": [
@@ -272,18 +289,23 @@ def _counts(applied: "Applied") -> dict[str, Any]:
             if one.refused
         ],
         "left": applied.left,
-        "error": applied.link_error,
+        "elsewhere": {remote.name: count for remote, count in applied.elsewhere.items()},
+        "failing": {place: why for one in applied.unfinished.values() for place, why in one.failing.items()},
+        "error": "; ".join(words_of(applied.unfinished)),
     }
 
 
 def _show_applied(applied: "Applied", receipts_path: str) -> None:
+    from s3d.app.until_done import words_of
+
     click.echo(f"The remote has {count_text(applied.confirmed, 'record')} of it.")
     for one in [one for one in applied.receipts if one.refused][:20]:
         click.echo(f"  record {one.sequence} was refused: {one.code} {printable(one.message)}".rstrip())
     if applied.refused > 20:
         click.echo(f"  and {applied.refused - 20:,} more")
-    if applied.link_error:
-        click.echo(f"The remote cannot be reached: {printable(applied.link_error)}; call this again when it can.")
+    for error in words_of(applied.unfinished):
+        click.echo(f"{printable(error[:1].upper() + error[1:])}; call this again later.")
+    show_elsewhere(applied.elsewhere)
     if applied.left:
         click.echo(f"{count_text(applied.left, 'record')} not sent yet, without a receipt.")
     click.echo(f"The receipts for the site are in {receipts_path}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """A bundle that is whole."""
+    """A bundle that is whole; `remotes` are named where the site has several."""
 
     bundle: str
     files: tuple[str, ...]
@@ -35,6 +35,7 @@ class Exported(msgspec.Struct, frozen=True):
     bytes: int
     first: str
     last: str
+    remotes: tuple[str, ...] = ()
 
 
 def export_bundle(
@@ -45,8 +46,12 @@ def export_bundle(
     places: tuple[int, int] | None,
     size_max: int | None,
     progress: "Callable[[int], Advance]",
+    remote: str = "",
 ) -> Exported:
-    """Write all pending records up to now, or those of the places. Raises S3dError, having left no bundle."""
+    """Write all pending records up to now, or those of the places; only those for one remote, where that is named.
+
+    Raises S3dError, having left no bundle.
+    """
     status = client.get("/status", Status)
     first, last = places or (1, parse_sequence(status.head)[1])
     if places is not None:
@@ -56,7 +61,7 @@ def export_bundle(
     writer = None
     try:
         writer = BundleWriter(path, recipient, signer, bundle_id, time.time_ns() // 1_000_000, size_max)
-        exported = _fill(client, writer, first, last, progress(status.pending.bytes))
+        exported = _fill(client, writer, first, last, progress(status.pending.bytes), remote)
     except OSError as error:
         raise S3dError(f"{error.filename or path}: {error.strerror or error}") from None
     finally:
@@ -78,10 +83,12 @@ def give_receipts(client: AdminClient, path: str, progress: "Callable[[int], Adv
     return total
 
 
-def _fill(client: AdminClient, writer: BundleWriter, first: int, last: int, advance: "Advance") -> Exported:
+def _fill(
+    client: AdminClient, writer: BundleWriter, first: int, last: int, advance: "Advance", remote: str
+) -> Exported:
     after, beside = first - 1, set[int]()
     while True:
-        page = client.get("/bundle/records", BundledPage, {"after": str(after), "through": str(last)})
+        page = client.get("/bundle/records", BundledPage, {"after": str(after), "through": str(last), "remote": remote})
         for one in page.records:
             record = one.bundled.record
             if one.bundled.confirmed is not None:
@@ -96,11 +103,13 @@ def _fill(client: AdminClient, writer: BundleWriter, first: int, last: int, adva
         if not page.more:
             break
     if not writer.records:
-        raise S3dError("nothing is pending: there is nothing to carry")
+        for_one = f" for the remote {remote}" if remote else ""
+        raise S3dError(f"nothing is pending{for_one}: there is nothing to carry")
     client.post("/bundle/taken", {"through": str(writer.last)}, dict)
-    files = writer.finish(page.instance, page.epoch, page.buckets, page.epochs)
-    ends = [format_sequence(page.epoch, one) for one in (writer.first, writer.last)]
-    return Exported("", tuple(files), writer.records - writer.taken_back, writer.body_bytes, *ends)
+    files = writer.finish(page.instance, page.epoch, page.buckets, page.epochs, page.remotes)
+    first_seq, last_seq = (format_sequence(page.epoch, one) for one in (writer.first, writer.last))
+    names = tuple(one.name for one in page.remotes)
+    return Exported("", tuple(files), writer.records - writer.taken_back, writer.body_bytes, first_seq, last_seq, names)
 
 
 def _write_body(client: AdminClient, writer: BundleWriter, one: BundledBytes) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,14 +11,16 @@ from s3d.cli.directory import journal_directory
 from s3d.cli.exits import FAILED, OK, PARKED, PENDING
 from s3d.cli.options import Seconds, as_json
 from s3d.cli.progress import progress
+from s3d.cli.remotes import by_name, named_remotes, remotes
 from s3d.cli.replayed import Told
 from s3d.cli.showing import show_json
 
 if TYPE_CHECKING:
-    from s3d.app.replaying import Branch
+    from s3d.app.replaying import Branch, Route
+    from s3d.app.until_done import Unfinished
     from s3d.app.verifying import Difference
-    from s3d.config.settings import Settings
-    from s3d.policy.bucket_map import MappedBucket
+    from s3d.config.remotes import RemoteSettings
+    from s3d.policy.bucket_map import KnownRemote, MappedBucket
     from s3d.replay.selection import Place, Selection
 
 
@@ -50,11 +52,12 @@ class _Mapping(click.ParamType["MappedBucket"]):
 
 @click.command(
     short_help="Send what a data directory holds to the remote, without its daemon.",
-    epilog="Exit codes: 0 the remote has all that was asked for, 3 it could not be reached for long enough, 4 some was "
-    "refused, 1 failed or --verify found a difference, 2 mistyped. It can be called again, and goes on.",
+    epilog="Exit codes: 0 the remote has all that was asked for, 3 it could not be reached, or took nothing, for long "
+    "enough, 4 some was refused, 1 failed or --verify found a difference, 2 mistyped. It can be called again, and goes "
+    "on.",
 )
 @click.argument("data_dir", metavar="DATA_DIR")
-@click.option("--remote", metavar="URL", help='The S3 service to send to, or "aws".  [environment: S3_ENDPOINT]')
+@remotes
 @click.option("--config", envvar="S3D_CONFIG", metavar="FILE", help="TOML file: [remote], and [[bucket]] if given.")
 @click.option("--from", "first", type=_Place(), metavar="SEQ|TIME", help="Only records from this place on.")
 @click.option("--to", "last", type=_Place(), metavar="SEQ|TIME", help="Only records up to this place.")
@@ -66,11 +69,17 @@ class _Mapping(click.ParamType["MappedBucket"]):
 @click.option("--verify", is_flag=True, help="Hold what the journal calls confirmed against the remote, too.")
 @click.option("--report", "report_file", metavar="FILE", help="Write every record's outcome as JSON.")
 @click.option("--retry", is_flag=True, help="Try again what was refused.")
-@click.option("--patience", type=Seconds(), default=60.0, metavar="SECONDS", help="How long to wait for the remote.")
+@click.option(
+    "--patience",
+    type=Seconds(),
+    default=60.0,
+    metavar="SECONDS",
+    help="How long the remote may be away, or take nothing.",
+)
 @as_json
 def replay(
     data_dir: str,
-    remote: str | None,
+    remote: tuple[tuple[str, str], ...],
     config: str | None,
     first: "Place | None",
     last: "Place | None",
@@ -90,9 +99,11 @@ def replay(
     DATA_DIR may be read-only, or a copy; nothing in it changes. No daemon may run on it. Everything is verified before
     anything is sent, and before anything is sent again the remote is asked whether it has it.
     """
+    from s3d.app.replaying import route
     from s3d.replay.selection import Selection
 
-    settings = _settings(remote, config, dry_run=dry_run)
+    found, configured = _remotes(remote, config, dry_run=dry_run)
+    entries, known = _entries(data_dir, mapped, configured)
     selection = Selection(
         first or Selection().first, last or Selection().last, prefix.rstrip("\n"), _checked(operations)
     )
@@ -107,8 +118,7 @@ def replay(
                 journal_dir,
                 directory,
                 selection,
-                settings,
-                mapped,
+                route(found, selection, entries, known),
                 dry_run=dry_run,
                 verify=verify,
                 report_file=report_file,
@@ -119,16 +129,32 @@ def replay(
         )
 
 
-def _settings(remote: str | None, config: str | None, *, dry_run: bool) -> "Settings":
+def _remotes(
+    typed: tuple[tuple[str, str], ...], config: str | None, *, dry_run: bool
+) -> "tuple[dict[str, RemoteSettings], tuple[MappedBucket, ...]]":
+    """The remotes by name, and where the configuration says that buckets are."""
     from s3d.config import load
     from s3d.errors import ConfigurationError
     from s3d.telemetry import logs
 
-    settings = load({"remote.endpoint": remote}, os.environ, config)
-    if not (settings.remote.configured or dry_run):
+    named = by_name(typed)
+    settings = load({"remote.endpoint": named.pop("", None)}, os.environ, config)
+    found = named_remotes(settings, named)
+    if not (found or dry_run):
         raise ConfigurationError("there is no remote to send to", hint="name it with --remote URL")
     logs.configure("error", "auto")
-    return settings
+    return found, settings.buckets
+
+
+def _entries(
+    data_dir: str, mapped: tuple["MappedBucket", ...], configured: tuple["MappedBucket", ...]
+) -> "tuple[list[MappedBucket], tuple[KnownRemote, ...]]":
+    """Where each bucket is, and the remotes that the site had."""
+    from s3d.app.replaying import entries_of
+    from s3d.remote.destinations import Destinations, kept_destinations
+
+    kept = Destinations() if configured else kept_destinations(data_dir)
+    return entries_of(mapped, configured, kept.buckets), kept.remotes
 
 
 def _checked(operations: tuple[str, ...]) -> frozenset[str]:
@@ -157,8 +183,7 @@ async def _replay(
     journal_dir: str,
     state: str,
     selection: "Selection",
-    settings: "Settings",
-    mapped: tuple["MappedBucket", ...],
+    route: "Route",
     *,
     dry_run: bool,
     verify: bool,
@@ -168,37 +193,38 @@ async def _replay(
     as_json: bool,
 ) -> int:
     from journal.disk import RealDisk
-    from s3d.app.replaying import branched, destinations, fates_of
+    from s3d.app.replaying import branched, fates_of
     from s3d.app.replaying import replay as send
     from s3d.clock import SystemClock
 
-    clock, error, differences = SystemClock(), "", list["Difference"]()
+    clock, unfinished, differences = SystemClock(), dict[str, "Unfinished"](), list["Difference"]()
     async with branched(data_dir, journal_dir, state, selection, RealDisk(), clock) as branch:
-        for destination in () if dry_run else destinations(settings, selection, mapped):
-            if not branch.among(destination.selection).selected_totals().count and not verify:
-                continue
-            remote = destination.connect()
-            try:
+        async with AsyncExitStack() as stack:
+            remotes = []
+            for one in () if dry_run else route.destinations:
+                if verify or branch.among(one.selection).selected_totals().count:
+                    remotes.append((one, one.connect()))
+                    stack.push_async_callback(remotes[-1][1].close)
+            if remotes:
                 with progress("sending", in_bytes=False) as bar:
-                    advance = bar(branch.among(destination.selection).selected_totals().count)
-                    failed = await send(
-                        branch, destination, remote, clock, retry=retry, patience_seconds=patience, advance=advance
+                    advance = bar(branch.questions.selected_totals().count)
+                    unfinished = await send(
+                        branch, remotes, clock, retry=retry, patience_seconds=patience, advance=advance
                     )
-                if verify and not failed:
-                    differences += await _verify(branch, remote, destination.selection, clock)
-                error = error or failed
-            finally:
-                await remote.close()
-        told = Told(dry_run=dry_run)
+            for one, remote in remotes:
+                if verify and one.name not in unfinished:
+                    differences += await _verify(branch, remote, one.selection, clock)
+        missing = {one: branch.among(part).selected_totals().count for one, part in route.missing.items()}
+        told = Told(dry_run=dry_run, unfinished=unfinished, missing=missing)
         summary = {"instance": branch.source.instance, "epoch": branch.source.epoch, "head": branch.source.head}
-        told.write(fates_of(branch, selection), report_file, summary, error, differences)
+        told.write(fates_of(branch, selection), report_file, summary, differences)
     if as_json:
-        show_json(told.as_json(summary, error, differences))
+        show_json(told.as_json(summary, differences))
     else:
-        told.show(error, differences, report_file)
+        told.show(differences, report_file)
     if differences:
         return FAILED
-    if error or (told.counts["left"] and not (dry_run or told.counts["refused"])):
+    if unfinished or (told.counts["left"] and not (dry_run or told.counts["refused"])):
         return PENDING
     return PARKED if told.counts["refused"] else OK
 

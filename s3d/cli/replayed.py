@@ -9,8 +9,11 @@ from typing import Any
 import click
 import msgspec
 
+from s3d.app.until_done import Unfinished, words_of
 from s3d.app.verifying import Difference
+from s3d.cli.remotes import show_elsewhere
 from s3d.cli.showing import count_text, printable, show_facts, show_table, size_text
+from s3d.policy.bucket_map import KnownRemote
 from s3d.replay.fates import MEANING, Fate
 
 SHOWN_MAX = 40
@@ -20,8 +23,13 @@ _TOLD = frozenset({"refused", "left"})
 class Told:
     """Counts fates as they go by, keeps the first that a person has to see, and writes them all down if asked to."""
 
-    def __init__(self, *, dry_run: bool) -> None:
+    def __init__(
+        self, *, dry_run: bool, unfinished: Mapping[str, Unfinished], missing: Mapping[KnownRemote, int]
+    ) -> None:
         self._dry_run = dry_run
+        self._unfinished = words_of(unfinished)
+        self._missing = {one: count for one, count in missing.items() if count}
+        self._failing = {place: why for one in unfinished.values() for place, why in one.failing.items()}
         self.counts: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
         self._shown: list[Fate] = []
@@ -31,7 +39,6 @@ class Told:
         fates: Iterable[Fate],
         path: str | None,
         source: Mapping[str, Any],
-        error: str,
         differences: Sequence[Difference],
     ) -> None:
         """Go through them all. Raises OSError when the report cannot be written."""
@@ -39,25 +46,27 @@ class Told:
             file = stack.enter_context(open(path, "w", encoding="utf-8")) if path is not None else None
             if file is not None:
                 file.write('{"records": [')
-            for number, fate in enumerate(fates):
+            for number, told in enumerate(fates):
+                fate = self._with_failure(told)
                 self._count(fate)
                 if file is not None:
                     file.write(f"{',' if number else ''}\n{msgspec.json.encode(fate).decode()}")
             if file is not None:
-                rest = json.dumps(self.as_json(source, error, differences))
+                rest = json.dumps(self.as_json(source, differences))
                 file.write(f"\n], {rest[1:]}\n")
 
-    def as_json(self, source: Mapping[str, Any], error: str, differences: Sequence[Difference]) -> dict[str, Any]:
+    def as_json(self, source: Mapping[str, Any], differences: Sequence[Difference]) -> dict[str, Any]:
         """The summary."""
         return {
             **source,
             "dry_run": self._dry_run,
             "outcomes": {name: {"records": self.counts[name], "bytes": self._bytes[name]} for name in MEANING},
-            "error": error,
+            "error": "; ".join(self._unfinished),
+            "elsewhere": {one.name: count for one, count in self._missing.items()},
             "differences": [difference._asdict() for difference in differences],
         }
 
-    def show(self, error: str, differences: Sequence[Difference], report: str | None) -> None:
+    def show(self, differences: Sequence[Difference], report: str | None) -> None:
         """For a person."""
         show_facts(
             [
@@ -78,13 +87,20 @@ class Told:
             click.echo(f"{name}: {difference.kind} at the remote since record {difference.sequence} was confirmed")
         if len(differences) > SHOWN_MAX:
             click.echo(f"and {len(differences) - SHOWN_MAX:,} more differences")
-        if error:
-            click.echo(f"The remote cannot be reached: {printable(error)}; call this again when it can.")
+        for error in self._unfinished:
+            click.echo(f"{printable(error[:1].upper() + error[1:])}; call this again later.")
+        show_elsewhere(self._missing)
         if report is not None:
             click.echo(f"Every record's outcome is in {report}")
 
     def _meanings(self) -> dict[str, str]:
         return {name: "would be sent" if name == "left" and self._dry_run else said for name, said in MEANING.items()}
+
+    def _with_failure(self, fate: Fate) -> Fate:
+        """What is left because it is refused again and again says with what."""
+        if fate.outcome != "left" or fate.sequence not in self._failing:
+            return fate
+        return msgspec.structs.replace(fate, message=self._failing[fate.sequence])
 
     def _count(self, fate: Fate) -> None:
         self.counts[fate.outcome] += 1

@@ -9,6 +9,8 @@ from msgspec import Meta
 from s3d.auth.keys import SecretKey
 from s3d.config.addresses import AWS_ENDPOINTS, check_endpoint
 from s3d.errors import ConfigurationError
+from s3d.events import DEFAULT_REMOTE
+from s3d.policy.bucket_map import KnownRemote
 from s3d.policy.urgency import Priority
 
 TIB = 1024**4
@@ -157,6 +159,16 @@ def check_other_remotes(remotes: Sequence[OtherRemote]) -> None:
     except ConfigurationError as error:
         raise ConfigurationError(f"endpoint: {error.message}", hint=error.hint) from None
     check_key_pair("", new)
+
+
+def known_remotes(remote: RemoteSettings, others: Sequence[OtherRemote]) -> tuple[KnownRemote, ...]:
+    """What may be told of them to somebody who has other keys; empty: there is none."""
+    if remote.endpoint is None:
+        return ()
+    return (
+        KnownRemote(DEFAULT_REMOTE, remote.endpoint),
+        *(KnownRemote(other.name, other.endpoint) for other in others),
+    )
 
 
 class KeyPair(Protocol):

@@ -1,6 +1,6 @@
 """What `s3d bundle` asks the daemon for.
 
-GET  /bundle/records?after=SEQ&through=SEQ  a page of pending records with their small bodies
+GET  /bundle/records?after=SEQ&through=SEQ  a page of pending records with their small bodies; `&remote=NAME`: of one
 GET  /bundle/records/SEQ/body               the bytes of one of them
 POST /bundle/taken     {"through": "1-42"}: copies up to this one leave by other means
 POST /bundle/receipts  a page of receipts, with its signature
@@ -31,8 +31,8 @@ class BundlingSource(Protocol):
     def epoch(self) -> int:
         """The journal's epoch."""
 
-    async def page(self, after: int, through: int, limit: int) -> BundledPage:
-        """Pending records."""
+    async def page(self, after: int, through: int, limit: int, remote: str = "") -> BundledPage:
+        """Pending records; of one remote, or of all."""
 
     async def body(self, sequence: int) -> RecordBody:
         """The bytes of one."""
@@ -74,7 +74,7 @@ class Bundles:
         query, epoch = request.query, self._source.epoch
         after = sequence_in(epoch, query.get("after", "0"))
         through = sequence_in(epoch, query["through"]) if "through" in query else _ANY
-        return json_answer(await self._source.page(after, through, PAGE_RECORDS))
+        return json_answer(await self._source.page(after, through, PAGE_RECORDS, query.get("remote", "")))
 
     async def body(self, request: web.Request) -> web.StreamResponse:
         """GET /bundle/records/SEQ/body: all bytes, or an answer that breaks off."""

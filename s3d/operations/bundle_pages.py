@@ -14,7 +14,7 @@ from journal.record import genesis
 from s3d.bundle.items import BundledRecord
 from s3d.errors import S3dError
 from s3d.events import Confirmation, Mutation, decode_mutation
-from s3d.policy.bucket_map import MappedBucket
+from s3d.policy.bucket_map import KnownRemote, MappedBucket
 from s3d.values import BucketSet
 from s3d.view.questions import Questions
 from s3d.view.rows import PendingRow
@@ -32,7 +32,8 @@ class BundledBytes(msgspec.Struct, frozen=True, omit_defaults=True):
 class BundledPage(msgspec.Struct, frozen=True):
     """Records in order; `last` is where the next page goes on after, if there is `more`.
 
-    `buckets` is where this site's buckets are at the remote; `epochs`: see Journal.epochs.
+    `buckets` is where this site's buckets are at the remote, or at which of its several `remotes`, whose records these
+    are; `epochs`: see Journal.epochs.
     """
 
     instance: str
@@ -42,6 +43,7 @@ class BundledPage(msgspec.Struct, frozen=True):
     last: int
     more: bool
     epochs: tuple[tuple[int, int], ...] = ()
+    remotes: tuple[KnownRemote, ...] = ()
 
 
 def read_page(

@@ -8,6 +8,7 @@ same record as if the remote itself had told it.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
@@ -17,10 +18,10 @@ from s3d.bundle.keys import PublicKey
 from s3d.bundle.receipts import Page, RecordReceipt, SignedPage, opened
 from s3d.commands.outcomes import ConfirmRecords, ParkRecord
 from s3d.errors import S3dError
-from s3d.events import OUTCOMES, Confirmation
+from s3d.events import DEFAULT_REMOTE, OUTCOMES, Confirmation
 from s3d.operations.bundle_pages import BundledBytes, BundledPage, read_page
 from s3d.operations.exporting import Exporting, RecordBody
-from s3d.policy.bucket_map import MappedBucket
+from s3d.policy.bucket_map import KnownRemote, MappedBucket
 from s3d.values import BucketSet
 from s3d.view.questions import Connection, Questions
 
@@ -43,10 +44,26 @@ class Parking(msgspec.Struct, frozen=True):
     message: str
 
 
+class SeveralPlaces(msgspec.Struct, frozen=True):
+    """The remotes of a site that has several, and which buckets are at one of them (empty: `[remote]`)."""
+
+    remotes: tuple[KnownRemote, ...]
+    buckets_at: Callable[[str], BucketSet]
+
+    def among(self, name: str) -> tuple[tuple[KnownRemote, ...], BucketSet | None]:
+        """What is carried for one of them, by its name in reports, or for all (empty). Raises S3dError."""
+        if not name:
+            return self.remotes, None
+        found = tuple(one for one in self.remotes if one.name == name)
+        if not found:
+            known = ", ".join(one.name for one in self.remotes)
+            raise S3dError(f"there is no remote {name[:40]}", hint=f"they are {known}")
+        return found, self.buckets_at("" if name == DEFAULT_REMOTE else name)
+
+
 class Bundling:
     """For the admin listener. `taken_out` is told up to where copies of records are on their way, `learned` what has
-    become of them; both are None where there is no remote. `carried` are the buckets whose records are carried, None:
-    all. Raises S3dError.
+    become of them; both are None where there is no remote. `several`: there is more than one. Raises S3dError.
     """
 
     def __init__(
@@ -58,9 +75,9 @@ class Bundling:
         trusted: Collection[PublicKey],
         taken_out: Callable[[int], Awaitable[None]] | None,
         learned: Callable[[Sequence[Confirmation], Sequence[Parking]], None] | None,
-        carried: BucketSet | None = None,
+        several: SeveralPlaces | None = None,
     ) -> None:
-        self._carried = carried
+        self._several = several or SeveralPlaces((), lambda _: BucketSet(frozenset(), others=True))
         self._journal = journal
         self._connect = connect
         self._exporting = exporting
@@ -76,14 +93,16 @@ class Bundling:
         """The journal's epoch."""
         return self._journal.identity.epoch
 
-    async def page(self, after: int, through: int, limit: int) -> BundledPage:
-        """Pending records after one place and through another, with what they build on."""
+    async def page(self, after: int, through: int, limit: int, remote: str = "") -> BundledPage:
+        """Pending records after one place and through another, with what they build on; of one remote or of all."""
+        remotes, buckets = self._several.among(remote)
         identity = self._journal.identity
         through = min(through, self._journal.head.sequence)
         loop = asyncio.get_running_loop()
-        records, last, more = await loop.run_in_executor(self._executor, self._read_page, after, through, limit)
+        read = partial(self._read_page, after, through, limit, buckets)
+        records, last, more = await loop.run_in_executor(self._executor, read)
         epochs = self._journal.epochs()
-        return BundledPage(identity.instance, identity.epoch, self._buckets, records, last, more, epochs)
+        return BundledPage(identity.instance, identity.epoch, self._buckets, records, last, more, epochs, remotes)
 
     async def body(self, sequence: int) -> RecordBody:
         """The bytes of a record that a page told of. Raises S3dError when they are not here any more."""
@@ -107,15 +126,15 @@ class Bundling:
         self._check_journal(page)
         loop = asyncio.get_running_loop()
         pending = await loop.run_in_executor(self._executor, self._pending_of, page.receipts)
-        confirmations = tuple(_confirmation(one) for one in pending if not one.refused)
+        confirmed = [one for one in pending if not one.refused]
         parkings = [
             Parking(one.sequence, one.code or REFUSED_CODE, one.message)
             for one in pending
             if one.refused and not await self._is_parked(one.sequence)
         ]
-        done = await self._write(page.bundle, confirmations, parkings)
+        done = await self._write(page.bundle, confirmed, parkings)
         if self._learned is not None:
-            self._learned([one for one in confirmations if one.sequence in done], parkings)
+            self._learned([_confirmation(one) for one in confirmed if one.sequence in done], parkings)
         return Received(len(done), len(parkings), len(page.receipts) - len(done) - len(parkings))
 
     def close(self) -> None:
@@ -123,15 +142,22 @@ class Bundling:
         self._executor.shutdown(wait=True)
 
     async def _write(
-        self, bundle: str, confirmations: tuple[Confirmation, ...], parkings: Sequence[Parking]
+        self, bundle: str, confirmed: Sequence[RecordReceipt], parkings: Sequence[Parking]
     ) -> frozenset[int]:
         """Durably; which were confirmed by this and by nothing before."""
         submitted = [
             self._journal.submit(ParkRecord(one.sequence, one.code, one.message), essential=True) for one in parkings
         ]
-        confirmed = self._journal.submit(ConfirmRecords(confirmations, bundle=bundle), essential=True)
+        by_remote = {
+            one.remote: tuple(_confirmation(it) for it in confirmed if it.remote == one.remote) for one in confirmed
+        }
+        commands = [ConfirmRecords(told, bundle=bundle, remote=remote) for remote, told in by_remote.items()]
+        confirming = [self._journal.submit(command, essential=True) for command in commands]
         await asyncio.gather(*submitted)
-        return frozenset((await confirmed).answer)
+        done: set[int] = set()
+        for one in confirming:
+            done |= set((await one).answer)
+        return frozenset(done)
 
     def _check_journal(self, page: Page) -> None:
         identity = self._journal.identity
@@ -164,8 +190,10 @@ class Bundling:
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, ask)
 
-    def _read_page(self, after: int, through: int, limit: int) -> tuple[tuple[BundledBytes, ...], int, bool]:
-        return read_page(self._journal, self._ask(), after, through, limit, self._carried)
+    def _read_page(
+        self, after: int, through: int, limit: int, buckets: BucketSet | None
+    ) -> tuple[tuple[BundledBytes, ...], int, bool]:
+        return read_page(self._journal, self._ask(), after, through, limit, buckets)
 
     def _ask(self) -> Questions:
         if self._questions is None:

@@ -90,6 +90,16 @@ class MappedBucket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return self.remote_bucket or (BUCKET if self.name == "*" else self.name)
 
 
+class KnownRemote(msgspec.Struct, frozen=True):
+    """One of a site's several remotes by its name in reports, and its endpoint; what has keys of its own has them not.
+
+    For whoever sends what the site wrote without having its configuration.
+    """
+
+    name: str
+    endpoint: str
+
+
 class BucketMapError(S3dError):
     """Tables that cannot stand side by side; `field` is the setting that is wrong."""
 

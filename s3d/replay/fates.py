@@ -45,7 +45,9 @@ MEANING: Mapping[Outcome, str] = {
 
 
 class Fate(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A record and its outcome. `etag` and `version_id` are the remote's, `code` and `message` say why not."""
+    """A record and its outcome. `remote` is the name of the one that took it (`default`: `[remote]`), `etag` and
+    `version_id` are what it said; `code` and `message` say why not.
+    """
 
     sequence: int
     operation: str
@@ -58,6 +60,7 @@ class Fate(msgspec.Struct, frozen=True, omit_defaults=True):
     version_id: str = ""
     code: str = ""
     message: str = ""
+    remote: str = ""
 
 
 class Outcomes:
@@ -69,16 +72,17 @@ class Outcomes:
         self._origin = origin
         self._ended = bytearray(head - origin + 1)
         self._head = head
-        self.confirmed: dict[int, Confirmation] = {}
+        self.confirmed: dict[int, tuple[Confirmation, str]] = {}
 
     def take(self, record: Record) -> None:
         """The next record."""
         match record.kind:
             case "Confirmed":
-                confirmations = decode_confirmed(record.payload).confirmations
-                self._note("confirmed-before", (one.sequence for one in confirmations))
+                confirmed = decode_confirmed(record.payload)
+                self._note("confirmed-before", (one.sequence for one in confirmed.confirmations))
                 if record.sequence > self._head:
-                    self.confirmed |= {one.sequence: one for one in confirmations}
+                    name = confirmed.remote_name
+                    self.confirmed |= {one.sequence: (one, name) for one in confirmed.confirmations}
             case "Superseded":
                 self._note("superseded", decode_superseded(record.payload).sequences)
             case "Discarded":
@@ -119,13 +123,14 @@ def fates(
         fate = Fate(
             record.sequence, record.kind, bucket, key, mutation.size, record.written_at, outcomes.of(record.sequence)
         )
-        confirmation = outcomes.confirmed.get(record.sequence)
+        confirmed = outcomes.confirmed.get(record.sequence)
         row = questions.pending(record.sequence)
         if mutation.stays_local:
             yield msgspec.structs.replace(fate, outcome="stays-local")
-        elif confirmation is not None:
-            etag, version_id = confirmation.etag, confirmation.version_id
-            yield msgspec.structs.replace(fate, outcome="confirmed", etag=etag, version_id=version_id)
+        elif confirmed is not None:
+            said, name = confirmed
+            answer = {"etag": said.etag, "version_id": said.version_id, "remote": name}
+            yield msgspec.structs.replace(fate, outcome="confirmed", **answer)
         elif row is not None:
             outcome = _outcome_of(row, selection)
             message = "its bytes are not here" if outcome == "left" and not are_here(mutation.extents) else ""

@@ -124,6 +124,11 @@ class SelectedQuestions(Questions):
             sequence = page[-1].sequence
         return found
 
+    def unsent_among(self, sequence: int, buckets: BucketSet, limit: int) -> tuple[list[PendingRow], int, bool]:
+        """See `PendingAmong.unsent_among`."""
+        rows, last, more = super().unsent_among(sequence, buckets, limit)
+        return [row for row in rows if self._selection.selects(row)], last, more
+
     def selected_totals(self) -> PendingTotals:
         """`pending_totals` of the selected ones. Reads every pending record."""
         if self._selection.is_everything:

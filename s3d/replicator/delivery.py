@@ -101,6 +101,7 @@ class Delivery:
         self._limited = 0  # of a sort that is not tried for ever
         self.last_error = ""
         self.next_try_at = 0.0
+        self.under_way = False
         self._transfer = transfer
         self._turnstile = turnstile
         self._link = link
@@ -124,6 +125,7 @@ class Delivery:
 
     async def _attempt(self) -> Step | LaidAside | GaveWay | Held:
         began = await self._turnstile.enter(self.job.sequence)
+        self.under_way = True
         try:
             step = await self._find_or_send()
             self._turnstile.answered(began, None)
@@ -133,6 +135,7 @@ class Delivery:
         except ViewDamaged as damaged:
             step = self._await_view(damaged)
         finally:
+            self.under_way = False
             self._turnstile.leave(self.job.sequence)
         if isinstance(step, RetryAt) and self.attempts >= LAID_ASIDE_ATTEMPTS and self._turnstile.crowded:
             return LaidAside()

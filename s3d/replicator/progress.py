@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from s3d.clock import Clock
 from s3d.replicator.allowance import Allowance
-from s3d.replicator.delivery import Delivery
+from s3d.replicator.delivery import LAID_ASIDE_ATTEMPTS, Delivery
 from s3d.replicator.link import Circuit
 from s3d.replicator.pacing import BodyUnderWay, Uploading
 from s3d.replicator.schedule import Permit
@@ -35,6 +35,8 @@ class Snapshot:
     for want of a link; `failing_records` is how many have failed in spite of one. `uploads` go by the remote's ids,
     those that are sent `anew` by our own.
 
+    `getting_on`: something is under way that has not failed again and again.
+
     `superseded` records (of so many bytes) were not sent since the start, because a later one of their key was.
     """
 
@@ -54,6 +56,7 @@ class Snapshot:
     per_second: float
     struggling: tuple[Struggling, ...]
     failing_records: int
+    getting_on: bool
 
 
 class Progress:
@@ -84,6 +87,11 @@ class Progress:
         horizon = self._clock.monotonic() - RATE_SECONDS
         while self._recent and self._recent[0][0] < horizon:
             self._recent.popleft()
+
+
+def are_getting_on(deliveries: Iterable[Delivery]) -> bool:
+    """Whether an attempt is under way of which the ones before say little."""
+    return any(one.under_way and one.attempts < LAID_ASIDE_ATTEMPTS for one in deliveries)
 
 
 def struggling(deliveries: Iterable[Delivery], now: float) -> tuple[tuple[Struggling, ...], int]:

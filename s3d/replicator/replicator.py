@@ -29,7 +29,7 @@ from s3d.replicator.lanes import Lanes
 from s3d.replicator.link import Link
 from s3d.replicator.outcomes import Outcomes
 from s3d.replicator.pacing import PacedRemote
-from s3d.replicator.progress import Progress, Snapshot, struggling
+from s3d.replicator.progress import Progress, Snapshot, are_getting_on, struggling
 from s3d.replicator.ready import ready_by
 from s3d.replicator.schedule import Plan
 from s3d.replicator.settings import ReplicationObserver, ReplicatorSettings, Ways
@@ -266,6 +266,7 @@ class Replicator:
             per_second=self._progress.per_second,
             struggling=failed,
             failing_records=failing_records,
+            getting_on=are_getting_on(self._deliveries.values()),
         )
 
     # the turnstile of every attempt

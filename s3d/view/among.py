@@ -47,6 +47,14 @@ class PendingAmong:
         )
         return {row[0]: PendingTotals(*row[1:]) for row in rows}
 
+    def pending_totals_among(self, buckets: BucketSet) -> PendingTotals:
+        """`pending_totals` of some buckets. Reads the whole table."""
+        own = [totals for name, totals in self.pending_by_bucket().items() if name in buckets]
+        oldest = min((one.oldest_ms for one in own), default=0)
+        position = max((one.position for one in own), default=0)
+        count, size, parked = (sum(getattr(one, name) for one in own) for name in ("count", "size", "parked"))
+        return PendingTotals(count, size, parked, oldest, position)
+
     def in_order_group(self, group: str) -> list[tuple[int, str]]:
         """Sequence and bucket of everything pending in an order group, in order."""
         condition = "order_group <> '' AND order_group = ? ORDER BY sequence"

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from s3d.app.replaying import destinations
+from s3d.app.replaying import entries_of, route
+from s3d.cli.remotes import named_remotes
 from s3d.config import load
 from s3d.policy.bucket_map import MappedBucket
 from s3d.replay.selection import Selection
@@ -30,7 +31,9 @@ def taken(path: Path, config: str, *mapped: MappedBucket) -> dict[str | None, li
     rows = [PendingRow(1, "PutObject", name, "k", 1, 1, 0, "", "") for name in ("ours", "theirs")]
     return {
         one.settings.endpoint_url: [row.bucket for row in rows if one.selection.selects(row)]
-        for one in destinations(settings, Selection(), mapped)
+        for one in route(
+            named_remotes(settings, {}), Selection(), entries_of(mapped, settings.buckets, ())
+        ).destinations
     }
 
 

@@ -29,4 +29,4 @@ def test_what_was_never_sent_is_not_called_confirmed() -> None:
         "gave-way",
         "left",
     ]
-    assert {one: found.etag for one, found in outcomes.confirmed.items()} == {103: "etag"}
+    assert {one: (said.etag, name) for one, (said, name) in outcomes.confirmed.items()} == {103: ("etag", "default")}
