@@ -340,7 +340,7 @@ CACHE_PINNED, CACHE_UNPINNED = "CachePinned", "CacheUnpinned"
 CONFIGURED = "ConfigurationChanged"
 RECOVERED = "Recovered"
 CHECKPOINT, ANCHORED, REFUSED = "AuditCheckpoint", "AuditAnchored", "RequestsRefused"
-FOR_AUDITORS = (GAPS_LOOKED, CONFIGURED, RECOVERED, LOST, REFUSED)  # nothing that is read here follows from these
+FOR_AUDITORS = (CONFIGURED, RECOVERED, LOST, REFUSED)  # nothing that is read here follows from these
 # about records, buckets, files and replication as a whole, not objects
 OUTCOMES = frozenset(
     {

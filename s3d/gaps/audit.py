@@ -26,6 +26,7 @@ from s3d.queries.asking import Asking
 from s3d.telemetry.report import GapReport, GapRound, GapsReport, format_sequence, iso_time
 from s3d.values import Extents
 from s3d.view.damage import ViewDamaged
+from s3d.view.looked import latest_look
 from s3d.view.questions import Connection, Questions
 from s3d.view.rows import Gap
 
@@ -123,7 +124,8 @@ class GapAudit:
 
     async def report(self) -> GapsReport:
         """Every gap that is known. Raises S3dError while the view is being rebuilt."""
-        return GapsReport(await asyncio.get_running_loop().run_in_executor(self._executor, self._all), self._last)
+        gaps, folded = await asyncio.get_running_loop().run_in_executor(self._executor, self._all)
+        return GapsReport(gaps, self._last or folded)
 
     def close(self) -> None:
         """Let go of the thread."""
@@ -139,11 +141,15 @@ class GapAudit:
                 return
             await sleep_unless(self._clock, left if self._every_seconds else float("inf"), self._replaced)
 
-    def _all(self) -> tuple[GapReport, ...]:
+    def _all(self) -> tuple[tuple[GapReport, ...], GapRound | None]:
+        """Every gap, and the last look of any run."""
         connection = self._connect()
         try:
             questions = Questions(connection)
-            return tuple(self._reported(gap) for gap in questions.gaps() if self._is_watched(questions, gap))
+            gaps = tuple(self._reported(gap) for gap in questions.gaps() if self._is_watched(questions, gap))
+            look = latest_look(connection)
+            known = None if look is None else GapRound(iso_time(look.at_ms / 1000), look.keys, look.gaps, look.mended)
+            return gaps, known
         finally:
             connection.close()
 

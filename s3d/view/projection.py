@@ -23,6 +23,7 @@ from s3d.events import (
     DISCARDED,
     FILES_NOTED,
     FOR_AUDITORS,
+    GAPS_LOOKED,
     GIVE_WAY,
     LET_GO,
     OUTCOMES,
@@ -54,6 +55,7 @@ from s3d.view.beside import SETS_TAGS, Beside
 from s3d.view.checkpoints import CHECKPOINTING
 from s3d.view.listed import forget_listed_bucket, forget_listed_key
 from s3d.view.local_projection import settle_local
+from s3d.view.looked import fold_look
 from s3d.view.pins import forget_tag, has_pin, pin_prefix, settle_tag, unpin_prefix
 from s3d.view.sent import count_sent
 from s3d.view.superseding import settle_superseded
@@ -491,6 +493,7 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], Backlog | None]] = {
     UNPAUSED: _unpaused,
     FILES_NOTED: _files_noted,
     **dict.fromkeys(FOR_AUDITORS, lambda _connection, _record: None),
+    GAPS_LOOKED: fold_look,
     CACHE_PINNED: pin_prefix,
     CACHE_UNPINNED: unpin_prefix,
     **CHECKPOINTING,

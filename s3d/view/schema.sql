@@ -220,6 +220,17 @@ CREATE TABLE sent_to (
   PRIMARY KEY (remote, month)
 ) STRICT, WITHOUT ROWID;
 
+-- The gap audit's last look at everything; no row: none is known.
+--   sequence  the record that says so; at_ms: when it was over
+CREATE TABLE looked (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  sequence INTEGER NOT NULL,
+  at_ms    INTEGER NOT NULL,
+  keys     INTEGER NOT NULL,
+  gaps     INTEGER NOT NULL,
+  mended   INTEGER NOT NULL
+) STRICT;
+
 -- Files that were taken from drop folders and may still be there, by which they are known again. Gone when they are.
 --   etag  of the content that was taken
 CREATE TABLE taken_file (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 14
+SCHEMA_VERSION = 15
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -101,6 +101,16 @@ _STEPS: Mapping[int, str] = {
       sequence INTEGER PRIMARY KEY,
       payload  BLOB    NOT NULL,
       anchored INTEGER NOT NULL
+    ) STRICT;
+    """,
+    14: """
+    CREATE TABLE looked (
+      only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+      sequence INTEGER NOT NULL,
+      at_ms    INTEGER NOT NULL,
+      keys     INTEGER NOT NULL,
+      gaps     INTEGER NOT NULL,
+      mended   INTEGER NOT NULL
     ) STRICT;
     """,
 }

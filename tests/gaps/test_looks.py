@@ -1,9 +1,12 @@
 """A look at everything becomes a record: one, with what it found, also where the journal could not take it at first."""
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from edge_state import NOW_MS, Edge
 
 from journal import DiskFull
 from s3d.commands.looking import RecordLook
@@ -16,7 +19,7 @@ NOW = 1_795_000_000.0
 class Site:
     """Everything around a gap audit, of which only the listing and the journal do something."""
 
-    def __init__(self, keys: int) -> None:
+    def __init__(self, keys: int, connect: Callable[[], Any] = lambda: None) -> None:
         self.claims = [(f"k{number}", number + 1, True, 1, "e", 1) for number in range(keys)]
         self.pages = 0
         self.full = False
@@ -35,7 +38,7 @@ class Site:
             questions,
             asking,
             self._submit,
-            lambda: None,  # type: ignore[arg-type, return-value]
+            connect,
             1,
             clock,
             lambda _bucket, _key, own: "report",
@@ -79,3 +82,24 @@ async def test_a_look_at_nothing_is_no_record():
     await site.audit.look()
     assert site.looked == []
     site.audit.close()
+
+
+async def test_the_last_look_is_known_after_a_restart(tmp_path: Path):
+    """Of the latest record about one; a view that is folded again knows it, too."""
+    edge = Edge(tmp_path, has_remote=True)
+    for keys in (3, 5):
+        edge.do(RecordLook(GapsLooked(began_ms=NOW_MS, keys=keys, gaps=1, mended=1)))
+    again = tmp_path / "again"
+    again.mkdir()
+    anew = edge.rebuilt(again)
+    assert anew.folded() == edge.folded()
+    anew.close()
+    edge.reopen()
+    audit = Site(keys=0, connect=edge.view.reader).audit
+    last = (await audit.report()).last
+    assert last is not None
+    assert (last.keys, last.gaps, last.mended) == (5, 1, 1)
+    await audit.look()  # at nothing: this run's own look counts
+    assert (await audit.report()).last.keys == 0  # type: ignore[union-attr]
+    audit.close()
+    edge.close()

@@ -28,6 +28,7 @@ MADE_SINCE = {
     11: "DROP TABLE pin; DROP TABLE tag_pin;",
     12: "DROP TABLE sent_to;",
     13: "DROP TABLE checkpoint;",
+    14: "DROP TABLE looked;",
 }
 
 
