@@ -14,7 +14,7 @@ from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock
-from s3d.config.settings import AuthSettings, Settings
+from s3d.config.settings import Settings
 from s3d.errors import S3dError
 from s3d.http.admin import build_admin
 from s3d.http.admission import Admission
@@ -133,7 +133,7 @@ class S3Door:
         self._path = path = RequestPath(
             router=Router(service),
             parser=Parser(service),
-            verifier=_verifier(settings.auth),
+            verifier=_verifier(settings),
             operations=operations,
             replier=Replier(Serializer(service), pool, rows, epoch, admission),
             pool=pool,
@@ -167,7 +167,7 @@ class S3Door:
                 hint="is another program there? choose another --listen",
             ) from error
 
-    def verify_by(self, settings: AuthSettings) -> None:
+    def verify_by(self, settings: Settings) -> None:
         """Other keys are good from now on."""
         self._path.verify_by(_verifier(settings))
 
@@ -181,11 +181,12 @@ class S3Door:
         return f"http://{self._settings.address.host}:{self.port}"
 
 
-def _verifier(settings: AuthSettings) -> Verifier:
-    keys = None
-    if settings.access_key is not None and settings.secret_key is not None:
-        keys = StaticKeys({settings.access_key: settings.secret_key})
-    return Verifier(keys, None, allow_unsigned_payload=settings.allow_unsigned_payload)
+def _verifier(settings: Settings) -> Verifier:
+    auth, keys = settings.auth, None
+    if auth.access_key is not None and auth.secret_key is not None:
+        others = {one.access_key: one.secret_key for one in settings.client_keys}
+        keys = StaticKeys({auth.access_key: auth.secret_key} | others)
+    return Verifier(keys, None, allow_unsigned_payload=auth.allow_unsigned_payload)
 
 
 class AdminDoor:

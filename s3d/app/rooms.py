@@ -67,8 +67,8 @@ class Rooms:
             self._look_otherwise(self.audit, after)
         if sections & {"remote", "[[window]]"} and self.replication is not None:
             self.replication.replace_plan(after.settings.remote, after.settings.windows)
-        if "auth" in sections:
-            self.door.verify_by(after.settings.auth)
+        if sections & {"auth", "[[client_key]]"}:
+            self.door.verify_by(after.settings)
         if "journal" in sections:
             self.upkeep.replace_limits(limits_of(after.settings))
         if "log" in sections:

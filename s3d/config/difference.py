@@ -42,6 +42,7 @@ RELOADED = frozenset({
     "shutdown.ephemeral",
     "log.level",
     "log.format",
+    "[[client_key]]",
     "[[rule]]",
     "[[webhook]]",
     "[[window]]",

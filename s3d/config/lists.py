@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 import msgspec
 
+from s3d.config.client_keys import ClientKey, ClientKeyError, check_client_keys
 from s3d.config.drops import DropFolder, check_drops
 from s3d.config.lines import ConfigurationFile
 from s3d.config.remotes import OtherRemote, check_other_remotes
@@ -30,6 +31,7 @@ class TableList(NamedTuple):
 
 
 LISTS = (
+    TableList("client_key", "client_keys", ClientKey, check_client_keys, 'access_key = "AKNEW"'),
     TableList("rule", "rules", Rule, lambda tables: Rules(tables[-1:]), 'match = "photos/raw/*"'),
     TableList("webhook", "webhooks", Webhook, check_webhooks, 'url = "https://hooks.example.com/s3d"'),
     TableList("window", "windows", Window, check_windows, 'start = "22:00"'),
@@ -112,7 +114,7 @@ def _kinds(annotation: Any) -> list[Any]:
 def _check(kind: TableList, tables: Sequence[Any], where: _Where) -> None:
     try:
         kind.check(tables)
-    except (RuleError, BucketMapError, WebhookError, WindowError) as error:
+    except (RuleError, BucketMapError, ClientKeyError, WebhookError, WindowError) as error:
         raise ConfigurationError(f"{where.at(error.field)}: {error.field}: {error.message}", hint=error.hint) from None
     except S3dError as error:
         raise ConfigurationError(f"{where.at()}: {error.message}", hint=error.hint) from None

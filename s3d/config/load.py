@@ -242,6 +242,7 @@ def check(settings: Settings) -> None:
     """What no setting can tell by itself. Raises ConfigurationError."""
     check_key_pair("auth.", settings.auth)
     check_key_pair("remote.", settings.remote)
+    _check_client_keys(settings)
     if not settings.address.loopback and not settings.auth.configured:
         raise ConfigurationError(
             f"listen = {settings.listen} can be reached from other machines, but requests are not authenticated",
@@ -275,6 +276,19 @@ def _check_anchors(settings: Settings) -> None:
     if not settings.audit.checkpoint_minutes:
         raise ConfigurationError(
             "audit.anchor_bucket is set, but audit.checkpoint_minutes is 0", hint="what is never signed is not anchored"
+        )
+
+
+def _check_client_keys(settings: Settings) -> None:
+    """Further pairs need a first one: taking that out must not open the door to everybody."""
+    if settings.client_keys and not settings.auth.configured:
+        raise ConfigurationError(
+            "there is a [[client_key]], but no auth.access_key",
+            hint="put one pair into [auth]: without it requests are not authenticated at all",
+        )
+    if any(one.access_key == settings.auth.access_key for one in settings.client_keys):
+        raise ConfigurationError(
+            f"client_key: {settings.auth.access_key} is the key pair of [auth] already", hint="leave the table out"
         )
 
 

@@ -13,6 +13,7 @@ from msgspec import Meta
 from s3d.auth.keys import SecretKey
 from s3d.auth.payload import UnsignedPayloads
 from s3d.config.addresses import Listen, parse_listen
+from s3d.config.client_keys import ClientKey
 from s3d.config.drops import DropFolder
 from s3d.config.remotes import OtherRemote, RemoteSettings
 from s3d.config.webhooks import Webhook
@@ -418,6 +419,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bundle: BundleSettings = BundleSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
+    client_keys: tuple[ClientKey, ...] = ()
     rules: tuple[Rule, ...] = ()
     windows: tuple[Window, ...] = ()
     other_remotes: tuple[OtherRemote, ...] = ()

@@ -33,6 +33,7 @@ class AiobotocoreRemote:
         self._building: asyncio.Future[None] | None = None
         self._client: Any = None
         self._lean: Any = None  # a LeanPath, which is imported late
+        self._rotating: Any = None  # RotatingFiles, likewise
 
     async def start(self) -> None:
         """Import and build the client; the first call does it otherwise. Raises RemoteFailure.
@@ -59,6 +60,7 @@ class AiobotocoreRemote:
         from botocore.exceptions import NoCredentialsError
 
         from s3d.remote.leanpath import LeanPath
+        from s3d.remote.rotating import rotating_files
         from s3d.remote.tailoring import tailor
 
         with _failures("start"):
@@ -70,6 +72,10 @@ class AiobotocoreRemote:
         tailor(client)
         patience = self._settings.connect_timeout_seconds + self._settings.read_timeout_seconds
         self._lean = LeanPath(client, credentials, patience)
+        if self._settings.access_key is None:
+            self._rotating = rotating_files(
+                session, credentials, lambda: _new_session(self._settings).get_credentials()
+            )
         self._client = client
 
     async def call(
@@ -78,6 +84,8 @@ class AiobotocoreRemote:
         """See `Remote.call`. An upload that makes no progress for the read timeout is given up as ambiguous."""
         if self._client is None:
             await self.start()
+        if self._rotating is not None and self._rotating.is_due:
+            await self._rotating.look()
         small = wanted(operation, parameters, content) if self._settings.lean and flow is None else None
         if small is None:
             return await self._full(operation, parameters, content, flow)
@@ -88,6 +96,8 @@ class AiobotocoreRemote:
         """See `Remote.open`."""
         if self._client is None:
             await self.start()
+        if self._rotating is not None and self._rotating.is_due:
+            await self._rotating.look()
         with _failures(operation):
             output = dict(await self._method(operation)(**parameters))
         output.pop("ResponseMetadata", None)

@@ -1,9 +1,12 @@
 """Real daemons whose configuration files change while they run: an edge, and one that is its remote and its witness."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
+import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -127,6 +130,67 @@ def test_keys_are_rotated_on_both_sides_without_a_restart(pair: Pair) -> None:
             if path.is_file():
                 assert SECOND[1].encode() not in path.read_bytes(), path
         assert not any(SECOND[1] in line for line in daemon._log)
+
+
+def test_two_pairs_of_keys_are_good_while_they_are_exchanged(pair: Pair) -> None:
+    """The new one beside the old one, then instead of it: whoever has either of them is let in at each moment."""
+    second = '[[client_key]]\naccess_key = "{}"\nsecret_key = "{}"\n'
+    old, new = pair.keys, FIRST if pair.keys == SECOND else SECOND
+    steps = [
+        (REMOTE.format(*old) + second.format(*new), (old, new), ["[[client_key]]"]),
+        (
+            REMOTE.format(*new) + second.format(*old),
+            (old, new),
+            ["auth.access_key", "auth.secret_key", "[[client_key]]"],
+        ),
+        (REMOTE.format(*new), (new,), ["[[client_key]]"]),
+    ]
+    for number, (config, good, changed) in enumerate(steps):
+        pair.remote._config.write_text(config)
+        assert reload(pair.remote)["changed"] == changed
+        for pair.keys in good:
+            pair.write(RULE)
+            reload(pair.edge)
+            assert pair.put(f"pair{number}") == "replicated"
+
+
+def test_no_request_fails_while_the_configuration_changes(pair: Pair) -> None:
+    """Twenty files, one after another, each fourth with a mistake: who writes meanwhile is answered as ever, what was
+    good last is in force, and everything goes to the remote.
+    """
+    pair.write()
+    reload(pair.edge)
+    refused = metric(pair.edge, 's3d_configuration_reloads_total{result="refused"}')
+    answers: list[list[int]] = [[] for _ in range(4)]
+    stop = threading.Event()
+
+    def write(number: int) -> None:
+        while not stop.is_set():
+            key = f"/box/busy/{number}/{len(answers[number])}"
+            answers[number].append(pair.edge.fetch("PUT", key, b"x").status)
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(len(answers))]
+    for one in writers:
+        one.start()
+    try:
+        for number in range(20):
+            told = [len(one) for one in answers]
+            wait_until(lambda told=told: all(len(one) > before for one, before in zip(answers, told, strict=True)))
+            more = f'[log]\nlevel = "{("info", "warning")[number % 2]}"\n[[rule]]\nmatch = "box/*"\ncoalesce = false\n'
+            pair.write("[log]\nlevel = 7\n" if number % 4 == 3 else more if number % 4 else "")
+            with pytest.raises(urllib.error.HTTPError) if number % 4 == 3 else contextlib.nullcontext():
+                reload(pair.edge)
+    finally:
+        stop.set()
+        for one in writers:
+            one.join()
+    assert {status for one in answers for status in one} == {200}
+    assert metric(pair.edge, 's3d_configuration_reloads_total{result="refused"}') == refused + 5
+    assert pair.edge.ask("/configuration")["error"]
+    pair.write(RULE)
+    reload(pair.edge)
+    assert pair.put("calm") == "replicated"
+    wait_until(lambda: pair.edge.ask("/status")["pending"]["count"] == 0)
 
 
 def reload(daemon: LiveDaemon) -> Any:

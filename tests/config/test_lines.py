@@ -20,6 +20,7 @@ WRONG = [
     ('[[rule]]\nmatch = "b"\n[[rule]]\n\nmatch = "c[tag"\n', 3, "rule 2: "),
     ('[[rule]]\nmatch = "b"\n\n[[window]]\nstart = "8:00"\nend = "09:00"\n', 5, "window 1: start: "),
     ('[[bucket]]\nname = "a"\nremote_bucket = "hq-data"\n# ...\nprefix = "x"\n', 5, "bucket 1: prefix: "),
+    ('[[client_key]]\naccess_key = "a"\nsecret_key = "s"\n' * 2, 5, "client_key 2: access_key: "),
     ('[[webhook]]\nname = "w"\nsecret = "s"\nurl = "ftp://e"\n', 4, "webhook 1: url: "),
 ]
 

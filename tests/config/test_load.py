@@ -191,6 +191,16 @@ def test_every_loopback_address_may_be_listened_on(url):
     assert load({"listen": url}, {}, None).address.loopback
 
 
+def test_further_client_keys_stand_beside_the_first(write):
+    """Never instead of it, and never twice; all are secrets."""
+    more = '[[client_key]]\naccess_key = "AKIB"\nsecret_key = "hush"\n'
+    found = load({}, {}, write(KEYS + more))
+    assert [(one.access_key, one.secret_key.reveal()) for one in found.client_keys] == [("AKIB", "hush")]
+    assert "hush" not in repr(found)
+    assert "no auth.access_key" in refused(write, more).message
+    assert "already" in refused(write, KEYS + more.replace("AKIB", "AKIA")).message
+
+
 def test_the_admin_listener_is_loopback_even_with_keys(write):
     """It has no authentication of its own."""
     error = refused(write, KEYS + '[admin]\nlisten = "http://0.0.0.0:1"')

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from s3d.remote import rotating
 from s3d.remote.failures import FailureKind, RemoteFailure
+from s3d.remote.seam import Content
 
 from .conftest import AnyRemote, answer, read_request, remote_at, server
 
@@ -100,3 +102,19 @@ async def test_a8_a_metadata_service_that_does_not_answer_is_asked_again(
         moods[0] = "well"
         await remote.call("ListBuckets", {})
     assert signed == ["AKIALATE"]
+
+
+async def test_a2_keys_that_are_exchanged_on_disk_sign_what_comes_after(
+    nothing_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within two seconds, without another client; one that is half written changes nothing until it is whole."""
+    monkeypatch.setattr(rotating, "LOOK_SECONDS", 0.0)
+    nothing_here.write_text(WHOLE)
+    other = WHOLE.replace("AKIALATE", "AKIANEXT")
+    async with asking() as (remote, signed):
+        await remote.call("ListBuckets", {})
+        for written in (other[:6], other[:40], other):
+            nothing_here.write_text(written)
+            await remote.call("ListBuckets", {})
+        await remote.call("PutObject", {"Bucket": "b", "Key": "k"}, Content((), 0))
+    assert signed == ["AKIALATE", "AKIALATE", "AKIALATE", "AKIANEXT", "AKIANEXT"]
