@@ -23,17 +23,20 @@ _KINDS: dict[int, tuple[type | tuple[type, ...], ...]] = {
 }
 
 
+Place = tuple[memoryview, int]  # a page, and where in it a row begins
+
+
 class Carved:
-    """The records that a file seems to have; `body` reads what one of them has in its row."""
+    """The records that a file seems to have, without their bodies, of which there may be more than there is memory."""
 
     def __init__(self, images: Images) -> None:
         self._images = images
-        found: dict[int, dict[Record, list[Row]]] = defaultdict(dict)
+        found: dict[int, dict[Record, list[Place]]] = defaultdict(dict)
         for number, page in _pages_of(images):
             for row in self._rows(number, page):
                 if _is_of(row, _RECORD):
                     record = Record(row.rowid, *row.values[1:8])  # type: ignore[arg-type]
-                    found[row.rowid].setdefault(record, []).append(row)
+                    found[row.rowid].setdefault(record, []).append((row.page, row.at))
         self._places = {one: places for records in found.values() for one, places in records.items()}
         self.candidates: Candidates = {sequence: list(records) for sequence, records in found.items()}
 
@@ -49,8 +52,8 @@ class Carved:
         """What may be the body in a record's row, newest first; None: the row has none."""
         for found in self.candidates.get(record.sequence, ()):
             if found.body_digest == record.body_digest and found.payload == record.payload:
-                for place, oldest in product(self._places[found], (False, True)):
-                    row = row_at(self._images, place.page, place.at, _RECORDS, oldest=oldest)
+                for (page, at), oldest in product(self._places[found], (False, True)):
+                    row = row_at(self._images, page, at, _RECORDS, oldest=oldest)
                     if row is not None and (row.values[8] is None or isinstance(row.values[8], bytes)):
                         yield row.values[8]
 

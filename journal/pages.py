@@ -77,6 +77,37 @@ def _frames(log: memoryview) -> tuple[list[tuple[int, memoryview]], list[tuple[i
     return stale, current[:committed]
 
 
+def is_whole(log: memoryview) -> bool:
+    """Whether a log has no transaction behind a frame that is wrong: SQLite reads up to that frame, and pages that were
+    checkpointed meanwhile may be newer than what it reads there.
+    """
+    size, salts = _FRAME_HEADER_BYTES + PAGE_BYTES, log[16:24]
+    order = "<" if len(log) >= 4 and log[3] == 0x82 else ">"
+    sums = struct.unpack_from(">II", log, 24) if len(log) >= _LOG_HEADER_BYTES else (0, 0)
+    if len(log) >= _LOG_HEADER_BYTES and _summed(log[:24], (0, 0), order) != sums:
+        return False
+    broken = False
+    for at in range(_LOG_HEADER_BYTES, len(log) - size + 1, size):
+        is_ours = log[at + 8 : at + 16] == salts  # if not, an earlier use of the file begins, or its header is wrong
+        if broken and is_ours and struct.unpack_from(">I", log, at + 4)[0]:
+            return False
+        if not broken and is_ours:
+            sums = _summed(log[at + _FRAME_HEADER_BYTES : at + size], _summed(log[at : at + 8], sums, order), order)
+            is_ours = sums == struct.unpack_from(">II", log, at + 16)
+        broken = broken or not is_ours  # the first of them may be one that a killed process has left half written
+    return True
+
+
+def _summed(content: memoryview, sums: tuple[int, int], order: str) -> tuple[int, int]:
+    """The log's checksum, going on from one (https://sqlite.org/fileformat2.html#checksum_algorithm)."""
+    one, two = sums
+    words = iter(struct.unpack(f"{order}{len(content) // 4}I", content))
+    for first, second in zip(words, words, strict=True):
+        one = (one + first + two) & 0xFFFFFFFF
+        two = (two + second + one) & 0xFFFFFFFF
+    return one, two
+
+
 def rows_of(images: Images, number: int, page: memoryview, columns: frozenset[int]) -> Iterator[Row]:
     """The rows in a page with so many columns, if it is a leaf; what is unreadable of it is left out."""
     for at in _cells(number, page, _LEAF):

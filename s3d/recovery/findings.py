@@ -150,6 +150,8 @@ def _damaged_file(look: Look, number: int) -> Finding:
     lost = ", ".join(_range(hole.first, hole.last) for hole in holes[:NAMES_IN_A_SENTENCE])
     more = "" if len(holes) <= NAMES_IN_A_SENTENCE else f" and {len(holes) - NAMES_IN_A_SENTENCE} more such places"
     means = f"{lost}{more} cannot be saved; {_count(kept, 'record')} can"
+    if look.view.state != "sound":
+        means += "; without a view that is whole a key of theirs may show its version before"
     if file.state == "active" and not look.journal.has_log and any(h.last == file.chosen.head.sequence for h in holes):
         do = f"was it copied without {file.name}-wal? Look for that file first. {do}, and says in it what is lost"
     else:

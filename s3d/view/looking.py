@@ -9,13 +9,19 @@ import apsw
 import msgspec
 
 from journal.copying import copy_consistently
+from journal.diagnosis import mapped
 from journal.errors import JournalError
+from journal.pages import is_whole
 from s3d.view.upgrades import can_be_upgraded
 
 ViewState = Literal["sound", "missing", "damaged", "not believed", "of another journal", "newer"]
 _NAMED = """
 SELECT blob, sequence FROM blob_use UNION ALL SELECT blob, sequence FROM relocated
 UNION ALL SELECT blob, 0 FROM cached_piece ORDER BY 1"""
+_KNOWN = """
+SELECT sequence, bucket, key, 1 FROM pending WHERE sequence BETWEEN ?1 AND ?2
+UNION SELECT sequence, bucket, key, replication IN (0, 2, 3) FROM object
+WHERE sequence BETWEEN ?1 AND ?2 AND sequence NOT IN (SELECT sequence FROM pending) ORDER BY 1"""
 _WHO = """
 SELECT bucket, key, 1 FROM pending WHERE sequence = ?1
 UNION ALL SELECT bucket, key, replication IN (0, 2, 3) FROM object WHERE sequence = ?1
@@ -53,32 +59,39 @@ class ViewCopy:
 
     def named_blobs(self) -> dict[str, int]:
         """Every blob that is needed, and a record that needs it (0: it is only a cached copy)."""
-        if self.connection is None or not self.answers:
-            return {}
-        return {str(blob): int(str(sequence)) for blob, sequence in self.connection.execute(_NAMED)}
+        return {str(blob): int(str(sequence)) for blob, sequence in self._rows(_NAMED)} if self.answers else {}
 
     def cached_blobs(self) -> frozenset[str]:
         """What is only a cached copy of the remote's; of any view that can be read."""
-        if self.connection is None or self.look.state in {"damaged", "newer"}:
-            return frozenset()
-        return frozenset(str(row[0]) for row in self.connection.execute("SELECT blob FROM cached_piece"))
+        return frozenset(str(row[0]) for row in self._rows("SELECT blob FROM cached_piece"))
 
     def owner(self, sequence: int) -> Owner:
         """Whose bytes a record's are; without a key when that is not known."""
-        row = self.connection.execute(_WHO, (sequence,)).fetchone() if self.connection is not None else None
-        return Owner(sequence, str(row[0]), str(row[1]), bool(row[2])) if row is not None else Owner(sequence)
+        for bucket, key, only_here in self._rows(_WHO, (sequence,)):
+            return Owner(sequence, str(bucket), str(key), bool(only_here))
+        return Owner(sequence)
 
     def known_between(self, first: int, last: int) -> Sequence[Owner]:
-        """What is known of records in a range: of those that are pending, or are what their key is now."""
-        if self.connection is None or not self.answers:
-            return ()
-        rows = self.connection.execute(
-            "SELECT sequence, bucket, key, 1 FROM pending WHERE sequence BETWEEN ?1 AND ?2 UNION "
-            "SELECT sequence, bucket, key, replication IN (0, 2, 3) FROM object WHERE sequence BETWEEN ?1 AND ?2 "
-            "AND sequence NOT IN (SELECT sequence FROM pending) ORDER BY 1",
-            (first, last),
-        )
-        return [Owner(int(str(row[0])), str(row[1]), str(row[2]), bool(row[3])) for row in rows]
+        """What is known of records in a range: of those that are pending, or are what their key is now.
+
+        Also a damaged view knows names.
+        """
+        return [
+            Owner(int(str(row[0])), str(row[1]), str(row[2]), bool(row[3])) for row in self._rows(_KNOWN, (first, last))
+        ]
+
+    def _rows(self, statement: str, bindings: tuple[int, ...] = ()) -> list[tuple[object, ...]]:
+        """All rows; as many as there are of a view that is damaged. Raises JournalError."""
+        found: list[tuple[object, ...]] = []
+        try:
+            if self.connection is not None:
+                found += self.connection.execute(statement, bindings)
+        except (apsw.Error, UnicodeDecodeError) as error:
+            if self.answers:
+                raise JournalError(
+                    f"the view cannot be read: {error}", hint="check the disk, and look again"
+                ) from error
+        return found
 
 
 @contextmanager
@@ -112,6 +125,8 @@ def view_copy(path: str, scratch: str, *, trusted: str | None, instance: str, ep
 def _looked(connection: apsw.Connection, path: str, trusted: str | None, instance: str, epoch: int) -> ViewLook:
     connection.execute("PRAGMA trusted_schema=OFF")
     version = int(str(connection.pragma("user_version")))
+    if not is_whole(mapped(f"{path}-wal")):
+        raise ValueError("its log is broken in the middle")
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     if os.path.getsize(path) != int(str(connection.pragma("page_count"))) * int(str(connection.pragma("page_size"))):
         raise ValueError("it has been cut off")

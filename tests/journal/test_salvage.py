@@ -19,7 +19,7 @@ from journal.diagnosis import Diagnosis, diagnose, opened
 from journal.disk import RealDisk
 from journal.inspection import inspect
 from journal.mark import Mark, MarkFile
-from journal.pages import PAGE_BYTES, read_images, rows_of
+from journal.pages import PAGE_BYTES, is_whole, read_images, rows_of
 from journal.rebuilding import rebuild
 from journal.record import LOST, Entry, follows, genesis, link, read_lost
 from journal.salvage import choose
@@ -249,6 +249,25 @@ def test_rows_are_read_as_sqlite_wrote_them(sizes: list[int], number: int, text:
     four = frozenset({4})
     found = {row.rowid: row.values for n, page in images.newest.items() for row in rows_of(images, n, page, four)}
     assert found == wanted
+
+
+def test_a_log_that_is_broken_in_the_middle_is_told_from_one_that_ends(tmp_path: Path) -> None:
+    """What a killed process has left at its end is no damage; a transaction behind a wrong frame is."""
+    fill(str(tmp_path), 10)
+    log = (tmp_path / WAL).read_bytes()
+    frame = PAGE_BYTES + 24
+    assert is_whole(memoryview(log))
+    assert is_whole(memoryview(b""))
+    assert is_whole(memoryview(log[: 32 + 5 * frame + 100]))
+    for at in (8, 20, 28, 40, 60, 32 + 3 * frame + 999, len(log) - 3 * frame):
+        broken = bytearray(log)
+        broken[at] ^= 4
+        assert not is_whole(memoryview(broken)), at
+    last = len(log) - frame
+    assert is_whole(memoryview(log[:-100] + bytes(100))), "its last frame was being written"
+    unfinished = bytearray(log)
+    unfinished[last + 4 : last + 8] = bytes(4)
+    assert is_whole(memoryview(unfinished)), "its last frame commits nothing"
 
 
 @given(st.integers(0, 2**32), st.binary(max_size=200), st.booleans())

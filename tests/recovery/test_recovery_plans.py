@@ -28,6 +28,7 @@ def active(**changes: Any) -> FileLook:
 
 
 LOSSY = active(trouble="it cannot be read", chosen=Chosen({}, (HOLE,), Head(9, HASH)))
+SHORT = active(trouble="records are missing", chosen=Chosen({}, (HOLE,), Head(6, HASH)))
 
 
 def journal(**changes: Any) -> Diagnosis:
@@ -61,7 +62,8 @@ CONFIRMED = BlobTrouble("ef", "cut off", Owner(8, "b", "l"))
         (look(journal=journal(mark=None, mark_trouble="missing")), "damage", "nothing of what is here is lost"),
         (look(journal=journal(hopeless="it is gone", hint="restore a backup")), "damage", "restore a backup"),
         (look(journal=journal(files=(LOSSY,))), "damage", "records 4 to 6 cannot be saved"),
-        (look(journal=journal(files=(LOSSY,), has_log=False)), "damage", "records 4 to 6"),
+        (look(journal=journal(files=(SHORT,), has_log=False)), "damage", "Look for that file first"),
+        (look(journal=journal(files=(LOSSY,)), view=ViewLook("missing")), "damage", "its version before"),
         (look(journal=journal(base_trouble="it is missing")), "damage", "only the view still says"),
         (look(journal=journal(base_trouble="it is missing"), view=ViewLook("missing")), "damage", "restore a backup"),
         (look(view=ViewLook("damaged", why="page 3")), "damage", "made of the journal"),
