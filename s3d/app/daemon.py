@@ -7,10 +7,9 @@ last.
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
-from typing import Any
 
 import structlog
 
@@ -31,6 +30,7 @@ from s3d.app.farewell import (
 )
 from s3d.app.ground import Ground
 from s3d.app.history import history_routes
+from s3d.app.loops import Loops
 from s3d.app.notarising import build_notarising
 from s3d.app.reloading import Reloading
 from s3d.app.remotes import Replications, build_replication
@@ -110,7 +110,7 @@ class Daemon:
         self._metrics = metrics or Metrics()
         self._disk = RealDisk()
         self._failed = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._loops = Loops(self._crashed)
         self._replication: Replication | Replications | None = None
         self._reloading: Reloading | None = None
         self._reload_is_due = False
@@ -275,9 +275,7 @@ class Daemon:
         if self._drops is not None:
             await self._drops.close()
         await self._door.listener.close(REQUESTS_FINISH_SECONDS)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._loops.end()
         if self._replication is not None and not self._failed:
             drain = self._replication.drain(shutdown.drain_seconds, patient=shutdown.ephemeral)
             self._draining = asyncio.ensure_future(drain)
@@ -444,17 +442,17 @@ class Daemon:
     async def _begin(self, questions: Questions) -> None:
         """What goes on by itself."""
         collecting = collect_for_ever(self._ground, questions, self._clock)
-        self._go_on("the collection of bodies that nothing names", collecting)
-        self._go_on("the upkeep of the journal's files", self._upkeep.run_for_ever())
-        self._go_on("the verification of older journal files", self._upkeep.verify_older_files())
-        self._go_on("the forecast of room and backlog", self._foreseeing.run_for_ever())
-        self._go_on("the recycling of cached bytes", self._recycling.run_for_ever())
+        self._loops.go_on("the collection of bodies that nothing names", collecting)
+        self._loops.go_on("the upkeep of the journal's files", self._upkeep.run_for_ever())
+        self._loops.go_on("the verification of older journal files", self._upkeep.verify_older_files())
+        self._loops.go_on("the forecast of room and backlog", self._foreseeing.run_for_ever())
+        self._loops.go_on("the recycling of cached bytes", self._recycling.run_for_ever())
         if self._replication is not None:
             await self._replication.start()
         if self._audit is not None:
-            self._go_on("the gap audit", self._audit.run_for_ever())
+            self._loops.go_on("the gap audit", self._audit.run_for_ever())
         for name, loop in self._notarising.loops():
-            self._go_on(name, loop)
+            self._loops.go_on(name, loop)
         self._webhooks.start()
         if self._reloading is not None:
             self._reloading.start()
@@ -462,14 +460,8 @@ class Daemon:
             self._drops.start()
         garbage.put_aside()
         tending = garbage.tend(self._door.listener.requests, self._clock.monotonic, self._clock.sleep)
-        self._go_on("the collection of garbage in memory", tending)
+        self._loops.go_on("the collection of garbage in memory", tending)
         asyncio.get_running_loop().call_soon(self._metrics.loop_lag.forget)
-
-    def _go_on(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """A loop that ends with the daemon and not before; `name` is what a person is told it was."""
-        task = asyncio.create_task(work, name=name)
-        self._tasks.append(task)
-        task.add_done_callback(self._loop_ended)
 
     def _journal_failed(self, error: CommitAmbiguous) -> None:
         """A COMMIT was ambiguous: end, and reconcile at the next start. Going on would be a guess."""
@@ -488,11 +480,6 @@ class Daemon:
         _log.error(f"{what} has ended by a bug; the daemon ends", error=repr(error))
         self._failed = True
         self._give_up()
-
-    def _loop_ended(self, task: asyncio.Task[None]) -> None:
-        """Without some of them the disk fills up, in weeks, and nobody would know why."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._crashed(task.get_name(), error)
 
     def _load(self) -> Load:
         admission = self._admission

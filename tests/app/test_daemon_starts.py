@@ -63,7 +63,7 @@ async def test_a_loop_that_ends_by_a_bug_is_named_and_ends_the_daemon(settings):
         raise KeyError("a bug")
 
     with capture_logs() as said:
-        daemon._go_on("the gap audit", broken())
+        daemon._loops.go_on("the gap audit", broken())
         await ended.wait()
     assert [one["event"] for one in said] == ["the gap audit has ended by a bug; the daemon ends"]
     assert daemon._failed

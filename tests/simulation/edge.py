@@ -270,7 +270,7 @@ class Edge:
         daemon._ground.journal._writer = None  # whatever is submitted from now on is refused
         for one in replications:
             await one._link.stop()
-        tasks = [*daemon._tasks, *(task for one in replications for task in one._replicator._tasks)]
+        tasks = [*daemon._loops.tasks, *(task for one in replications for task in one._replicator._tasks)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
