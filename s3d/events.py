@@ -336,6 +336,7 @@ RELOCATED, CARRIED, SHARED, LET_GO = "Relocated", "Carried", "Shared", "LetGo"
 PAUSED, UNPAUSED, FILES_NOTED = "ReplicationPaused", "ReplicationResumed", "FilesNoted"
 GAPS_LOOKED = "GapsLooked"
 GAP_AUDIT = "gap-audit"  # the caller of what it sends again
+UPLOAD_EXPIRY = "upload-expiry"  # the caller that aborts what no client has completed
 CACHE_PINNED, CACHE_UNPINNED = "CachePinned", "CacheUnpinned"
 CONFIGURED = "ConfigurationChanged"
 RECOVERED = "Recovered"

@@ -68,6 +68,7 @@ from s3d.remote.remembered import Remembered
 from s3d.replicator.held import read_holding
 from s3d.telemetry.metrics import Load, Metrics
 from s3d.upkeep.recycling import Recycling
+from s3d.upkeep.unfinished import UploadExpiry
 from s3d.upkeep.upkeep import Upkeep
 from s3d.view.questions import Questions
 
@@ -142,6 +143,7 @@ class Daemon:
         self._checks = BlobChecks(pool, self._blob_damaged)
         self._recycling = self._build_recycling(questions)
         self._upkeep = self._build_upkeep()
+        self._expiry = UploadExpiry(journal, self._ground.view.reader, self._clock, self._rules)
         self._contract = Contract(
             questions,
             self._rules if self._rules.speak_of_durability else None,
@@ -427,6 +429,7 @@ class Daemon:
             foreseeing=self._foreseeing,
             volume_bytes=self._bounds.volume,
             upkeep=self._upkeep,
+            expiry=self._expiry,
             standing=self._standing,
             webhooks=self._webhooks,
             replication=self._replication,
@@ -445,6 +448,7 @@ class Daemon:
         self._loops.go_on("the collection of bodies that nothing names", collecting)
         self._loops.go_on("the upkeep of the journal's files", self._upkeep.run_for_ever())
         self._loops.go_on("the verification of older journal files", self._upkeep.verify_older_files())
+        self._loops.go_on("the expiry of unfinished uploads", self._expiry.run_for_ever())
         self._loops.go_on("the forecast of room and backlog", self._foreseeing.run_for_ever())
         self._loops.go_on("the recycling of cached bytes", self._recycling.run_for_ever())
         if self._replication is not None:

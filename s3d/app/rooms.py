@@ -25,6 +25,7 @@ from s3d.operations.standing import Standing
 from s3d.policy.rules import Rules
 from s3d.telemetry import logs
 from s3d.upkeep.decide import Limits
+from s3d.upkeep.unfinished import UploadExpiry
 from s3d.upkeep.upkeep import Upkeep
 from s3d.view.questions import Questions
 
@@ -51,6 +52,7 @@ class Rooms:
     foreseeing: Foreseeing
     volume_bytes: int
     upkeep: Upkeep
+    expiry: UploadExpiry
     standing: Standing
     webhooks: Webhooks
     replication: Replication | Replications | None
@@ -80,6 +82,7 @@ class Rooms:
         rules = after.rules
         questions = asked_under(self.questions, policies_of(after.settings, rules))
         self.operations.replace(self.handlers(questions, rules))
+        self.expiry.replace_rules(rules)
         self.contract.replace_rules(rules if rules.speak_of_durability else None)
         if self.replication is not None:
             self.replication.replace_rules(rules)

@@ -126,6 +126,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         ),
     ] = None
 
+    abort_uploads_after_days: Annotated[
+        Annotated[float, Meta(gt=0, le=3660)] | None,
+        Meta(
+            description="An upload in parts that its client has not completed is aborted, here and at the remote, when "
+            "no part has come for so long. Looked at once an hour. Unset: never."
+        ),
+    ] = None
+
 
 class RuleError(S3dError):
     """A rule that cannot be; `field` is the setting that is wrong."""
@@ -170,6 +178,11 @@ class Rules:
 
         self._urgency = [
             (_by_name(matching, _first_of_urgency(rule)), rule) for matching, rule in read if _first_of_urgency(rule)
+        ]
+        self._unfinished = [
+            (_by_name(matching, "abort_uploads_after_days"), rule.abort_uploads_after_days)
+            for matching, rule in read
+            if rule.abort_uploads_after_days is not None
         ]
         self._every_write = [_by_name(matching, "coalesce") for matching, rule in read if rule.coalesce is False]
 
@@ -229,6 +242,15 @@ class Rules:
     def may_list_partially(self, bucket: str, prefix: str) -> bool:
         """Whether a listing may leave out what is not known."""
         return next((may for matching, may in self._partial_listings if matching.matches_name(bucket, prefix)), False)
+
+    @property
+    def speak_of_unfinished_uploads(self) -> bool:
+        """Whether any rule says when they are aborted."""
+        return bool(self._unfinished)
+
+    def abort_uploads_after_days(self, bucket: str, key: str) -> float | None:
+        """How long an upload of this key may be left alone; None: for ever."""
+        return next((days for matching, days in self._unfinished if matching.matches_name(bucket, key)), None)
 
     @property
     def lowest_priority(self) -> Priority:

@@ -35,6 +35,7 @@ from s3d.view.rows import (
     UploadRow,
     UploadStanding,
 )
+from s3d.view.unfinished import UnfinishedUploads
 
 _OBJECT = (
     "SELECT sequence, present, size, etag, modified_ms, attributes, extents, replication, remote_etag, remote_version,"
@@ -75,7 +76,7 @@ Connection = apsw.Connection
 """What questions are asked on: who only hands one on needs no other name of the library's."""
 
 
-class Questions(PendingAmong):
+class Questions(PendingAmong, UnfinishedUploads):
     """Reads on one connection; not to be shared between threads. Each raises ViewDamaged, and tells `damaged` first.
 
     `is_shared` tells of a bucket whether others write to it although it was created here. `local` are the buckets that
