@@ -32,6 +32,7 @@ WATCH_SECONDS = 2.0
 _log = structlog.get_logger("s3d.configuration")
 _CLIENT = frozenset({
     "remote.access_key",
+    "remote.bucket_owner",
     "remote.connect_timeout_seconds",
     "remote.profile",
     "remote.read_timeout_seconds",

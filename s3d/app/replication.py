@@ -347,6 +347,7 @@ def client_settings(settings: RemoteSettings, region: str) -> ClientSettings:
         region=region,
         access_key=settings.access_key,
         profile=settings.profile,
+        bucket_owner=settings.bucket_owner,
         secret_key=settings.secret_key.reveal() if settings.secret_key is not None else None,
         connect_timeout_seconds=settings.connect_timeout_seconds,
         read_timeout_seconds=settings.read_timeout_seconds,

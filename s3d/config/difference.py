@@ -23,6 +23,7 @@ RELOADED = frozenset({
     "remote.access_key",
     "remote.secret_key",
     "remote.profile",
+    "remote.bucket_owner",
     "remote.connect_timeout_seconds",
     "remote.read_timeout_seconds",
     "remote.bytes_per_second_max",

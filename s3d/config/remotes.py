@@ -43,6 +43,14 @@ class RemoteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "what the AWS credential chain finds."
         ),
     ] = None
+    bucket_owner: Annotated[
+        Annotated[str, Meta(pattern="^[0-9]{12}$")] | None,
+        Meta(
+            description="The account that the buckets at the remote belong to: every request names it as "
+            "`x-amz-expected-bucket-owner`, so that AWS refuses one about a bucket of the same name that is a "
+            "stranger's by now. Other services may ignore it. Unset: nothing is said."
+        ),
+    ] = None
     connect_timeout_seconds: Annotated[
         float, Meta(description="How long a connection may take to be made.", gt=0, le=3600)
     ] = 5.0

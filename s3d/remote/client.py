@@ -14,6 +14,7 @@ from typing import Any
 from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.remote.lean import wanted
 from s3d.remote.outgoing import OutgoingBody, open_plainly
+from s3d.remote.owner import with_owner
 from s3d.remote.seam import Content, Flow, OpenFile, RemoteStream
 from s3d.remote.settings import RemoteSettings
 
@@ -86,6 +87,8 @@ class AiobotocoreRemote:
             await self.start()
         if self._rotating is not None and self._rotating.is_due:
             await self._rotating.look()
+        if self._settings.bucket_owner is not None:
+            parameters = with_owner(operation, parameters, self._settings.bucket_owner)
         small = wanted(operation, parameters, content) if self._settings.lean and flow is None else None
         if small is None:
             return await self._full(operation, parameters, content, flow)
@@ -98,6 +101,8 @@ class AiobotocoreRemote:
             await self.start()
         if self._rotating is not None and self._rotating.is_due:
             await self._rotating.look()
+        if self._settings.bucket_owner is not None:
+            parameters = with_owner(operation, parameters, self._settings.bucket_owner)
         with _failures(operation):
             output = dict(await self._method(operation)(**parameters))
         output.pop("ResponseMetadata", None)

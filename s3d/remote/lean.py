@@ -33,13 +33,14 @@ _PUT_HEADERS = {
     "ContentEncoding": "Content-Encoding",
     "ContentLanguage": "Content-Language",
     "ContentType": "Content-Type",
+    "ExpectedBucketOwner": "x-amz-expected-bucket-owner",
     "IfMatch": "If-Match",
     "IfNoneMatch": "If-None-Match",
     "StorageClass": "x-amz-storage-class",
     "Tagging": "x-amz-tagging",
     "WebsiteRedirectLocation": "x-amz-website-redirect-location",
 }
-_DELETE_HEADERS = {"IfMatch": "If-Match"}
+_DELETE_HEADERS = {"ExpectedBucketOwner": "x-amz-expected-bucket-owner", "IfMatch": "If-Match"}
 # Of these the signature knows nothing: who asks, and which attempt of which call it is, for the remote's statistics.
 _UNSIGNED = frozenset({"user-agent", "amz-sdk-invocation-id", "amz-sdk-request"})
 

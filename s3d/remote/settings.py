@@ -24,3 +24,4 @@ class RemoteSettings:
     connections_max: int = 64
     lean: bool = True
     profile: str | None = None
+    bucket_owner: str | None = None
