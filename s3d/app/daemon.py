@@ -32,6 +32,7 @@ from s3d.app.ground import Ground
 from s3d.app.history import history_routes
 from s3d.app.loops import Loops
 from s3d.app.notarising import build_notarising
+from s3d.app.pulse import pulse_of, service_manager
 from s3d.app.reloading import Reloading
 from s3d.app.remotes import Replications, build_replication
 from s3d.app.replication import Replication
@@ -143,7 +144,6 @@ class Daemon:
         self._checks = BlobChecks(pool, self._blob_damaged)
         self._recycling = self._build_recycling(questions)
         self._upkeep = self._build_upkeep()
-        self._expiry = UploadExpiry(journal, self._ground.view.reader, self._clock, self._rules)
         self._contract = Contract(
             questions,
             self._rules if self._rules.speak_of_durability else None,
@@ -272,6 +272,7 @@ class Daemon:
         if self._reloading is not None:
             await self._reloading.close()
         shutdown = self._settings.shutdown
+        self._pulse.stopping()
         self._standing.stopping = True
         self._contract.close()
         if self._drops is not None:
@@ -332,6 +333,7 @@ class Daemon:
 
     def _build_upkeep(self) -> Upkeep:
         ground = self._ground
+        self._expiry = UploadExpiry(ground.journal, ground.view.reader, self._clock, self._rules)
         return Upkeep(
             ground.journal,
             ground.view.reader,
@@ -376,6 +378,7 @@ class Daemon:
 
     def _build_standing(self, questions: Questions) -> Standing:
         replication = self._replication
+        self._pulse = pulse_of(self._ground.journal, self._clock, service_manager())
         return Standing(
             settings=self._settings,
             journal=self._ground.journal,
@@ -405,6 +408,7 @@ class Daemon:
             several=replication.several if replication is not None else None,
             configuration=lambda: self._reloading.report() if self._reloading is not None else None,
             audit=self._notarising.standing,
+            stalled=self._pulse.stalled,
         )
 
     def _build_webhooks(self) -> Webhooks:
@@ -465,6 +469,7 @@ class Daemon:
         garbage.put_aside()
         tending = garbage.tend(self._door.listener.requests, self._clock.monotonic, self._clock.sleep)
         self._loops.go_on("the collection of garbage in memory", tending)
+        self._loops.go_on("the pulse", self._pulse.run_for_ever())
         asyncio.get_running_loop().call_soon(self._metrics.loop_lag.forget)
 
     def _journal_failed(self, error: CommitAmbiguous) -> None:

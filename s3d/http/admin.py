@@ -1,6 +1,6 @@
 """The admin listener: where the daemon stands, for `s3d status` and its siblings, for probes and for Prometheus.
 
-    GET  /healthz   200 while the process can do its work, 503 after the journal has failed: restart it
+    GET  /healthz   200 while the process can do its work, 503 after the journal has failed, or hangs: restart it
     GET  /readyz    200 while requests are accepted and everything acknowledged can be read, else 503
     GET  /metrics   Prometheus text
     GET  /status    /pending?prefix=&after=&limit=    /parked?after=&limit=

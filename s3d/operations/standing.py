@@ -87,6 +87,7 @@ class Standing:
         several: SeveralRemotes | None = None,
         configuration: Callable[[], ConfigurationReport | None] = lambda: None,
         audit: Callable[[], NotaryReport | None] = lambda: None,
+        stalled: Callable[[], str] = str,
     ) -> None:
         self._several = several
         self._settings = settings
@@ -115,6 +116,7 @@ class Standing:
         self._pinned_bytes = pinned_bytes
         self._configuration = configuration
         self._audit = audit
+        self._stalled = stalled
         self._started = clock.now()
         self._receipts = Receipts(journal, several=several is not None)
         self._announcements = Announcements(journal)
@@ -140,7 +142,7 @@ class Standing:
         self._settings = settings
 
     def sick(self) -> str:
-        return str(self._journal.failure) if self._journal.failure is not None else ""
+        return str(self._journal.failure) if self._journal.failure is not None else self._stalled()
 
     def unready(self) -> str:
         if self.stopping:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from s3d.app.daemon import REQUESTS_FINISH_SECONDS
+from s3d.app.pulse import STALLED_SECONDS
 from s3d.cli import exits
 from s3d.cli.main import COMMANDS
 from s3d.config import ShutdownSettings
@@ -38,6 +39,13 @@ def test_a_reload_says_how_it_went(options):
     """A signal would not: systemd calls the command, which fails when the file is refused."""
     assert options["ExecReload"] == ["/usr/bin/s3d reload"]
     assert "reload" in COMMANDS
+
+
+def test_a_daemon_that_hangs_is_started_again(options):
+    """It tells that it gets on, and is not hurried while it recovers."""
+    assert (options["Type"], options["NotifyAccess"]) == (["notify"], ["main"])
+    assert options["TimeoutStartSec"] == ["infinity"]
+    assert int(options["WatchdogSec"][0]) > STALLED_SECONDS
 
 
 def test_there_is_time_to_drain(options):
