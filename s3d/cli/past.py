@@ -16,7 +16,7 @@ from s3d.audit.trail import first_of
 from s3d.cli.asking import AdminClient
 from s3d.cli.past_sources import FilesPast, Past, PastObject, opened_files, opened_past
 from s3d.cli.progress import progress
-from s3d.cli.showing import printable, size_text
+from s3d.cli.showing import count_text, printable, size_text
 from s3d.cli.transfers import Arriving, target_file
 from s3d.cli.transfers import progress as transfer
 from s3d.dates import iso_date
@@ -79,7 +79,10 @@ def _told(stack: ExitStack, source: P, sequence: int, place: Place, *, with_now:
         folds.append(_fold_in(stack, f"{scratch}/now.db", source.head))
     with progress("reading records", in_bytes=False) as bar:
         advance = bar(max(one.last for one in folds) - first_of(source.files) + 1)
-        fold(source, folds, place, f"{scratch}/base.db", advance)
+        lost = fold(source, folds, place, f"{scratch}/base.db", advance)
+    if lost:
+        what = count_text(lost, "record")
+        click.echo(f"Damage has taken {what} before that: what they wrote is not known here.", err=True)
     return Told(source, sequence, folds[0].view.questions, folds[1].view.questions if with_now else None)
 
 

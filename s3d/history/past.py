@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from journal import BaseInfo, JournalDamaged, Record
-from journal.record import follows
+from journal.record import LOST, follows
 from journal.verify import ADVICE, not_following
 from s3d.audit.trail import Trail, chained, first_of
 from s3d.errors import S3dError
@@ -32,7 +32,7 @@ from s3d.telemetry.report import format_sequence
 from s3d.view.view import View
 
 STEP_RECORDS = 1000
-_SHARING = frozenset({DISCARDED, CONFLICTED})  # after them a bucket is not ours alone
+_SHARING = frozenset({DISCARDED, CONFLICTED, LOST})  # after them a bucket is not ours alone
 _OF_NO_KEY = frozenset({FILES_NOTED})  # what is only about the files of drop folders
 
 
@@ -72,11 +72,12 @@ class Place(msgspec.Struct, frozen=True):
 
 def fold(
     source: PastSource, folds: Sequence[Fold], place: Place, base_path: str, advance: Callable[[int], object]
-) -> None:
+) -> int:
     """Bring empty views to where they go, beginning with the base where one of them can.
 
-    The base is copied to `base_path`. `advance` is told of records that are done. Raises S3dError where what is needed
-    has been dropped; JournalError or OSError.
+    The base is copied to `base_path`. `advance` is told of records that are done. The answer is how many records up to
+    the first of these places damage has taken: what they wrote nobody knows, so no absence is certain after them.
+    Raises S3dError where what is needed has been dropped; JournalError or OSError.
     """
     earliest = min(one.last for one in folds)
     base = _usable_base(source, earliest)
@@ -87,11 +88,13 @@ def fold(
             _restore(one.view, base_path, base.position)
         start = base.position
     records = _after_base(source, start, base)
-    last = max(one.last for one in folds)
+    last, lost = max(one.last for one in folds), 0
     for step in _steps(itertools.takewhile(lambda record: record.sequence <= last, records)):
         for one in folds:
             _fold_step(one, [record for record in step if record.sequence <= one.last], place, source)
+        lost += sum(1 for record in step if record.kind == LOST and record.sequence <= earliest)
         advance(len(step))
+    return lost
 
 
 def _usable_base(source: PastSource, sequence: int) -> BaseInfo | None:
@@ -143,15 +146,19 @@ def _fold_step(one: Fold, records: Sequence[Record], place: Place, source: PastS
     one.view.begin()
     for record in concerned:
         one.view.fold(record)
-        if place.prefix and record.kind in _SHARING and _shares(record, one.view, place, source):
+        if record.kind in _SHARING and _shares(record, one.view, place, source):
             said = encode(Shared(buckets=(place.bucket,)))
             one.view.fold(msgspec.structs.replace(record, kind=SHARED, payload=said))
     one.view.publish()
 
 
 def _shares(record: Record, view: View, place: Place, source: PastSource) -> bool:
-    """Whether the bucket ceases to be ours alone, because of a key that is left out."""
-    return _is_sole(view, place.bucket) and any(_is_beside(source.record(one), place) for one in _named(record))
+    """Whether the bucket ceases to be ours alone, because of a key that is left out, or of one that nobody knows."""
+    if not place.bucket or not _is_sole(view, place.bucket):
+        return False
+    if record.kind == LOST:
+        return True
+    return bool(place.prefix) and any(_is_beside(source.record(one), place) for one in _named(record))
 
 
 def _is_sole(view: View, bucket: str) -> bool:

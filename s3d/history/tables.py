@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from journal import Record
+from journal.record import LOST
 from s3d.events import (
     CARRIED,
     CONFIRMED,
@@ -91,12 +92,12 @@ FROM conflict LEFT JOIN records USING (sequence) ORDER BY conflict.sequence""",
 SELECT identity, operation, count(*) AS records, sum(size_bytes) AS size_bytes,
   sum(state = 'confirmed') AS confirmed, sum(state = 'pending') AS pending, sum(state = 'parked') AS parked,
   min(at) AS first_at, max(at) AS last_at
-FROM records WHERE state <> 'outcome' GROUP BY identity, operation ORDER BY identity, operation""",
+FROM records WHERE state NOT IN ('outcome', 'lost') GROUP BY identity, operation ORDER BY identity, operation""",
     "by_hour": """
 SELECT substr(at, 1, 13) || ':00:00Z' AS hour, count(*) AS records, sum(size_bytes) AS size_bytes,
   count(DISTINCT identity) AS identities, sum(state = 'confirmed') AS confirmed,
   sum(state IN ('pending', 'parked')) AS pending
-FROM records WHERE state <> 'outcome' GROUP BY hour ORDER BY hour""",
+FROM records WHERE state NOT IN ('outcome', 'lost') GROUP BY hour ORDER BY hour""",
 }
 """`records` is a table; these are the views beside it."""
 
@@ -142,7 +143,8 @@ class Rows:
             for one in decode_carried(record.payload).records:
                 yield self._mutation(one)
         if record.kind in OUTCOMES:
-            yield self._row(record, state="outcome", identity=_caller_of(record))
+            state = "lost" if record.kind == LOST else "outcome"  # damage has taken what was in its place
+            yield self._row(record, state=state, identity=_caller_of(record))
         else:
             yield self._mutation(record)
 

@@ -10,6 +10,7 @@ from live import dump_view
 from past_journals import BUCKETS, PastTrail, live
 
 from journal import JournalDamaged
+from journal.salvage import Hole, places_of
 from s3d.errors import S3dError
 from s3d.history.moment import Moment, parse_at, resolve
 from s3d.history.namespace import Absent, Unknown, check_bucket, keys_of_both, objects_in, rolled_up, state_of
@@ -99,6 +100,25 @@ def test_what_is_known_of_a_key(tmp_path: Path) -> None:
     with pytest.raises(S3dError, match="nothing was known here"):
         check_bucket(questions, "never")
     view.close(sync=False)
+    edge.close()
+
+
+def test_no_absence_is_certain_after_lost_records(tmp_path: Path) -> None:
+    """What damage has taken may have written any key: where it would have been absent it is unknown from there on."""
+    edge = Edge(tmp_path, has_remote=True)
+    edge.do(create("ours", remote_has_it=False))
+    for key in ("a", "taken", "b"):
+        edge.do(put("ours", key))
+    trail = PastTrail(edge)
+    whole = list(trail.records(0))
+    hole = Hole(3, 3, whole[2].hash, ())
+    damaged = [*whole[:2], *places_of(hole, whole[1].hash, 1), *whole[3:]]
+    trail.records = lambda after: iter(damaged[after:])  # type: ignore[method-assign]
+    for last, prefix, answer, lost in ((2, "taken", Absent(), 0), (4, "taken", Unknown(), 1), (4, "", Unknown(), 1)):
+        view = View(str(tmp_path / f"{last}{prefix}.db"), token="", trusted=None)
+        assert fold(trail, [Fold(view, last)], Place("ours", prefix), str(tmp_path / "copy.db"), lambda _: None) == lost
+        assert state_of(view.questions, "ours", "taken") == answer
+        view.close(sync=False)
     edge.close()
 
 
