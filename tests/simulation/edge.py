@@ -42,6 +42,10 @@ LOOKING = (
     "s3d.upkeep.pinning.LOOK_SECONDS",
     "s3d.gaps.audit.TROUBLE_SECONDS",
     "s3d.operations.foreseeing.SAMPLE_SECONDS",
+    "s3d.notary.notary.LOOK_SECONDS",
+    "s3d.notary.anchoring.LOOK_SECONDS",
+    "s3d.notary.refusals.WRITE_SECONDS",
+    "s3d.app.pulse.BEAT_SECONDS",
 )
 RECORDS_IN_FILE = 24  # so that a life fills a dozen files, has them sealed, and drops the oldest
 PART_BYTES_MIN = 4

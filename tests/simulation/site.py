@@ -31,6 +31,7 @@ class Run:
 
     trace: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    turns: int = 0  # of the loop: how much there was to do
     acknowledged: int = 0
     restarts: int = 0
     done: Counter[str] = field(default_factory=Counter)  # what clients, the sky and fate did, and upkeep

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from .lives import LIVES, SHORT_LIVES, Life, life_called, life_of, short_life_of
 from .mutants import MUTANTS
 from .site import Broken, Run
 from .thrift import little_garbage
-from .world import simulate
+from .world import idle, simulate
 
 SHORT_SEEDS = 490
 TOGETHER = 70
@@ -76,6 +77,15 @@ def test_a_seed_is_the_same_life_in_another_process(memory: Path) -> None:
     command = [sys.executable, ROOT / "scripts" / "simulate", "--first", str(seed), "--trace", trace]
     subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": "7"})
     assert trace.read_text().splitlines() == live(seed, memory, short_life_of(seed)).trace
+
+
+def test_what_looks_by_itself_looks_seldom(memory: Path) -> None:
+    """Whatever looks each second whether there is anything to do would be all that a life of months does: the
+    simulation knows each of them, and has them look now and then.
+    """
+    idle_day = partial(idle, seconds=86_400.0)
+    turns = simulate(1, memory, LIVES[0], work=idle_day).turns
+    assert turns < 2000, f"{turns} turns in an idle day: give the interval of what is new to edge.LOOKING"
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -22,10 +22,11 @@ class Stuck(Exception):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """`time()` is in virtual seconds since the loop was made."""
+    """`time()` is in virtual seconds since the loop was made; `turns` is how often something was due."""
 
     def __init__(self, random: Random) -> None:
         self._now = 0.0
+        self.turns = 0
         self._random = random
         super().__init__()
 
@@ -34,6 +35,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         """In place of the loop's own, which would ask the system what has come in: where it waits, the clock jumps."""
+        self.turns += 1
         ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]  # so called since Python 3.4
         while scheduled and scheduled[0].cancelled():
             heapq.heappop(scheduled)

@@ -14,7 +14,7 @@ base and what is left of the journal, and is the same.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -39,10 +39,16 @@ QUIET_SECONDS_MAX = 60.0
 TRACE_SHOWN = 25
 
 
-def simulate(seed: int, directory: Path, life: Life | None = None, run: Run | None = None) -> Run:
+def simulate(
+    seed: int,
+    directory: Path,
+    life: Life | None = None,
+    run: Run | None = None,
+    work: Callable[[Site], Awaitable[None]] | None = None,
+) -> Run:
     """One life; a long one, unless it is said which. Raises Broken, or whatever the site raises and should not have.
 
-    `run` is filled in the meantime, so that there is a trace of what failed.
+    `run` is filled meanwhile, so that there is a trace of what failed. `work` is something else to do with a site.
     """
     random = Random(seed)
     loop = VirtualLoop(Random(seed + 1))
@@ -55,7 +61,7 @@ def simulate(seed: int, directory: Path, life: Life | None = None, run: Run | No
             patch.object(link.after_probe_failure, "__defaults__", (PROBE_SECONDS_MAX,)),
             replaced({"s3d.view.view.View._make_tables": copy_tables}),
         ):
-            loop.run_until_complete(_live(site))
+            loop.run_until_complete((work or _live)(site))
     except BaseException as error:
         last = "\n".join(site.run.trace[-TRACE_SHOWN:])
         error.add_note(f"seed {seed} ({life.name}), {loop.time():.1f} s; the last of it:\n{last}")
@@ -64,6 +70,7 @@ def simulate(seed: int, directory: Path, life: Life | None = None, run: Run | No
         loop.run_until_complete(_quiet(loop))
         asyncio.set_event_loop(None)
         loop.close()
+    site.run.turns = loop.turns
     return site.run
 
 
@@ -75,6 +82,13 @@ async def _quiet(loop: asyncio.AbstractEventLoop) -> None:
     if tasks:
         _, pending = await asyncio.wait(tasks, timeout=QUIET_SECONDS_MAX)
         assert not pending, f"told to end, and went on: {pending}"
+
+
+async def idle(site: Site, seconds: float) -> None:
+    """A daemon that nobody asks for anything."""
+    await site.start()
+    await asyncio.sleep(seconds)
+    await site.edge.kill()
 
 
 async def _live(site: Site) -> None:
