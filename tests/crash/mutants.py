@@ -306,6 +306,7 @@ MUTANTS = (
         "next_file_not_named",
         CUT,
         patches=((journal.sqlite, "make_file", make_file_without_its_name), NO_DIRECTORY_SYNCS),
+        seed=4,
     ),
     Mutant("half_a_file_is_taken", CUT, patches=((journal.survey, "is_whole", lambda *_: True),), seed=3),
     Mutant("sealed_copy_not_synced", CUT, EAGER, patches=(_archive("make_sealed_copy", seal_unsynced),), seed=2),
@@ -322,14 +323,24 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        "old_file_unlinked_before_it_is_sealed", CUT, EAGER, patches=((Archive, "seal", seal_without_the_old_file),)
+        "old_file_unlinked_before_it_is_sealed",
+        CUT,
+        EAGER,
+        patches=((Archive, "seal", seal_without_the_old_file),),
+        seed=11,
     ),
-    Mutant("file_unlinked_before_it_is_dropped", CUT, EAGER, patches=((Archive, "drop", drop_the_file_first),)),
     Mutant(
-        "dropped_without_base", CUT, Setting(base_before_drop=False, upkeep=4), (_archive("covers", lambda *_: True),)
+        "file_unlinked_before_it_is_dropped", CUT, EAGER, patches=((Archive, "drop", drop_the_file_first),), seed=11
     ),
-    Mutant("base_not_synced", CUT, Setting(sync_base=False, upkeep=4)),
-    Mutant("base_recorded_before_it_is_written", CUT, Setting(base_before_row=False, upkeep=4)),
-    Mutant("catalogue_left_in_the_log", FLIP, EAGER, patches=((Archive, "_change", leave_in_log),)),
+    Mutant(
+        "dropped_without_base",
+        CUT,
+        Setting(base_before_drop=False, upkeep=4),
+        (_archive("covers", lambda *_: True),),
+        seed=2,
+    ),
+    Mutant("base_not_synced", CUT, Setting(sync_base=False, upkeep=4), seed=3),
+    Mutant("base_recorded_before_it_is_written", CUT, Setting(base_before_row=False, upkeep=4), seed=3),
+    Mutant("catalogue_left_in_the_log", FLIP, EAGER, patches=((Archive, "_change", leave_in_log),), seed=3),
     Mutant("mark_never_compared", FLIP, patches=(_patch("compare", lambda *_: None),)),
 )
