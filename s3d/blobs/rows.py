@@ -45,6 +45,7 @@ class RowBodies:
         self._pool = pool
         self._memory = memory
         self._pins: Counter[int] = Counter()
+        self._held: dict[int, str] = {}  # blobs of pinned rows: what is confirmed meanwhile is not named any more
         self._firsts: list[int] = []  # of ranges without bodies, in order; their ends:
         self._lasts: list[int] = []
 
@@ -66,34 +67,51 @@ class RowBodies:
         body = self._memory.get(sequence)
         if body is not None:
             return body
-        self._pins[sequence] += 1
-        try:
-            body = await self._bodies.one(sequence)
-            if body is None:
-                body = await self._read_relocated(sequence)
-        finally:
-            self._unpin(sequence)
+        if self._has_left(sequence):  # at once: where it is now may be forgotten as soon as the remote has it
+            body = await self._read_relocated(sequence)
+        if body is None:
+            body = await self._read_row(sequence)
         if body is not None and remember:
             self._memory.put(sequence, body)
         return body
 
     @contextlib.contextmanager
     def pinned(self, extents: Extents) -> Iterator[None]:
-        """Keep rows from being sealed while a copy of them is on its way into the journal."""
+        """Keep rows from being sealed, and the blobs that they were moved to, while somebody reads or copies them."""
         rows = [extent.sequence for extent in extents if isinstance(extent, RowBytes)]
         self._pins.update(rows)
+        held = self._hold(rows)
         try:
             yield
         finally:
             for row in rows:
                 self._unpin(row)
+            for row, blob in held.items():
+                self._pool.release(blob)
+                if row not in self._pins:
+                    self._held.pop(row, None)
+
+    def _hold(self, rows: Sequence[int]) -> dict[int, str]:
+        found = {row: blob for row in rows if self._has_left(row) and (blob := self._relocated(row)) is not None}
+        for blob in found.values():
+            self._pool.pin(blob)
+        self._held.update(found)
+        return found
 
     def is_pinned(self, first: int, last: int) -> bool:
         """Whether somebody relies on a row of this range right now."""
         return any(first <= row <= last for row in self._pins)
 
+    async def _read_row(self, sequence: int) -> bytes | None:
+        self._pins[sequence] += 1
+        try:
+            body = await self._bodies.one(sequence)
+            return body if body is not None else await self._read_relocated(sequence)
+        finally:
+            self._unpin(sequence)
+
     async def _read_relocated(self, sequence: int) -> bytes | None:
-        blob = self._relocated(sequence)
+        blob = self._relocated(sequence) or self._held.get(sequence)
         if blob is None:
             return None
         self._pool.pin(blob)
@@ -103,8 +121,11 @@ class RowBodies:
             self._pool.release(blob)
 
     def _is_here(self, sequence: int) -> bool:
+        return not self._has_left(sequence) or self._relocated(sequence) is not None
+
+    def _has_left(self, sequence: int) -> bool:
         place = bisect_right(self._firsts, sequence) - 1
-        return place < 0 or sequence > self._lasts[place] or self._relocated(sequence) is not None
+        return place >= 0 and sequence <= self._lasts[place]
 
     def _unpin(self, sequence: int) -> None:
         self._pins[sequence] -= 1

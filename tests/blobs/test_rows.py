@@ -1,5 +1,7 @@
 """Bodies of rows: found wherever they went, and not let go of while somebody reads or copies them."""
 
+import asyncio
+
 import pytest
 
 from journal.disk import RealDisk
@@ -84,3 +86,24 @@ async def test_a_read_that_fails_lets_go(house):
         await house.rows.read(7)
     assert not house.rows.is_pinned(7, 7)
     assert not house.pool.is_pinned("b" * 32)
+
+
+async def test_a_moved_body_is_read_although_the_remote_confirms_it_meanwhile(house):
+    """Then nothing names its blob any more: who had begun to read has it until he is done, by one part or by many."""
+    for sequence in (1, 2):
+        house.move(sequence)
+    house.rows.leave([(1, 2)])
+    blobs = dict(house.moved)
+    reading = asyncio.ensure_future(house.rows.read(1))
+    await asyncio.sleep(0)
+    house.moved.clear()
+    house.pool.remove_unused(blobs[1], lambda _: False)
+    assert await reading == b"one"
+    house.moved[2] = blobs[2]
+    with house.rows.pinned((RowBytes(2, 0, 3),)):
+        house.moved.clear()
+        house.pool.remove_unused(blobs[2], lambda _: False)
+        assert await house.rows.read(2) == b"two"
+    assert not house.pool.is_pinned(blobs[2])
+    assert await house.rows.read(2, remember=False) == b"two", "from memory"
+    assert house.asked == []
