@@ -224,7 +224,7 @@ def test_a_recovery_may_be_killed_at_any_moment(damaged: Path, tmp_path: Path) -
     work = tmp_path / "work"
     work.mkdir()
     done = subprocess.run(
-        [sys.executable, str(program), str(damaged), str(work), "1"],
+        [sys.executable, str(program), str(damaged), str(work), "2"],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
