@@ -127,8 +127,8 @@ class Transfer:
     async def _find_object(self, job: Job) -> Confirmation | None:
         target = {"Bucket": job.bucket, "Key": job.key}
         head = await self._head(target)
-        if head is None:
-            return None
+        if head is None:  # or it is gone again, by a deletion that a restored backup does not know of
+            return await self._find_version(job, target) if job.sequence <= self._tokens.restored_through else None
         if self._is_ours(job, head):
             return _confirmation(job, head)
         found = await self._find_version(job, target) if head.get("VersionId", "null") != "null" else None

@@ -116,6 +116,7 @@ class FakeRemote:
     faults: list[Fault] = field(default_factory=list)
     buckets: dict[str, dict[str, list[Stored]]] = field(default_factory=dict)
     owned: dict[str, str] = field(default_factory=dict)  # buckets of strangers
+    covered: set[str] = field(default_factory=set)  # keys whose latest version is a delete marker
     effects: list[tuple[str, str, str]] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     inputs: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -215,14 +216,19 @@ class FakeRemote:
         versions = self._bucket(parameters).get(parameters["Key"], [])
         wanted = parameters.get("VersionId")
         found = [one for one in versions if wanted in {None, one.version}]
-        if not found:
+        if not found or (wanted is None and parameters["Key"] in self.covered):
             raise failed(FailureKind.ABSENT, "NotFound", 404)
         return self._described(found[-1])
 
     def _ListObjectVersions(self, parameters: dict[str, Any], content: Content | None) -> Any:
         return {
             "Versions": [
-                {"Key": key, "VersionId": one.version, "Size": len(one.data), "IsLatest": one is versions[-1]}
+                {
+                    "Key": key,
+                    "VersionId": one.version,
+                    "Size": len(one.data),
+                    "IsLatest": one is versions[-1] and key not in self.covered,
+                }
                 for key, versions in self._bucket(parameters).items()
                 for one in reversed(versions)
                 if key.startswith(parameters["Prefix"])

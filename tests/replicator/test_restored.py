@@ -97,6 +97,26 @@ async def test_what_a_stranger_wrote_since_is_left_to_a_person(
     await site.close()
 
 
+async def test_what_arrived_and_was_deleted_since_does_not_come_back(
+    tmp_path: Path, remote: FakeRemote, backend: RestoredBackend
+) -> None:
+    """Where the remote keeps versions, it lies under the marker."""
+    remote.versioned = True
+    site = Site(tmp_path, remote, backend)
+    await site.open(replicate=False)
+    await site.create_bucket()
+    deleted, waiting = await site.put("deleted", b"1"), await site.put("waiting", b"1")
+    remote._CreateBucket({"Bucket": "b"}, None)
+    remote._store({"Bucket": "b", "Key": "deleted", "Metadata": {"s3d-token": f"instance-1-{deleted}"}}, b"1")
+    remote.covered.add("deleted")
+    await restored(site, backend)
+    await site.settled()
+    assert site.pending() == []
+    assert len(remote.buckets["b"]["deleted"]) == 1
+    assert remote.buckets["b"]["waiting"][-1].metadata["s3d-token"] == f"instance-1-{waiting}"
+    await site.close()
+
+
 async def test_headquarters_knows_where_the_epochs_of_a_site_began(tmp_path: Path, remote: FakeRemote) -> None:
     """A bundle of a restored site says so: what the lost journal has delivered later stays."""
     site = Site(tmp_path, remote, epochs=((9000, 10),))
