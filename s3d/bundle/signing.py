@@ -73,8 +73,8 @@ def read_signing_key(path: str) -> SigningKey | None:
     """The key in a file that `write_signing_key` made; None: there is no such file. Raises BundleError."""
     try:
         with open(path, encoding="ascii") as file:
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                raise BundleError(f"others than its owner can use the key in {path}", hint=f"chmod 600 {path}")
+            if os.fstat(file.fileno()).st_mode & 0o007:  # its group may: Kubernetes gives volumes to one (fsGroup)
+                raise BundleError(f"every user of this machine can use the key in {path}", hint=f"chmod 600 {path}")
             lines = [line for line in file.read(4096).splitlines() if line and not line.startswith("#")]
     except FileNotFoundError:
         return None
