@@ -10,6 +10,7 @@ settings of a start, or a pid to wait for), and a line of JSON out.
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -47,11 +48,14 @@ class Forks:
         )
         self.alive: set[int] = set()
 
-    def start(self, settings: Mapping[str, Any], log: str) -> int:
-        """Fork a daemon and do not wait for it: `settings` by their paths (`remote.endpoint`). Its pid."""
+    def start(self, settings: Mapping[str, Any], log: str, before: tuple[str, str] | None = None) -> int:
+        """Fork a daemon and do not wait for it: `settings` by their paths (`remote.endpoint`). Its pid.
+
+        `before`: a function as `module:function`, called in the child with this argument before anything else.
+        """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(log)
-        pid = self._ask({"settings": settings, "log": log})
+        pid = self._ask({"settings": settings, "log": log, "before": before})
         self.alive.add(pid)
         return pid
 
@@ -104,11 +108,11 @@ def fork_for_ever() -> None:
             continue
         pid = os.fork()
         if pid == 0:
-            _live(question["settings"], question["log"])
+            _live(question["settings"], question["log"], question["before"])
         print(pid, flush=True)
 
 
-def _live(settings: dict[str, Any], log: str) -> None:
+def _live(settings: dict[str, Any], log: str, before: list[str] | None) -> None:
     """The life of a child. It never returns into the loop that made it."""
     code = 70
     try:
@@ -116,6 +120,9 @@ def _live(settings: dict[str, Any], log: str) -> None:
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
+        if before is not None:
+            module, _, function = before[0].partition(":")
+            getattr(importlib.import_module(module), function)(before[1])
         from s3d.app.daemon import serve
         from s3d.config import load
         from s3d.telemetry import logs

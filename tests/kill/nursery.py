@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from forking import Forks, StartFailed, lines, text
 
@@ -28,15 +30,27 @@ class Nursery:
         self._forks = Forks(__name__)
 
     def fork(
-        self, data_dir: str, *, remote: str | None = None, listen: str = "http://127.0.0.1:0", sender: str = "inside"
+        self,
+        data_dir: str,
+        *,
+        remote: str | None = None,
+        listen: str = "http://127.0.0.1:0",
+        sender: str = "inside",
+        more: Mapping[str, Any] | None = None,
+        failpoint: str = "",
     ) -> Child:
-        """Start a daemon and do not wait for it. A sender process would take longer to start than the daemon lives."""
+        """Start a daemon and do not wait for it. A sender process would take longer to start than the daemon lives.
+
+        `more` settings by their paths; `failpoint`: where it kills itself, a name in failpoints.py.
+        """
         log = f"{data_dir}.log"
-        settings = {"data_dir": data_dir, "listen": listen, "admin.listen": "http://127.0.0.1:0"}
+        settings: dict[str, Any] = {"data_dir": data_dir, "listen": listen, "admin.listen": "http://127.0.0.1:0"}
+        settings |= more or {}
         if remote is not None:
             settings |= {"remote.endpoint": remote, "remote.access_key": "edge", "remote.secret_key": "edge-secret"}
             settings["remote.sender"] = sender
-        return Child(self._forks.start(settings, log), log)
+        before = ("kill.failpoints:arm", failpoint) if failpoint else None
+        return Child(self._forks.start(settings, log, before), log)
 
     async def ready(self, child: Child) -> Child:
         """Wait until it serves; the child with its addresses. Raises StartFailed."""
@@ -48,6 +62,13 @@ class Nursery:
             if asyncio.get_running_loop().time() > deadline or not os.path.exists(f"/proc/{child.pid}/fd/0"):
                 raise StartFailed(text(child.log))
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def ended(self, child: Child, seconds_max: float) -> int:
+        """Wait until it ends by itself, and kill it when it does not; the wait status."""
+        deadline = asyncio.get_running_loop().time() + seconds_max
+        while os.path.exists(f"/proc/{child.pid}/fd/0") and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(LOOK_SECONDS)
+        return self.kill(child, signal.SIGABRT)
 
     def kill(self, child: Child, number: int = signal.SIGKILL) -> int:
         """Send a signal, by default SIGKILL, and wait for the end; the wait status as `os.waitpid` gives it."""
