@@ -48,7 +48,7 @@ def look_at(
     journal_dir = journal_of(data_dir)
     try:
         journal = diagnose(journal_dir, advance=checking_records(_records_at_most(journal_dir)))
-        with copied_view(data_dir, journal) as view:
+        with copied_view(data_dir, journal, live=is_in_use(data_dir)) as view:
             lost = [one for hole in holes_of(journal) for one in view.known_between(hole.first, hole.last)]
             bodies = [view.owner(sequence) for file in journal.files for sequence in file.bodies]
             needed = [one for one in bodies if one.bucket or not view.answers]
@@ -88,7 +88,7 @@ def holes_of(journal: Diagnosis) -> Iterator[Hole]:
 
 
 @contextmanager
-def copied_view(data_dir: str, journal: Diagnosis) -> Iterator[ViewCopy]:
+def copied_view(data_dir: str, journal: Diagnosis, *, live: bool) -> Iterator[ViewCopy]:
     """A private copy of the view. Raises JournalError or OSError."""
     scratch = tempfile.mkdtemp(prefix="view-")
     try:
@@ -100,6 +100,7 @@ def copied_view(data_dir: str, journal: Diagnosis) -> Iterator[ViewCopy]:
             trusted=trusted,
             instance=identity.instance if identity is not None else "",
             epoch=identity.epoch if identity is not None else 0,
+            live=live,
         ) as view:
             yield view
     finally:
@@ -190,7 +191,7 @@ def _looked_again(data_dir: str, journal: Diagnosis, blobs: BlobsLook) -> BlobsL
     """A live daemon lets go of blobs: those that nothing needs by now were not missing."""
     if not any(one.why == "missing" for one in blobs.troubles) or not is_in_use(data_dir):
         return blobs
-    with copied_view(data_dir, journal) as view:
+    with copied_view(data_dir, journal, live=True) as view:
         needed = view.named_blobs()
     still = tuple(one for one in blobs.troubles if one.blob in needed)
     return msgspec.structs.replace(blobs, troubles=still, troubles_count=len(still))

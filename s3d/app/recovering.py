@@ -159,7 +159,7 @@ class Recovery:
 
     def _base_of_view(self, building: str) -> NewBase:
         found = diagnose(f"{self._directory}/journal")
-        with copied_view(self._directory, found) as view:
+        with copied_view(self._directory, found, live=False) as view:
             if view.connection is None or view.look.state != "sound":
                 raise DataDirectoryError(
                     f"the view was to become the base, and is {view.look.state}",
@@ -208,7 +208,7 @@ class Recovery:
     def _set_bodies_aside(self) -> None:
         """The daemon would collect what nothing names; what was cached it may."""
         files, cached = BlobFiles(self._disk, f"{self._directory}/blobs"), self._cached_before()
-        with copied_view(self._directory, diagnose(f"{self._directory}/journal")) as view:
+        with copied_view(self._directory, diagnose(f"{self._directory}/journal"), live=False) as view:
             needed = view.named_blobs()
             if not view.answers:
                 raise DataDirectoryError(f"the view cannot say which bodies are needed: {view.look.why}")
@@ -220,7 +220,7 @@ class Recovery:
     def _cached_before(self) -> frozenset[str]:
         """What the view that was put aside had of the remote's objects; they can be fetched again."""
         found = diagnose(f"{self._directory}/journal")
-        with copied_view(self._aside, found) as view:
+        with copied_view(self._aside, found, live=False) as view:
             return view.cached_blobs()
 
     @contextmanager

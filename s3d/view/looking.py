@@ -95,10 +95,13 @@ class ViewCopy:
 
 
 @contextmanager
-def view_copy(path: str, scratch: str, *, trusted: str | None, instance: str, epoch: int) -> Iterator[ViewCopy]:
+def view_copy(
+    path: str, scratch: str, *, trusted: str | None, instance: str, epoch: int, live: bool
+) -> Iterator[ViewCopy]:
     """Copy the view at `path` into the directory `scratch`, and look at the copy. Raises JournalError or OSError.
 
-    `trusted` is the token that it has to carry to be believed after a restart (None: none is).
+    `trusted` is the token that it has to carry to be believed after a restart (None: none is). `live`: a daemon is
+    writing it; then the copy of its log may lack what was written before something that it has, and that is no damage.
     """
     if not os.path.exists(path):
         yield ViewCopy(ViewLook("missing"), None)
@@ -112,6 +115,8 @@ def view_copy(path: str, scratch: str, *, trusted: str | None, instance: str, ep
     connection = None
     try:
         connection = apsw.Connection(copy)
+        if not live and not is_whole(mapped(f"{copy}-wal")):
+            raise ValueError("its log is broken in the middle")
         look = _looked(connection, copy, trusted, instance, epoch)
     except (apsw.Error, ValueError, UnicodeDecodeError) as error:
         look = ViewLook("damaged", why=" ".join(str(error).split())[:200])
@@ -125,8 +130,6 @@ def view_copy(path: str, scratch: str, *, trusted: str | None, instance: str, ep
 def _looked(connection: apsw.Connection, path: str, trusted: str | None, instance: str, epoch: int) -> ViewLook:
     connection.execute("PRAGMA trusted_schema=OFF")
     version = int(str(connection.pragma("user_version")))
-    if not is_whole(mapped(f"{path}-wal")):
-        raise ValueError("its log is broken in the middle")
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     if os.path.getsize(path) != int(str(connection.pragma("page_count"))) * int(str(connection.pragma("page_size"))):
         raise ValueError("it has been cut off")
