@@ -79,11 +79,11 @@ async def test_it_leaves_in_portions_as_it_is_let(tmp_path: Path) -> None:
 async def test_waiting_for_our_own_flow_is_no_stall(tmp_path: Path) -> None:
     """A rate that is slower than the remote's patience is not: the timeout counts what the remote does."""
     valve, reader = Valve(), Reader()
-    async with server(reader) as url, remote_at(url, read_timeout_seconds=0.3, connect_timeout_seconds=0.3) as remote:
+    async with server(reader) as url, remote_at(url, read_timeout_seconds=2.0) as remote:
         call = asyncio.create_task(
             remote.call("PutObject", {"Bucket": "b", "Key": "k"}, body_in(tmp_path / "body"), valve)
         )
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2.5)
         assert not call.done()
         valve.turn(SIZE // PORTION)
         await call
