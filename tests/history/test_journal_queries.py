@@ -9,10 +9,12 @@ from pathlib import Path
 
 import click
 import pytest
-from edge_state import Edge
+from edge_state import Edge, create, park, put
 from past_journals import EdgeTrail, live, write_journal
 
 from s3d.cli.main import cli
+from s3d.commands.outcomes import DiscardRecords
+from s3d.commands.superseding import SupersedeRecords
 from s3d.errors import S3dError
 from s3d.history.database import keep, make_database
 from s3d.history.questions import MistakenQuestion, asked, check, columns_of
@@ -37,7 +39,7 @@ def select(path: Path, statement: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in answer.rows]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [7, 8])
 def test_the_state_of_a_record_is_what_the_view_says(tmp_path: Path, seed: int) -> None:
     """Pending, parked and superseded are told from the records alone, and come out as the fold has them."""
     edge = Edge(tmp_path, has_remote=True)
@@ -55,6 +57,22 @@ def test_the_state_of_a_record_is_what_the_view_says(tmp_path: Path, seed: int) 
     assert select(tmp_path / "q.db", "SELECT sum(records) FROM by_hour") == select(
         tmp_path / "q.db", "SELECT sum(records) FROM by_identity"
     )
+    edge.close()
+
+
+def test_what_was_superseded_is_open_again_when_the_later_one_is_dropped(tmp_path: Path) -> None:
+    """As the view has it: it will be sent after all."""
+    edge = Edge(tmp_path, has_remote=True)
+    edge.do(create("b"))
+    for data in (b"one", b"two"):
+        edge.do(put("b", "k", data))
+    edge.do(SupersedeRecords((2,), 3))
+    edge.do(park(3))
+    edge.do(DiscardRecords((3,), "a person", tuple(edge.backend.pick([2]))))
+    make_database(EdgeTrail(edge), str(tmp_path / "q.db"), lambda _: None, indexed=False)
+    states = select(tmp_path / "q.db", "SELECT sequence, state, superseded_by, message FROM records WHERE key = 'k'")
+    assert states == [(2, "pending", 0, ""), (3, "dropped", 0, "by a person")]
+    assert [(row.sequence, row.superseded_by) for row in edge.ask.pending_after(1, 9)] == [(2, 0)]
     edge.close()
 
 

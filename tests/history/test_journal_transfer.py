@@ -241,7 +241,7 @@ def test_whatever_is_changed_the_records_are_the_same_or_refused(site: Path, tmp
     assert refusals > 100
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     TEXTS,
     TEXTS,
