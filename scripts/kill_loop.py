@@ -5,6 +5,9 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from random import Random
 
 import click
 from rich.console import Console
@@ -16,20 +19,36 @@ from forking import StartFailed
 from kill.ledger import Lost
 from kill.nursery import Nursery
 from kill.rounds import Rounds, Tally, fresh_seed
+from lazydisk.mount import LazyDisk, why_not
 
 
 @click.command()
 @click.argument("rounds", type=click.IntRange(min=1))
 @click.option("--seed", type=int, help="Which operations; a fresh one by default.")
 @click.option("--keep", is_flag=True, help="Leave the data directory behind also when all is well.")
-def main(rounds: int, seed: int | None, keep: bool) -> None:  # noqa: FBT001 - click's way of passing a flag
+@click.option("--lazy-disk", is_flag=True, help="On a file system that forgets, at each kill, what was not synced.")
+def main(rounds: int, seed: int | None, keep: bool, lazy_disk: bool) -> None:  # noqa: FBT001 - click's way of flags
     """Kill a daemon under load ROUNDS times; nothing acknowledged may be lost."""
+    if lazy_disk and (missing := why_not()):
+        raise click.ClickException(f"no forgetful file system here: {missing}")
     seed = fresh_seed() if seed is None else seed
     directory = tempfile.mkdtemp(prefix="s3d-kill-")
     console = Console()
     console.print(f"seed {seed}, directory {directory}")
-    nursery = Nursery()
-    killing = Rounds(nursery, f"{directory}/data", seed)
+    with LazyDisk(Path(directory) / "data") if lazy_disk else nullcontext() as disk:
+        wrong = _kill(directory, rounds, seed, console, disk)
+        if disk is not None:
+            console.print(f"{disk.syncs:,} syncs; {disk.lost:,} writes and names were not synced, and were lost")
+    if not wrong and not keep:
+        shutil.rmtree(directory)
+    sys.exit(1 if wrong else 0)
+
+
+def _kill(directory: str, rounds: int, seed: int, console: Console, disk: LazyDisk | None) -> str:
+    """What was lost; empty: nothing."""
+    nursery, cuts = Nursery(), Random(seed)
+    killed = (lambda: disk.cut(cuts.getrandbits(32))) if disk is not None else (lambda: None)
+    killing = Rounds(nursery, f"{directory}/data", seed, killed=killed)
     wrong = ""
     try:
         asyncio.run(_run(killing, rounds, console))
@@ -38,9 +57,7 @@ def main(rounds: int, seed: int | None, keep: bool) -> None:  # noqa: FBT001 - c
     finally:
         nursery.close()
         _tell(console, killing.tally, wrong)
-        if not wrong and not keep:
-            shutil.rmtree(directory)
-    sys.exit(1 if wrong else 0)
+    return wrong
 
 
 async def _run(killing: Rounds, rounds: int, console: Console) -> None:

@@ -30,12 +30,24 @@ class Tally:
 
 
 class Rounds:
-    """Rounds of killing a daemon under load. The same seed gives the same operations, though not the same moments."""
+    """Rounds of killing a daemon under load. The same seed gives the same operations, though not the same moments.
 
-    def __init__(self, nursery: Nursery, data_dir: str, seed: int, *, remote: str | None = None) -> None:
+    `killed` is called after each kill, when nobody has a file of it open any more.
+    """
+
+    def __init__(
+        self,
+        nursery: Nursery,
+        data_dir: str,
+        seed: int,
+        *,
+        remote: str | None = None,
+        killed: Callable[[], object] = lambda: None,
+    ) -> None:
         self._nursery = nursery
         self._data_dir = data_dir
         self._remote = remote
+        self._killed = killed
         self._chance = random.Random(seed)
         self.ledger = Ledger()
         numbers = itertools.count(1)
@@ -74,6 +86,7 @@ class Rounds:
             await asyncio.sleep(self._chance.uniform(0, START_SECONDS_MAX))
             self.tally.while_starting += 1
             self._nursery.kill(child)
+            self._killed()
             return
         child = await self._nursery.ready(child)
         async with aiohttp.ClientSession() as session:
@@ -84,6 +97,7 @@ class Rounds:
             await asyncio.sleep(self._chance.uniform(0, LOAD_SECONDS_MAX))
             self._nursery.kill(child)
             await work
+        self._killed()
 
     def _fork(self) -> Child:
         return self._nursery.fork(self._data_dir, remote=self._remote)
