@@ -159,7 +159,7 @@ def what_was_resumed_stays_behind() -> AbstractContextManager[Any]:
 
 
 OF_KEEPING = (
-    (what_was_superseded_is_let_go_of_early, "overwrites", 5),
+    (what_was_superseded_is_let_go_of_early, "overwrites", 6),
     (what_was_superseded_stays_so, "short overwrites", 8),
     (a_barrier_leaves_before_its_group, "short batches", 0),
     (a_broken_group_is_whole, "batches", 1),

@@ -7,7 +7,7 @@ import pytest
 from .mutants import MUTANTS
 from .offline import live_offline
 
-PENDING = 2000
+PENDING = 1000
 
 
 def test_n2_q9_after_a_month_offline_everything_arrives_once_and_in_order(memory: Path) -> None:

@@ -17,8 +17,8 @@ from .site import Broken, Run
 from .thrift import little_garbage
 from .world import idle, simulate
 
-SHORT_SEEDS = 490
-TOGETHER = 70
+SHORT_SEEDS = 1008
+TOGETHER = 126
 LONG_SEEDS = len(LIVES)
 SEEDS_OF_A_MUTANT = 150
 ROOT = Path(__file__).parents[2]
