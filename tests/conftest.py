@@ -1,13 +1,16 @@
 """Shared fixtures: daemons in processes of their own, a client for each, and a bucket for every test that wants one."""
 
 import itertools
+import logging
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from live import LiveDaemon, running_daemon
+from structlog.stdlib import ProcessorFormatter
 
 _numbers = itertools.count(1)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the hundreds of processes that are started share what is compiled
@@ -15,6 +18,20 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the hundreds of processes tha
 # Timings never decide a test: 200 ms for an example are nothing on a machine that is busy.
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that runs in this process says where log lines go: not to be heard by the tests after it."""
+    before = structlog.get_config()
+    yield
+    if structlog.get_config() == before:
+        return
+    structlog.configure(**before)
+    root = logging.getLogger()
+    root.handlers[:] = [one for one in root.handlers if not isinstance(one.formatter, ProcessorFormatter)]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture(scope="session")

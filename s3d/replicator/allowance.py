@@ -6,7 +6,7 @@ thin for what is under way nothing would be done in time, and everything sent ag
 are one piece of news: an attempt that was begun before the last cut says nothing about how things are since.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3d.replicator.decide import BACKOFF_SECONDS_MAX, backoff_seconds
 
@@ -60,6 +60,17 @@ def after_throttled(
     cuts = allowance.cuts + 1
     hold = backoff_seconds(cuts, jitter, HOLD_SECONDS_FIRST, hold_seconds_max)
     return Allowance(allowance.most, limit, now, now + hold, cuts, reason)
+
+
+def after_silence(allowance: Allowance, began: float, under_way: int, now: float, reason: str) -> Allowance:
+    """An attempt that began at `began` had no answer in time, while `under_way` were.
+
+    Half as much, but no pause: it may be that one request only, and others must not wait for it.
+    """
+    if began <= allowance.cut_at:
+        return allowance
+    limit = max(1.0, min(allowance.limit, under_way) / 2)
+    return replace(allowance, limit=limit, cut_at=now, reason=reason)
 
 
 def after_success(allowance: Allowance, began: float) -> Allowance:

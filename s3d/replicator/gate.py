@@ -6,7 +6,7 @@ from random import Random
 
 from s3d.clock import Clock
 from s3d.remote.failures import FailureKind, RemoteFailure
-from s3d.replicator.allowance import Allowance, after_success, after_throttled, full_allowance
+from s3d.replicator.allowance import Allowance, after_silence, after_success, after_throttled, full_allowance
 from s3d.replicator.slots import Slots
 
 _log = logging.getLogger(__name__)
@@ -73,7 +73,10 @@ class Gate:
         before = self._allowance
         if failure is None:
             self._allowance = after_success(before, began)
-        elif failure.kind is FailureKind.THROTTLED or failure.timed_out:
+        elif failure.timed_out:
+            now, under_way = self._clock.monotonic(), self._slots.in_use
+            self._allowance = after_silence(before, began, under_way, now, str(failure))
+        elif failure.kind is FailureKind.THROTTLED:
             now, under_way = self._clock.monotonic(), self._slots.in_use
             reason, jitter = str(failure), self._random.random()
             self._allowance = after_throttled(before, began, under_way, now, jitter, reason, self._hold_seconds_max)
@@ -86,7 +89,7 @@ class Gate:
     def _hold(self, allowance: Allowance) -> None:
         seconds = allowance.hold_until - allowance.cut_at
         _log.warning(
-            "less goes out at once: %d requests, after %.1f s: %s",
+            "the remote asks for less: %d requests at once, after %.1f s: %s",
             allowance.requests,
             seconds,
             allowance.reason,

@@ -58,13 +58,16 @@ BLIND: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+SEEDS = {"digests_of_rows": 1}  # whose trials meet it soon; 0 otherwise
+
+
 @pytest.mark.parametrize("blind", BLIND)
 def test_the_trials_turn_red_when_nobody_looks_at(memory: Path, blind: str) -> None:
     """Each of the checks is what some damage is noticed by."""
     with ExitStack() as stack:
         for name, value in BLIND[blind].items():
             stack.enter_context(patch(name, value))
-        trials = Trials(memory, 0)
+        trials = Trials(memory, SEEDS.get(blind, 0))
         with pytest.raises(Accepted):
             for _ in trials.run(TRIALS):
                 pass
