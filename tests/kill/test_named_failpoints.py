@@ -18,10 +18,12 @@ from failures.page import groups
 from kill.failpoints import FAILPOINTS, Failpoint, WriteTo
 from kill.ledger import Ledger
 from kill.load import CLIENTS, Client, Gone, listing, look, make_bucket
-from kill.nursery import Child, Nursery
+from kill.nursery import Child, Nursery, StartFailed
 from kill.test_kill_replicating import drained
 
 HIT_WITHIN_SECONDS = 180.0
+STARTS_MAX = 10
+WORK_SECONDS = 1.0
 SETTINGS = {"journal.file_bytes_max": 300_000, "journal.keep_unsealed_bytes": 0, "journal.retain_files": 1}
 ELSEWHERE = {"P18", "P20"}  # memory that runs out and bugs: not a place in the program
 LATEST_UPGRADE = "DROP TABLE sent_to; PRAGMA user_version = 12"
@@ -39,15 +41,38 @@ class Place:
         numbers = itertools.count(1)
         self.clients = [Client(one, self.ledger, numbers, random.Random(f"{seed} {one}")) for one in range(CLIENTS)]
 
+    async def _end_while_starting(self, failpoint: Failpoint | WriteTo) -> int:
+        """The wait status. A start that had too little to do for it leads to another one, with more."""
+        for _ in range(STARTS_MAX):
+            child = self.fork(failpoint.name)
+            try:
+                child = await self.nursery.ready(child)
+            except StartFailed:
+                break
+            stop = asyncio.Event()
+            async with aiohttp.ClientSession() as session:
+                with suppress(*Gone):  # work may lead there, too
+                    await make_bucket(session, child.endpoint)
+                    await look(session, child.endpoint, self.ledger)
+                    work = asyncio.gather(*(client.work(session, child.endpoint, stop) for client in self.clients))
+                    await asyncio.sleep(WORK_SECONDS)
+                    stop.set()
+                    await work
+            self.nursery.kill(child)
+        else:
+            return 0
+        return self.nursery.kill(child)
+
     def fork(self, failpoint: str = "") -> Child:
         return self.nursery.fork(str(self.data), remote=self.remote.endpoint, more=SETTINGS, failpoint=failpoint)
 
     async def hit(self, failpoint: Failpoint | WriteTo) -> None:
         """Look at what the kill before has left, and work until the daemon has killed itself there."""
         self._take_away(failpoint.without)
-        child = self.fork(failpoint.name)
-        if not failpoint.while_starting:
-            child = await self.nursery.ready(child)
+        if failpoint.while_starting:
+            status = await self._end_while_starting(failpoint)
+        else:
+            child = await self.nursery.ready(self.fork(failpoint.name))
             stop = asyncio.Event()
             async with aiohttp.ClientSession() as session:
                 with suppress(*Gone):  # what waits to be sent may lead there at once
@@ -57,8 +82,6 @@ class Place:
                 status = await self.nursery.ended(child, HIT_WITHIN_SECONDS)
                 stop.set()
                 await work
-        else:
-            status = await self.nursery.ended(child, HIT_WITHIN_SECONDS)
         assert os.WTERMSIG(status) == signal.SIGKILL, f"{failpoint.name}: never came there ({status})"
 
     def _take_away(self, what: str) -> None:
