@@ -192,6 +192,24 @@ class ReadOnlyDisk(RealDisk):
         return RealFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
 
+def write_durably(disk: Disk, path: str, content: bytes) -> None:
+    """Write a small file in the place of one that may be there: after a cut it is the old one or the new one.
+
+    What an interrupted call has left (`path` with `.new`) is in nobody's way. Raises OSError.
+    """
+    new = f"{path}.new"
+    if disk.exists(new):
+        disk.unlink(new)
+    file = disk.create(new)
+    try:
+        file.pwrite(content, 0)
+        file.sync()
+    finally:
+        file.close()
+    disk.rename(new, path)
+    disk.sync_directory(os.path.dirname(os.path.abspath(path)))
+
+
 def is_full(error: OSError) -> bool:
     """Whether an error means that there is no space (or no quota, or no inode) left."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT}

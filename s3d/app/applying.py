@@ -14,7 +14,7 @@ from random import Random
 import msgspec
 
 from journal import Head, Identity, Journal, Record, SqliteBackend
-from journal.disk import Disk
+from journal.disk import Disk, write_durably
 from s3d.app.probing import ways_of
 from s3d.app.replication import DEFAULT_REGION, client_settings
 from s3d.app.until_done import Advance, Errand, Unfinished, telling_others, until_all_done
@@ -270,16 +270,7 @@ def _check_owner(disk: Disk, directory: str, bundle: str) -> None:
         if found != bundle:
             raise BundleError(f"{directory} belongs to another bundle", hint="choose another with --state")
         return
-    if disk.exists(f"{path}.new"):
-        disk.unlink(f"{path}.new")
-    file = disk.create(f"{path}.new")
-    try:
-        file.pwrite(bundle.encode(), 0)
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(f"{path}.new", path)
-    disk.sync_directory(directory)
+    write_durably(disk, path, bundle.encode())
 
 
 class _BodyFile:

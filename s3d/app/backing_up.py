@@ -18,11 +18,11 @@ from typing import Protocol
 import msgspec
 
 from journal import inspect
-from journal.disk import Disk
+from journal.disk import Disk, write_durably
 from journal.online import Copied, copy_active
 from s3d.app.reading_backups import Show, fold_of
 from s3d.backup.checking import damaged_files, size_of
-from s3d.backup.copying import Advance, copy_file, digest_of, no_room, write_durably
+from s3d.backup.copying import Advance, copy_file, digest_of, no_room
 from s3d.backup.earlier import Earlier
 from s3d.backup.errors import BackupDamaged, BackupError, FileMoved
 from s3d.backup.manifest import MANIFEST_NAME, SUMS_NAME, Manifest, SumsWriter, can_be_named, encoded, read_manifest

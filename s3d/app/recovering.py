@@ -16,7 +16,7 @@ import msgspec
 from journal import Entry, Journal, Record, SqliteBackend, adopt
 from journal.copying import read_mark
 from journal.diagnosis import diagnose, opened
-from journal.disk import Disk
+from journal.disk import Disk, write_durably
 from journal.export import record_line
 from journal.opening import take_lock
 from journal.rebuilding import NewBase, rebuild
@@ -55,20 +55,6 @@ def read_plan(data_dir: str) -> Plan | None:
 def write_plan(disk: Disk, path: str, plan: Plan) -> None:
     """Write a plan to a file, durably, in the place of one that is there. Raises OSError."""
     write_durably(disk, path, msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n")
-
-
-def write_durably(disk: Disk, path: str, content: bytes) -> None:
-    """Write a file in the place of one that may be there: after a cut it is the old one or the new one."""
-    if disk.exists(f"{path}.new"):
-        disk.unlink(f"{path}.new")
-    file = disk.create(f"{path}.new")
-    try:
-        file.pwrite(content, 0)
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(f"{path}.new", path)
-    disk.sync_directory(os.path.dirname(os.path.abspath(path)))
 
 
 class Recovery:

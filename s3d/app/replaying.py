@@ -16,7 +16,7 @@ import structlog
 
 from journal import Journal, Record, SqliteBackend
 from journal.branch import held, make_branch
-from journal.disk import Disk, ReadOnlyDisk
+from journal.disk import Disk, ReadOnlyDisk, write_durably
 from journal.inspection import inspect
 from s3d.app.probing import ways_of
 from s3d.app.replication import DEFAULT_REGION, client_settings
@@ -251,7 +251,7 @@ def _prepare(journal_dir: str, state: str, disk: Disk) -> Source:
         base = inspection.base()
         older = [file.name for file in inspection.files()[:-1]] + ([base.name] if base is not None else [])
     make_branch(journal_dir, f"{state}/journal", older)
-    _write_durably(disk, f"{state}/source", msgspec.json.encode(found))
+    write_durably(disk, f"{state}/source", msgspec.json.encode(found))
     return found
 
 
@@ -295,17 +295,6 @@ async def _opened(
         await journal.close()
         if view.close(sync=True):
             trust.end_clean(token)
-
-
-def _write_durably(disk: Disk, path: str, content: bytes) -> None:
-    file = disk.create(f"{path}.new")
-    try:
-        file.pwrite(content, 0)
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(f"{path}.new", path)
-    disk.sync_directory(os.path.dirname(path))
 
 
 def _tell_of_damage(blob: str, reason: str) -> None:

@@ -17,9 +17,9 @@ from itertools import islice
 import msgspec
 
 from journal import Head, Identity, Journal, SqliteBackend, new_epoch
-from journal.disk import Disk
+from journal.disk import Disk, write_durably
 from s3d.app.reading_backups import Show
-from s3d.backup.copying import Advance, copy_file, digest_of, write_durably
+from s3d.backup.copying import Advance, copy_file, digest_of
 from s3d.backup.errors import BackupDamaged, BackupError, FileMoved
 from s3d.backup.manifest import MANIFEST_NAME, RESTORING_NAME, Manifest, read_manifest, read_sums
 from s3d.blobs.files import BlobFiles

@@ -68,20 +68,6 @@ def digest_of(path: str, advance: Advance = lambda _: None, *, settle: bool = Fa
     return digest.hexdigest()
 
 
-def write_durably(disk: Disk, path: str, content: bytes) -> None:
-    """A small file with this content: all of it, or none. Raises OSError."""
-    if disk.exists(f"{path}.new"):
-        disk.unlink(f"{path}.new")
-    file = disk.create(f"{path}.new")
-    try:
-        file.pwrite(content, 0)
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(f"{path}.new", path)
-    disk.sync_directory(os.path.dirname(path))
-
-
 def no_room(error: OSError, path: str) -> Exception:
     """What a person is told when a volume is full; any other error as it is."""
     if is_full(error):

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 CASES = 8_000
 FOR_EVER = 10**9
-SEEDS = 4  # the cases are spread over so many tests, so that a failure is found early and the report shows progress
+SEEDS = 2  # the cases are spread over so many tests, so that a failure is found early and the report shows progress
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_decision_39_nothing_acknowledged_is_lost_at_any_power_cut(vfs: Simulate
     assert sweep.counts["cases"] >= CASES // SEEDS
     for kind in (*KINDS, DEEPER):
         assert sweep.counts[kind] > 0, f"no case of kind {kind}: {sweep.counts}"
-    assert all(sweep.seen[what] > CASES // SEEDS // 500 for what in ("sealed", "based", "dropped")), sweep.seen
+    assert all(sweep.seen[what] > 10 for what in ("sealed", "based", "dropped")), sweep.seen
 
 
 def test_a_switch_to_the_log_that_fails_is_noticed(vfs: SimulatedVfs) -> None:

@@ -167,5 +167,5 @@ def test_an_interrupted_branch_is_made_anew(disk: Path, typed: Any, tmp_path: Pa
     (state / "journal.new").mkdir(parents=True)
     (state / "journal.new" / "half").write_bytes(b"half")
     assert typed(disk, "--to", "1")[1] == {"confirmed": 1, "not-selected": 18}
-    (state / "source").unlink()
+    (state / "source").rename(state / "source.new")
     assert typed(disk, "--to", "1")[1] == {"confirmed": 1, "not-selected": 18}
