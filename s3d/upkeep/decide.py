@@ -4,7 +4,8 @@
 
 A closed file is sealed (it loses its inline bodies) when the remote has what was in it, and newer files hold enough
 bytes for reads without the link. A little that is still needed is moved to blobs first, so that one key that waits for
-a person pins nothing (decision 7); so is what stays local, however much it is: nothing would ever free the file of it.
+a person pins nothing (decision 7). However much it is, it is moved where waiting would pin more: what stays local would
+never leave, and a file older than one that is to be dropped holds it up (an upload that nobody goes on with does).
 A sealed file is dropped, oldest first, when it is beyond what is to be retained and a base covers it (decision 6).
 """
 
@@ -220,21 +221,24 @@ def _closed_actions(
     moment: Moment,
     held: Mapping[int, str],
 ) -> Iterator[Action]:
+    due = [file.number for file, why, _ in _due(files, limits, moment) if why and file.state == "sealed"]
     for file, newer_bytes in _closed(files):
         if file.number in held:
             yield Keep(file.number, held[file.number])
         elif stays := _stays(newer_bytes, limits, moment):
             yield Keep(file.number, stays)
         else:
-            yield _seal(file, needs.get(file.number), moment)
+            yield _seal(file, needs.get(file.number), moment, holds_up=file.number < max(due, default=0))
 
 
-def _seal(file: FileInfo, needs: FileNeeds | None, moment: Moment) -> Action:
+def _seal(file: FileInfo, needs: FileNeeds | None, moment: Moment, *, holds_up: bool) -> Action:
     if needs is None:
         return Keep(file.number, "being examined")
     if needs.bodies == 0:
         return Seal(file.number, "the volume is nearly full" if moment.disk_is_low else "no body in it is needed")
     what = f"{_count(needs.bodies, 'body', 'bodies')} of {needs.body_bytes:,} bytes in it"
+    if holds_up:
+        return Relocate(file.number, f"{what} are needed, and newer files cannot be dropped before it")
     if needs.body_bytes - needs.staying_bytes > file.size_bytes * MOVED_SHARE:
         return Keep(file.number, f"{what} wait for the remote")
     return Relocate(file.number, f"only {what} are needed")

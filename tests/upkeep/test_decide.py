@@ -72,6 +72,22 @@ def test_decision_7_a_closed_file_loses_its_bodies_once_little_is_needed(needs, 
     assert kinds(files("closed"), {} if needs is None else {1: needs})[0] is expected
 
 
+def test_decision_7_a_file_that_holds_up_newer_ones_is_emptied_however_much_is_needed():
+    """An upload that nobody goes on with pinned everything behind it, for as long as nobody ended it."""
+    much = {1: FileNeeds(bodies=1, body_bytes=900), 2: NOTHING, 3: NOTHING, 4: FileNeeds(bodies=9, body_bytes=900)}
+    limits = replace(LIMITS, retain_files=1)
+    found = files("closed", "sealed", "sealed", "closed")
+    assert kinds(found, much, limits=limits) == [Relocate, Keep, Keep, Keep, Keep]
+    assert kinds(found, much, limits=replace(LIMITS, retain_files=2))[0] is Keep  # those behind it are retained anyway
+
+
+def test_a_link_that_is_gone_for_longer_than_files_are_retained_moves_nothing():
+    """Nothing behind such a file waits to be dropped."""
+    all_pending = {number: FileNeeds(bodies=9, body_bytes=900, records=100) for number in (1, 2)}
+    found = files("closed", "closed", age_ms=9 * DAY_MS)
+    assert kinds(found, all_pending, limits=replace(LIMITS, retain_days=7)) == [Keep, Keep, Keep]
+
+
 def test_recent_bodies_stay_for_reads_without_the_link():
     """So much of the newest files as the setting says, the active one included."""
     limits = replace(LIMITS, keep_unsealed_bytes=2000)
@@ -117,7 +133,7 @@ def test_decision_6_a_file_never_goes_before_an_older_one():
     """An older one that is closed, or that holds records which wait, holds the newer ones."""
     limits = replace(LIMITS, retain_bytes=1)
     waiting = {1: FileNeeds(bodies=9, body_bytes=900, records=9)}
-    assert kinds(files("closed", "sealed"), waiting, base=200, limits=limits) == [Keep, Keep, Keep]
+    assert kinds(files("closed", "sealed"), waiting, base=200, limits=limits) == [Relocate, Keep, Keep]
     many = {1: FileNeeds(records=11), 2: NOTHING}
     found = actions(files("sealed", "sealed"), many, base=200, limits=limits)
     assert [type(one) for one in found] == [Keep, Keep, Keep]
