@@ -79,6 +79,16 @@ def remote_unreachable(what: str) -> S3Error:
     )
 
 
+def lost_here(what: str) -> S3Error:
+    """Invariant 4 where there is nobody to ask: damage has taken records that may have been about it."""
+    return S3Error(
+        "RemoteUnreachable",
+        f"{what} is not known: records were lost, and there is no remote to ask. An operator can decide that what is "
+        "here is all there is (s3d losses accept).",
+        headers={"Retry-After": "5"},
+    )
+
+
 def slow_down(why: str) -> S3Error:
     """Back-pressure: nothing was kept, the client should come again."""
     return S3Error("SlowDown", why, headers={"Retry-After": "1"})

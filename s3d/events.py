@@ -284,6 +284,15 @@ class Recovered(msgspec.Struct, frozen=True, omit_defaults=True, rename={"versio
     lost: tuple[tuple[int, int], ...] = ()
 
 
+class LossAccepted(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """A person says that what is here is all there is, although so many `records` were lost: absence is known again."""
+
+    version: int = 1
+    caller: str = ""
+    reason: str = ""
+    records: int = 0
+
+
 class AuditCheckpoint(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
     """The site has signed how far its journal goes, and the hash of the chain there.
 
@@ -339,9 +348,9 @@ GAP_AUDIT = "gap-audit"  # the caller of what it sends again
 UPLOAD_EXPIRY = "upload-expiry"  # the caller that aborts what no client has completed
 CACHE_PINNED, CACHE_UNPINNED = "CachePinned", "CacheUnpinned"
 CONFIGURED = "ConfigurationChanged"
-RECOVERED = "Recovered"
+RECOVERED, LOSS_ACCEPTED = "Recovered", "LossAccepted"
 CHECKPOINT, ANCHORED, REFUSED = "AuditCheckpoint", "AuditAnchored", "RequestsRefused"
-FOR_AUDITORS = (CONFIGURED, RECOVERED, LOST, REFUSED)  # nothing that is read here follows from these
+FOR_AUDITORS = (CONFIGURED, RECOVERED, REFUSED)  # nothing that is read here follows from these
 # about records, buckets, files and replication as a whole, not objects
 OUTCOMES = frozenset(
     {
@@ -364,6 +373,7 @@ OUTCOMES = frozenset(
         CONFIGURED,
         LOST,
         RECOVERED,
+        LOSS_ACCEPTED,
         CHECKPOINT,
         ANCHORED,
         REFUSED,
@@ -388,6 +398,7 @@ _cache_unpinned = msgspec.json.Decoder(CacheUnpinned)
 _files_noted = msgspec.json.Decoder(FilesNoted)
 _gaps_looked = msgspec.json.Decoder(GapsLooked)
 _recovered = msgspec.json.Decoder(Recovered)
+_loss_accepted = msgspec.json.Decoder(LossAccepted)
 _configured = msgspec.json.Decoder(ConfigurationChanged)
 _checkpoint = msgspec.json.Decoder(AuditCheckpoint)
 _anchored = msgspec.json.Decoder(AuditAnchored)
@@ -412,6 +423,7 @@ decode_cache_unpinned = _cache_unpinned.decode
 decode_files_noted = _files_noted.decode
 decode_gaps_looked = _gaps_looked.decode
 decode_recovered = _recovered.decode
+decode_loss_accepted = _loss_accepted.decode
 decode_configured = _configured.decode
 decode_checkpoint = _checkpoint.decode
 decode_anchored = _anchored.decode

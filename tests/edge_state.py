@@ -17,6 +17,7 @@ from s3d.commands.objects import CopyObject, CopySource, DeleteObjects, Deletion
 from s3d.commands.outcomes import ConfirmRecords, ParkRecord, ResumeRecords
 from s3d.events import Confirmation
 from s3d.values import BlobBytes, Extents
+from s3d.view.losses import Losses
 from s3d.view.questions import Questions
 from s3d.view.view import FACT_TABLES, View
 
@@ -82,7 +83,8 @@ class Edge:
 
     def _open(self, token: str, trusted: str | None) -> None:
         self.token = token
-        self.view = View(self.path, token=token, trusted=trusted, local=self.local)
+        losses = Losses(has_remote=self.has_remote)
+        self.view = View(self.path, token=token, trusted=trusted, local=self.local, losses=losses)
         self.machine = StateMachine(self.view, has_remote=self.has_remote, local=self.local)
         self.committer = Committer(self.backend, self.machine, lambda: self.now_ms)
         self.committer.open()

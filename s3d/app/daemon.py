@@ -138,7 +138,7 @@ class Daemon:
         )
         await self._ground.open()
         journal, pool = self._ground.journal, self._ground.pool
-        questions = Questions(self._ground.view.reader(), journal.distrust_state, self._policies.is_shared, self._local)
+        questions = self._ground.questions()
         bodies = BodyCache(self._settings.cache.body_memory_bytes)
         self._rows = RowBodies(journal.body, questions.relocated, pool, bodies)
         self._checks = BlobChecks(pool, self._blob_damaged)

@@ -27,6 +27,8 @@ from s3d.recovery.look import PLAN_NAME
 from s3d.remote.destinations import Destinations, keep_destinations
 from s3d.telemetry.metrics import Metrics
 from s3d.telemetry.timed import timed
+from s3d.view.losses import Losses
+from s3d.view.questions import Questions
 from s3d.view.trust import ViewTrust, this_boot
 from s3d.view.view import View
 
@@ -57,6 +59,7 @@ class Ground:
         self._policies = policies
         self._failed = failed
         self._local = staying_local(settings.buckets)
+        self._losses = Losses(has_remote=settings.remote.configured)
         self._directory = settings.data_dir
 
     async def open(self) -> None:
@@ -71,12 +74,19 @@ class Ground:
             is_shared=self._policies.is_shared,
             by_key=self._policies.by_key,
             local=self._local,
+            losses=self._losses,
         )
         await self._open_journal()
         await self._settle_local_buckets()
         self._keep_destinations()
         if self._settings.remote.configured:
             await self._share_after_restore()
+        self._tell_losses()
+
+    def questions(self) -> Questions:
+        """For the event loop's thread, as the policies of the start have it."""
+        is_shared, distrust = self._policies.is_shared, self.journal.distrust_state
+        return Questions(self.view.reader(), distrust, is_shared, self._local, self._losses)
 
     async def close(self, *, sync: bool) -> None:
         """`sync` says whether the view may be believed at the next start without being asked."""
@@ -172,6 +182,13 @@ class Ground:
         shared = await self.journal.submit(ShareBuckets(), essential=True)
         await begun.advance(self.journal.head.sequence)
         _log.warning("records were lost: the remote is asked for what is not here", epoch=epoch, buckets=shared.answer)
+
+    def _tell_losses(self) -> None:
+        if self._losses.hides(stays_local=bool(self._local)):
+            _log.warning(
+                "records were lost, and there is nobody to ask: what is not here is unknown, until `s3d losses accept`",
+                through=self._losses.through,
+            )
 
     def _end_clean(self) -> None:
         try:

@@ -7,10 +7,12 @@ from s3d.blobs.checks import BlobChecks
 from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock
 from s3d.http.journal_routes import journal_routes
+from s3d.http.loss_routes import loss_routes
 from s3d.http.past_routes import past_routes
 from s3d.http.restore_routes import restore_routes
 from s3d.operations.exporting import Exporting
 from s3d.operations.intake import Intake
+from s3d.operations.losses import LostRecords
 from s3d.operations.past_bodies import PastBodies
 from s3d.operations.restoring import Restoring
 from s3d.operations.submitting import Submitter
@@ -31,4 +33,5 @@ def history_routes(
     bodies = PastBodies(Exporting(journal, questions, rows, pool), questions, rows, pool, checks)
     restoring = Restoring(bodies, intake, submitter, pool, rows, clock)
     routes = [*journal_routes(journal, ground.hold), *past_routes(journal, bodies)]
+    routes += loss_routes(LostRecords(questions, submitter, journal.identity.epoch))
     return [*routes, *restore_routes(restoring, journal.identity.epoch)]

@@ -23,6 +23,7 @@ from s3d.events import (
     CONFLICTED,
     DISCARDED,
     GIVE_WAY,
+    LOSS_ACCEPTED,
     OUTCOMES,
     PARKED,
     PAUSED,
@@ -41,6 +42,7 @@ from s3d.events import (
     decode_confirmed,
     decode_conflicted,
     decode_discarded,
+    decode_loss_accepted,
     decode_mutation,
     decode_parked,
     decode_paused,
@@ -65,6 +67,7 @@ EVENTS = (
     "pinned",
     "unpinned",
     "lost",
+    "loss-accepted",
     "recovered",
     "configured",
     "checkpoint",
@@ -276,6 +279,11 @@ class _Listing:
         message = f"{', '.join(found.steps)}; {lost} lost; set aside: {found.recovery}"
         return (self._event(record, "recovered", identity=found.caller, message=message),)
 
+    def _accepted(self, record: Record) -> Sequence[AuditEvent]:
+        accepted = decode_loss_accepted(record.payload)
+        message = f"{accepted.records} lost: {accepted.reason}" if accepted.reason else f"{accepted.records} lost"
+        return (self._event(record, "loss-accepted", identity=accepted.caller, message=message),)
+
     def _pinned(self, record: Record) -> Sequence[AuditEvent]:
         pin = decode_cache_pinned(record.payload)
         who = {"identity": pin.caller, "message": pin.reason}
@@ -330,6 +338,7 @@ class _Listing:
         CONFIRMED: _confirmed,
         CONFLICTED: _conflicted,
         DISCARDED: _dropped,
+        LOSS_ACCEPTED: _accepted,
         LOST: _lost,
         PARKED: _parked,
         PAUSED: _paused,

@@ -43,6 +43,7 @@ COMMANDS = {
     "replay": ("s3d.cli.replay:replay", "Send what a data directory holds to the remote, without its daemon."),
     "doctor": ("s3d.cli.doctor:doctor", "Say what is damaged in a data directory, and what that means."),
     "recover": ("s3d.cli.recover:recover", "Repair a damaged data directory."),
+    "losses": ("s3d.cli.losses:losses", "Say which records are lost; accept that."),
     "journal": ("s3d.cli.journal:journal", "Verify, export, read or adopt a journal."),
 }
 

@@ -115,4 +115,6 @@ def _show(plan: "Plan", *, begun: bool) -> None:
         click.echo(f"{number}. {done}{printable(step.what)}: {printable(step.why)}")
     if plan.new_epoch:
         click.echo(f"Epoch {plan.epoch + 1} begins: the remote is asked for what is not here.")
+        if plan.losses and not plan.base_of_view:
+            click.echo("Where there is no remote, that is unknown then (503), until you say `s3d losses accept`.")
     click.echo(f"What is replaced is moved to {plan.data_dir}/{plan.set_aside}.")

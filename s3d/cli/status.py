@@ -10,6 +10,7 @@ from s3d.cli.audit_chain import audit_text
 from s3d.cli.drop import drop_text
 from s3d.cli.exits import FAILED, NO_REMOTE, OK, PARKED, PENDING
 from s3d.cli.links import one_remote, several
+from s3d.cli.losses import loss_text
 from s3d.cli.obstacles import duration_text, obstacle_lines
 from s3d.cli.options import admin, as_json
 from s3d.cli.reload import configuration_text
@@ -98,6 +99,7 @@ def _facts(found: "Status") -> list[tuple[str, str, str]]:
         *_uploads(found),
         *_failing(found),
         *_paused(found),
+        *_lost(found),
         _pending(found),
         *refusing(found),
         *staying(found),
@@ -139,6 +141,12 @@ def _failing(found: "Status") -> list[tuple[str, str, str]]:
 def _paused(found: "Status") -> list[tuple[str, str, str]]:
     paused = found.pending.paused
     return [("paused", f"{_since(found, paused)}; `s3d resume` lets it go on", "yellow")] if paused is not None else []
+
+
+def _lost(found: "Status") -> list[tuple[str, str, str]]:
+    if found.loss is None:
+        return []
+    return [("lost", f"{loss_text(found.loss)}: what is not here is unknown; see `s3d losses`", "red")]
 
 
 def _since(found: "Status", paused: "PauseReport") -> str:

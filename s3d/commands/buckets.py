@@ -7,7 +7,7 @@ import msgspec
 from journal import Decision, Entry
 from s3d.commands.knowledge import Knowledge
 from s3d.commands.objects import Origin, made_by
-from s3d.errors import S3Error
+from s3d.errors import S3Error, lost_here
 from s3d.events import encode
 from s3d.values import Replication
 
@@ -49,6 +49,8 @@ class DeleteBucket(msgspec.Struct, frozen=True):
         bucket = state.existing_bucket(self.bucket, self.origin.since_ms)
         if state.questions.has_objects(self.bucket):
             raise _not_empty(self.bucket)
+        if state.questions.may_lack(bucket):
+            raise lost_here("Whether the bucket is empty")
         if not bucket.sole:
             if self.remote_keys is None:
                 raise NeedKeys(self.bucket)

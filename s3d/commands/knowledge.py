@@ -13,7 +13,7 @@ import msgspec
 from journal import Decision
 from s3d.capacity.local import Staying
 from s3d.capacity.pending import Backlog
-from s3d.errors import no_such_bucket
+from s3d.errors import lost_here, no_such_bucket
 from s3d.events import Policy
 from s3d.view.questions import Questions
 from s3d.view.rows import BucketRow, ObjectRow
@@ -103,18 +103,21 @@ class Knowledge:
     def existing_bucket(self, name: str, since_ms: int) -> BucketRow:
         """The bucket, which exists.
 
-        Raises NoSuchBucket, or Need when only a remote answer newer than `since_ms` could tell.
+        Raises NoSuchBucket, a 503 where that is lost, or Need where only a remote answer newer than `since_ms` tells.
         """
         known = self._present.get(name)
         if known is not None:
             return known
         row = self.questions.bucket(name)
+        if (row is None or not row.present) and self.questions.may_lack(row):
+            raise lost_here(f"Whether the bucket {name} exists")
         if row is None:
             if self.has_remote:
                 raise Need(NeedBucket(name))
             raise no_such_bucket(name)
         if row.present:
-            self._present[name] = row
+            if not self.questions.losses.through:  # until that is accepted
+                self._present[name] = row
             return row
         if 0 < row.seen_ms < since_ms:
             raise Need(NeedBucket(name))
@@ -123,8 +126,11 @@ class Knowledge:
     def current_etag(self, bucket: BucketRow, key: str, row: ObjectRow | None, since_ms: int) -> str | None:
         """The ETag under this key now, None when there is no object: what a conditional write is decided on.
 
-        Raises Need when others write to the bucket too and the remote has not told since `since_ms`.
+        Raises Need when others write to the bucket too and the remote has not told since `since_ms`, a 503 when that is
+        lost.
         """
+        if self.questions.may_lack(bucket, row):
+            raise lost_here(f"What is under the key {key}")
         if bucket.sole or (row is not None and not row.confirmed):
             return row.etag if row is not None and row.present else None
         fact = self.questions.remote_object(bucket.name, key)

@@ -19,6 +19,7 @@
     /bundle/…  /cache…    for `s3d bundle` and `s3d cache` (http/bundles.py, http/cache_routes.py)
     /v1/remote            what the remote can do (http/remote_routes.py)
     /v1/journal           the records themselves, and bodies, for `s3d audit` and `--at` (http/journal_routes.py)
+    /v1/losses            lost records, and that a person accepts it (http/loss_routes.py)
     POST /v1/restore      a key is to be again what it was (http/restore_routes.py)
 
 It listens on loopback and trusts whoever can reach that, so it has to keep out what reaches loopback uninvited: web

@@ -66,7 +66,7 @@ class BucketOperations:
     async def get_bucket_versioning(self, call: Call) -> Reply:
         """Never switched on in a bucket that is ours alone, because nobody can do that here; else the remote knows."""
         bucket = await existing_bucket(self._questions, self._asking, call.bucket)
-        if bucket.sole or self._asking is None:
+        if bucket.sole or bucket.stays_local or self._asking is None:
             return Reply({})
         try:
             output = await self._asking.upstream.call("GetBucketVersioning", {"Bucket": call.bucket})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from s3d.dates import iso_date
-from s3d.errors import S3Error, remote_unreachable
+from s3d.errors import S3Error, lost_here, remote_unreachable
 from s3d.operations.calls import Call, Reply
 from s3d.protocol.listing import Lines
 from s3d.queries.asking import Asking
@@ -100,9 +100,13 @@ class Listings:
     def _source(self, bucket: BucketRow, prefix: str) -> Source:
         if bucket.sole:
             return LocalSource(self._questions, bucket.name, prefix)
-        if self._asking is None:
-            raise remote_unreachable(f"What else is in the bucket {bucket.name}")
         memory = self._memory_of(bucket.name, prefix)
+        is_lost = self._questions.may_lack(bucket)
+        if is_lost or self._asking is None:  # nobody can be asked
+            if memory.is_partial_allowed:
+                return LocalSource(self._questions, bucket.name, prefix, is_partial=True)
+            what = f"What else is in the bucket {bucket.name}"
+            raise lost_here(what) if is_lost else remote_unreachable(what)
         return MergedSource(self._questions, self._asking, bucket.name, prefix, memory)
 
 

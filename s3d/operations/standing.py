@@ -21,13 +21,16 @@ from s3d.errors import S3dError
 from s3d.operations.announcing import Announcements, Page
 from s3d.operations.exporting import Exporting, RecordBody
 from s3d.operations.limits import check_key
+from s3d.operations.losses import loss_report
 from s3d.operations.receipts import Known, Receipts
 from s3d.operations.records import conflict_report, record_report
 from s3d.operations.remotes import LinkState, SenderState, SeveralRemotes, link_report
 from s3d.operations.submitting import Submitter
+from s3d.policy.bucket_map import staying_local
 from s3d.telemetry.configuration import ConfigurationReport
 from s3d.telemetry.drops import DropReport
 from s3d.telemetry.flow import FlowReport, UploadReport
+from s3d.telemetry.losses import LossReport
 from s3d.telemetry.metrics import Load, Metrics, Moment
 from s3d.telemetry.notary import NotaryReport
 from s3d.telemetry.obstacles import Obstacle, obstacles_of
@@ -182,7 +185,15 @@ class Standing:
             remotes=remotes,
             configuration=self._configuration(),
             audit=self._audit(),
+            loss=await self._loss(),
         )
+
+    async def _loss(self) -> LossReport | None:
+        """Where there is nobody to ask, for some bucket at least."""
+        loss = await self._ask(lambda questions: questions.loss())
+        if loss is None or (self._link is not None and not staying_local(self._settings.buckets)):
+            return None
+        return loss_report(self.epoch, loss, is_unknown=True)
 
     async def uploads(self, limit: int) -> tuple[UploadReport, ...]:
         return self._uploads(await self._ask(lambda questions: questions.uploads_under_way(limit)))

@@ -1,6 +1,6 @@
 """Which buckets there are."""
 
-from s3d.errors import S3Error, no_such_bucket, remote_unreachable
+from s3d.errors import S3Error, lost_here, no_such_bucket, remote_unreachable
 from s3d.queries.asking import Asking
 from s3d.view.questions import Questions
 from s3d.view.rows import BucketRow
@@ -11,6 +11,8 @@ async def existing_bucket(questions: Questions, asking: Asking | None, name: str
     row = questions.bucket(name)
     if row is not None and row.present:
         return row
+    if questions.may_lack(row):
+        raise lost_here(f"Whether the bucket {name} exists")
     if asking is None or (row is not None and row.seen_ms == 0):
         raise no_such_bucket(name)
     fact = await asking.bucket(name)
@@ -22,8 +24,10 @@ async def existing_bucket(questions: Questions, asking: Asking | None, name: str
 async def list_buckets(questions: Questions, asking: Asking | None) -> tuple[list[BucketRow], int | None]:
     """Every bucket, those of the remote included; offline, those it had when it was last asked, and when that was.
 
-    Raises a 503 when the remote was never asked: a short list would be a lie.
+    Raises a 503 when the remote was never asked, or when one may be lost: a short list would be a lie.
     """
+    if questions.may_lack(None):
+        raise lost_here("Which buckets there are")
     seen_ms: int | None = None
     if asking is not None:
         try:

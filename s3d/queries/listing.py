@@ -173,13 +173,13 @@ def _common_prefix(key: str, request: ListRequest) -> str | None:
 
 
 class LocalSource:
-    """The view: enough wherever nobody else writes."""
+    """The view: enough wherever nobody else writes, or where a rule says that what is here will do (`is_partial`)."""
 
     fewest = 2
     seen_ms: int | None = None
-    is_partial = False
 
-    def __init__(self, questions: Questions, bucket: str, prefix: str) -> None:
+    def __init__(self, questions: Questions, bucket: str, prefix: str, *, is_partial: bool = False) -> None:
+        self.is_partial = is_partial
         self._questions = questions
         self._bucket = bucket
         self._before = behind_prefix(prefix) if prefix else None

@@ -9,7 +9,7 @@ import structlog
 
 from s3d import ranges
 from s3d.clock import Clock, milliseconds
-from s3d.errors import S3Error, no_such_key, remote_unreachable
+from s3d.errors import S3Error, lost_here, no_such_key, remote_unreachable
 from s3d.queries.asking import Asking, as_s3_error
 from s3d.queries.buckets import existing_bucket
 from s3d.queries.caching import Cache
@@ -89,6 +89,8 @@ class ObjectReader:
         known = await existing_bucket(self._questions, self._asking, bucket)
         if self._is_known_here(known, row):
             return _local(row, key)
+        if self._asking is None or known.stays_local:
+            return self._as_last_known(known, key, row)
         return self._fresh(bucket, key, row) or await self._ask(bucket, key, row)
 
     async def head_part(self, bucket: str, key: str, number: int) -> Found:
@@ -126,6 +128,11 @@ class ObjectReader:
             found = self._own(bucket, key, row)
             assert row is not None, "what is not there was refused"
             return found if found.extents is not None else await self._fetch_own(bucket, key, row, found, part)
+        if self._asking is None or known.stays_local:
+            found = self._as_last_known(known, key, row)
+            if found.extents is None:
+                raise remote_unreachable(f"The content of the object {key}")
+            return found
         fresh = self._fresh(bucket, key, row)
         if fresh is not None or self._has_bytes(bucket, key, row, part):
             found = fresh or await self._ask(bucket, key, row)
@@ -144,6 +151,8 @@ class ObjectReader:
         This is the path of nearly every read, so it asks one more question at most.
         """
         if not row.confirmed:
+            if row.sequence <= self._questions.losses.through and self._questions.is_out_of_date(row):
+                return self._before_loss(bucket, key, row)
             return _local(row, key)
         known = self._questions.bucket(bucket)
         return self._own(bucket, key, row) if known is not None and known.present and known.sole else None
@@ -158,7 +167,7 @@ class ObjectReader:
         return msgspec.structs.replace(found, extents=cached, is_cached=cached is not None)
 
     def _is_known_here(self, bucket: BucketRow, row: ObjectRow | None) -> bool:
-        return bucket.sole or self._asking is None or (row is not None and not row.confirmed)
+        return bucket.sole or (row is not None and not row.confirmed)
 
     def _has_bytes(self, bucket: str, key: str, row: ObjectRow | None, part: Mapping[str, Any]) -> bool:
         """Whether some of what is asked for may be here, or arriving: then only the remote is asked which it is now."""
@@ -250,6 +259,19 @@ class ObjectReader:
         """What the remote said of a key, unless what was confirmed since is newer."""
         fact = self._questions.remote_object(bucket, key)
         return fact if fact is not None and (row is None or fact.seen_ms >= row.confirmed_ms) else None
+
+    def _before_loss(self, bucket: str, key: str, row: ObjectRow) -> Found:
+        """What was written before records were lost, with the age of that; a deletion says nothing any more."""
+        if not row.present:
+            raise lost_here(f"Whether the object {key} exists by now")
+        known_ms = max(self._questions.losses.at_ms, row.modified_ms)
+        return self._aged(bucket, key, row, milliseconds(self._clock.now()) - known_ms)
+
+    def _as_last_known(self, bucket: BucketRow, key: str, row: ObjectRow | None) -> Found:
+        """Where nobody can be asked."""
+        if row is None and self._questions.may_lack(bucket):
+            raise lost_here(f"Whether the object {key} exists")
+        return self._stale(bucket.name, key, row)
 
     def _stale(self, bucket: str, key: str, row: ObjectRow | None) -> Found:
         now_ms = milliseconds(self._clock.now())

@@ -15,6 +15,7 @@ from s3d.errors import S3dError
 from s3d.telemetry.configuration import ConfigurationReport
 from s3d.telemetry.drops import DropReport
 from s3d.telemetry.flow import FlowReport, UploadReport
+from s3d.telemetry.losses import LossReport
 from s3d.telemetry.notary import NotaryReport
 from s3d.telemetry.obstacles import Obstacle
 
@@ -148,7 +149,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `files` are those of the journal, oldest first; `base` is the record up to which a snapshot can take their place,
     empty when there is none. `capacity` is None of a daemon that is too old to tell. `at` is when this was so, and
     `obstacles` is why what is pending stays where it is. `uploads` are the first multipart uploads under way. `remotes`
-    are all of them, where there are several; `remote` is then the one of the buckets that no other is named for.
+    are all of them, where there are several; `remote` is then the one of the buckets that no other is named for. `loss`
+    is what nobody has accepted, where it leaves something unknown.
     """
 
     version: str
@@ -176,6 +178,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     remotes: "tuple[RemoteStanding, ...]" = ()
     configuration: ConfigurationReport | None = None
     audit: NotaryReport | None = None
+    loss: LossReport | None = None
 
 
 class RemoteStanding(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ _LOCAL = int(Replication.LOCAL)
 _NOTHING = Staying()
 _OBJECT_STAYS = "UPDATE object SET replication = ?4 WHERE bucket = ?1 AND key = ?2 AND sequence = ?3"
 _BUCKET_STAYS = "UPDATE bucket SET replication = ?2 WHERE name = ?1"
+_NO_TRACE = "DELETE FROM object WHERE bucket = ? AND key = ? AND NOT EXISTS (SELECT 1 FROM loss)"
 _BODY_GONE = "DELETE FROM local_body WHERE sequence = ? RETURNING size"
 _PARTS_GONE = (
     "DELETE FROM local_body WHERE sequence IN"
@@ -45,8 +46,10 @@ def _complete_upload(connection: apsw.Connection, record: Record, bucket: str, k
 
 
 def _delete_object(connection: apsw.Connection, record: Record, bucket: str, key: str, mutation: Mutation) -> Staying:
-    """Without a trace: what is not here is absent."""
-    connection.execute("DELETE FROM object WHERE bucket = ? AND key = ?", (bucket, key))
+    """Without a trace: what is not here is absent. While records are lost it is not: then only a trace says so."""
+    connection.execute(_NO_TRACE, (bucket, key))
+    if not connection.changes():
+        connection.execute(_OBJECT_STAYS, (bucket, key, record.sequence, _LOCAL))
     return _taken_away(connection, _BODY_GONE, mutation.replaces)
 
 

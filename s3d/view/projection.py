@@ -22,7 +22,6 @@ from s3d.events import (
     CONFLICTED,
     DISCARDED,
     FILES_NOTED,
-    FOR_AUDITORS,
     GAPS_LOOKED,
     GIVE_WAY,
     LET_GO,
@@ -56,6 +55,7 @@ from s3d.view.checkpoints import CHECKPOINTING
 from s3d.view.listed import forget_listed_bucket, forget_listed_key
 from s3d.view.local_projection import settle_local
 from s3d.view.looked import fold_look
+from s3d.view.losses import LOSING
 from s3d.view.pins import forget_tag, has_pin, pin_prefix, settle_tag, unpin_prefix
 from s3d.view.sent import count_sent
 from s3d.view.superseding import settle_superseded
@@ -492,7 +492,7 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], Backlog | None]] = {
     PAUSED: _paused,
     UNPAUSED: _unpaused,
     FILES_NOTED: _files_noted,
-    **dict.fromkeys(FOR_AUDITORS, lambda _connection, _record: None),
+    **LOSING,
     GAPS_LOOKED: fold_look,
     CACHE_PINNED: pin_prefix,
     CACHE_UNPINNED: unpin_prefix,

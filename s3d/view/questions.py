@@ -15,6 +15,7 @@ from s3d.values import Replication, TakenFile
 from s3d.view.among import PENDING as _PENDING
 from s3d.view.among import PendingAmong
 from s3d.view.damage import Asked
+from s3d.view.losses import NOTHING_LOST, Losses, LossQuestions
 from s3d.view.pins import IS_PINNED
 from s3d.view.rows import (
     BucketRow,
@@ -76,11 +77,11 @@ Connection = apsw.Connection
 """What questions are asked on: who only hands one on needs no other name of the library's."""
 
 
-class Questions(PendingAmong, UnfinishedUploads):
+class Questions(PendingAmong, UnfinishedUploads, LossQuestions):
     """Reads on one connection; not to be shared between threads. Each raises ViewDamaged, and tells `damaged` first.
 
     `is_shared` tells of a bucket whether others write to it although it was created here. `local` are the buckets that
-    stay here: of one that is not here nothing is unknown.
+    stay here: of one that is not here nothing is unknown, but for what is lost (`losses`).
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class Questions(PendingAmong, UnfinishedUploads):
         damaged: Callable[[], None] | None = None,
         is_shared: Callable[[str], bool] | None = None,
         local: frozenset[str] = frozenset(),
+        losses: Losses = NOTHING_LOST,
     ) -> None:
         self._ask = Asked(connection, damaged)
+        self.losses = losses
         self.is_shared = is_shared
         self._local = local
 
@@ -103,7 +106,8 @@ class Questions(PendingAmong, UnfinishedUploads):
         """
         row = self._ask.one(_BUCKET, (name,))
         if row is not None:
-            is_shared = self.is_shared is not None and row[5] != Replication.LOCAL and self.is_shared(name)
+            is_local, shared = row[5] == Replication.LOCAL, self.is_shared
+            is_shared = self.losses.hides(stays_local=is_local) or bool(shared and not is_local and shared(name))
             return BucketRow(row[0], bool(row[1]), row[2], row[3], bool(row[4]) and not is_shared, row[5])
         if name in self._local:
             return BucketRow(name, present=False, incarnation=0, created_ms=0, sole=True, replication=Replication.LOCAL)

@@ -266,6 +266,17 @@ CREATE TABLE tag_pin (
   PRIMARY KEY (bucket, key)
 ) STRICT, WITHOUT ROWID;
 
+-- That damage has taken records which nothing stands for; no row: it has not, or a person has accepted that.
+--   first, last  between which records; records: how many
+--   at_ms        the time of the last whole record before the first of them; 0: it is not known
+CREATE TABLE loss (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  first    INTEGER NOT NULL,
+  last     INTEGER NOT NULL,
+  records  INTEGER NOT NULL,
+  at_ms    INTEGER NOT NULL
+) STRICT;
+
 -- Checkpoints that the site has signed: the last one, the last one that lies at the remote, and those that do not yet
 -- (checkpoints.py says how many at most).
 --   sequence  its record

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 15
+SCHEMA_VERSION = 16
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -111,6 +111,15 @@ _STEPS: Mapping[int, str] = {
       keys     INTEGER NOT NULL,
       gaps     INTEGER NOT NULL,
       mended   INTEGER NOT NULL
+    ) STRICT;
+    """,
+    15: """
+    CREATE TABLE loss (
+      only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+      first    INTEGER NOT NULL,
+      last     INTEGER NOT NULL,
+      records  INTEGER NOT NULL,
+      at_ms    INTEGER NOT NULL
     ) STRICT;
     """,
 }

@@ -20,6 +20,7 @@ from s3d.view.backlog import Tally
 from s3d.view.beside import Beside
 from s3d.view.damage import ViewDamaged
 from s3d.view.facts import Fact, learn
+from s3d.view.losses import LOSS_KINDS, Losses
 from s3d.view.projection import fold
 from s3d.view.questions import Questions
 from s3d.view.upgrades import SCHEMA_VERSION, can_be_upgraded, upgrade
@@ -44,8 +45,8 @@ _log = logging.getLogger(__name__)
 class View:
     """Folds records inside one transaction per batch. `token` is this run's, `trusted` the one a view must carry.
 
-    `is_shared` and `local`: see Questions. `by_key` keeps an index for `Questions.pending_before`, which costs each
-    write a little.
+    `is_shared`, `local` and `losses`: see Questions; the last are kept up to date. `by_key` keeps an index for
+    `Questions.pending_before`, which costs each write a little.
     """
 
     def __init__(
@@ -57,13 +58,16 @@ class View:
         is_shared: Callable[[str], bool] | None = None,
         by_key: bool = False,
         local: frozenset[str] = frozenset(),
+        losses: Losses | None = None,
     ) -> None:
+        self._losses = losses or Losses()
+        self._losses_changed = False
         self._path = path
         self._token = token
         self._by_key = by_key
         self._connection, self._tally = self._open_counted(trusted)
         self._index(self._connection)
-        self.questions = Questions(self._connection, is_shared=is_shared, local=local)
+        self.questions = Questions(self._connection, is_shared=is_shared, local=local, losses=self._losses)
         self._position = self.questions.position
         self._origin = ("", 0)
         self._beside = Beside(self._connection)  # asked by each batch anew
@@ -131,6 +135,8 @@ class View:
         self._tally.add(change)
         self._beside.folded(record)
         self._folded = record.sequence
+        if record.kind in LOSS_KINDS:
+            self._losses_changed = True
 
     def learn(self, fact: Fact) -> None:
         """Put what the remote said beside what was folded. Raises DiskFull or ViewDamaged."""
@@ -150,6 +156,9 @@ class View:
         self._guard("COMMIT")
         self._position = position
         self._tally.publish()
+        if self._losses_changed:
+            self._losses_changed = False
+            self._losses.read(self._connection)
 
     def revert(self) -> None:
         """Forget the batch."""
@@ -170,7 +179,7 @@ class View:
         _set_up(self._connection)
         self._make_tables(self._connection)
         self._index(self._connection)
-        self._tally.recount()
+        self._recount()
         self._folded = self._position = 0
         self._stamp()
 
@@ -187,13 +196,18 @@ class View:
             with self._connection:
                 _make_fact_tables(self._connection)
             self._index(self._connection)
-            self._tally.recount()
+            self._recount()
         except apsw.FullError as error:
             raise DiskFull("no space for the view") from error
         except apsw.Error as error:
             raise ValueError(f"it cannot be copied: {error}") from error
         self._folded = self._position = position
         self._stamp()
+
+    def _recount(self) -> None:
+        """What is kept in memory, from other tables than before."""
+        self._tally.recount()
+        self._losses.read(self._connection)
 
     def _copy_from(self, path: str, position: int) -> None:
         source = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
@@ -246,6 +260,7 @@ class View:
     def _open_counted(self, trusted: str | None) -> tuple[apsw.Connection, Tally]:
         connection = self._open(trusted)
         try:
+            self._losses.read(connection)
             return connection, Tally(connection)
         except apsw.Error:  # damage that the first look did not meet
             connection.close()

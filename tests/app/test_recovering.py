@@ -35,6 +35,7 @@ CONFIG = """
 remote = { endpoint = "http://127.0.0.1:1", access_key = "x", secret_key = "y" }
 journal = { file_bytes_max = 65536, ballast_bytes = 0 }
 """
+ALONE = "journal = { file_bytes_max = 65536, ballast_bytes = 0 }"
 BUCKET = "site"
 JOURNAL, PAGE = "journal/journal-000001.db", 4096
 
@@ -214,6 +215,34 @@ def test_lost_records_keep_their_places_and_are_told(damaged: Path, typed: Any) 
     assert connection.execute("SELECT count(*) FROM object").fetchone() == (len(written()),)
     connection.close()
     assert typed("doctor", damaged)[0] == 0
+
+
+def test_what_lost_records_may_have_written_is_unknown_until_a_person_accepts_it(damaged: Path, typed: Any) -> None:
+    """A closed file and the view are gone, and there is no remote: nobody can say what was there, so nobody does."""
+    (damaged / JOURNAL).unlink()
+    spoil_view(damaged)
+    assert typed("recover", damaged, "--yes")[0] == 0
+    with inspect(str(damaged / "journal")) as inspection:
+        lost = sum(one.kind == "Lost" for one in inspection.records())
+
+    daemon = LiveDaemon(damaged, auth=False, config=ALONE).start()
+    asked = [f"/{BUCKET}/k/00", f"/{BUCKET}/never/seen", f"/{BUCKET}?list-type=2", f"/{BUCKET}?location", "/"]
+    for target in asked:
+        answer = daemon.fetch("GET", target)
+        assert (answer.status, b"RemoteUnreachable" in answer.body) == (503, True), target
+    assert daemon.fetch("PUT", f"/{BUCKET}").status == 200
+    assert daemon.fetch("PUT", f"/{BUCKET}/k/00", b"again").status == 200
+    assert daemon.fetch("GET", f"/{BUCKET}/k/00").body == b"again"
+    assert daemon.fetch("GET", f"/{BUCKET}/never/seen").status == 503, "it may have been in that bucket"
+    code, said = typed("losses", "--admin", daemon.admin)
+    assert (code, said["loss"]["records"], said["loss"]["is_unknown"]) == (1, lost, True)
+    assert daemon.ask("/status")["loss"] == said["loss"]
+    code, accepted = typed("losses", "accept", "--reason", "nothing was there", "--admin", daemon.admin)
+    assert (code, accepted["loss"]) == (0, said["loss"])
+    assert daemon.fetch("GET", f"/{BUCKET}/never/seen").status == 404
+    assert daemon.fetch("GET", f"/{BUCKET}?list-type=2").status == 200
+    assert typed("losses", "--admin", daemon.admin) == (0, {"loss": None, "seq": ""})
+    daemon.kill()
 
 
 def test_a_recovery_may_be_killed_at_any_moment(damaged: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from s3d.events import (
     Confirmed,
     Conflicted,
     Discarded,
+    LossAccepted,
     Mutation,
     Parked,
     Recovered,
@@ -61,6 +62,7 @@ RECORDS = [
     said(15, CacheUnpinned(bucket="maps", prefix="eu/", caller="operator")),
     said(16, Lost(1, 16, 16, "")),
     said(17, Recovered(recovery="T", caller="operator", steps=("fold",), lost=((16, 16),))),
+    said(18, LossAccepted(caller="operator", reason="all of it was tests", records=1)),
 ]
 
 
@@ -90,6 +92,7 @@ def test_every_record_is_an_event_and_outcomes_are_one_for_each_write() -> None:
         ("1-15", "unpinned", "", "maps", "eu/", "operator"),
         ("1-16", "lost", "", "", "", ""),
         ("1-17", "recovered", "", "", "", "operator"),
+        ("1-18", "loss-accepted", "", "", "", "operator"),
     ]
 
 

@@ -29,6 +29,7 @@ MADE_SINCE = {
     12: "DROP TABLE sent_to;",
     13: "DROP TABLE checkpoint;",
     14: "DROP TABLE looked;",
+    15: "DROP TABLE loss;",
 }
 
 
