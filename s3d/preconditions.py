@@ -33,6 +33,37 @@ def check_read(
         raise _not_modified(etag, modified_ms)
 
 
+def check_copy_source(
+    etag: str,
+    modified_ms: int,
+    now_ms: int,
+    *,
+    if_match: str | None = None,
+    if_none_match: str | None = None,
+    if_modified_since: datetime | None = None,
+    if_unmodified_since: datetime | None = None,
+) -> None:
+    """Raise PreconditionFailed when a source must not be copied: what would be "not modified" of a read is that, too.
+
+    S3 ignores an `x-amz-copy-source-if-modified-since` that is still to come, as RFC 2616 (section 14.25) had it.
+    """
+    if if_modified_since is not None and if_modified_since.timestamp() * 1000 > now_ms:
+        if_modified_since = None
+    try:
+        check_read(
+            etag,
+            modified_ms,
+            if_match=if_match,
+            if_none_match=if_none_match,
+            if_modified_since=if_modified_since,
+            if_unmodified_since=if_unmodified_since,
+        )
+    except S3Error as error:
+        negative = "If-None-Match" if if_none_match is not None else "If-Modified-Since"
+        condition = error.details.get("Condition", negative)
+        raise _precondition_failed(f"x-amz-copy-source-{condition}") from error
+
+
 def range_applies(if_range: str, etag: str, modified_ms: int) -> bool:
     """Whether a range may be answered with a part: `If-Range` names the object that the client has a part of.
 

@@ -5,7 +5,8 @@ import re
 from s3d.errors import S3Error
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/")
-_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})\s*\Z", re.IGNORECASE)  # 19 digits: more than any size has
+_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)\s*\Z", re.IGNORECASE)
+_DIGITS_MAX = 19  # more than any size has; clients that mean "to the end" write the largest number they know
 
 
 def resolve(text: str | None, size: int) -> tuple[int, int] | None:
@@ -19,8 +20,8 @@ def resolve(text: str | None, size: int) -> tuple[int, int] | None:
         return None
     first, last = match.groups()
     if not first:
-        return _suffix(int(last), size, text or "")
-    start, end = int(first), int(last) if last else size - 1
+        return _suffix(_offset(last), size, text or "")
+    start, end = _offset(first), _offset(last) if last else size - 1
     if last and end < start:
         return None
     if start >= size:
@@ -35,6 +36,12 @@ def of_content(text: object) -> tuple[int, int] | None:
         return None
     first, last = int(match[1]), int(match[2])
     return first, last - first + 1
+
+
+def _offset(digits: str) -> int:
+    """The number, or as good as it where it is larger than any size."""
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) <= _DIGITS_MAX else 10**_DIGITS_MAX
 
 
 def _suffix(length: int, size: int, text: str) -> tuple[int, int]:

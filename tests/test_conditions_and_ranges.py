@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from s3d import ranges
 from s3d.errors import S3Error
-from s3d.preconditions import check_read, check_write
+from s3d.preconditions import check_copy_source, check_read, check_write
 
 MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
 MS = int(MODIFIED.timestamp()) * 1000 + 999  # dates have whole seconds
 EARLIER, LATER = datetime(2025, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,36 @@ def test_reads(given_, code):
     with pytest.raises(S3Error) as error:
         check_read("e", MS, **given_)
     assert error.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("given_", "condition"),
+    [
+        ({}, None),
+        ({"if_match": '"x"', "if_none_match": '"e"'}, "If-Match"),
+        ({"if_unmodified_since": EARLIER, "if_none_match": '"e"'}, "If-Unmodified-Since"),
+        ({"if_none_match": '"e"', "if_modified_since": MODIFIED}, "If-None-Match"),
+        ({"if_modified_since": MODIFIED}, "If-Modified-Since"),
+        ({"if_modified_since": NOW}, "If-Modified-Since"),
+        ({"if_modified_since": LATER}, None),
+        ({"if_modified_since": EARLIER}, None),
+        ({"if_match": '"e"', "if_unmodified_since": EARLIER}, None),
+        ({"if_none_match": '"x"', "if_unmodified_since": EARLIER}, "If-Unmodified-Since"),
+        ({"if_none_match": '"x"', "if_modified_since": MODIFIED}, None),
+    ],
+)
+def test_sources_of_copies(given_, condition):
+    """Each condition that fails is a 412 that names it, in S3's order; a time that is still to come is none."""
+    now_ms = int(NOW.timestamp() * 1000)
+    if condition is None:
+        check_copy_source("e", MS, now_ms, **given_)
+        return
+    with pytest.raises(S3Error) as error:
+        check_copy_source("e", MS, now_ms, **given_)
+    assert (error.value.code, error.value.details) == (
+        "PreconditionFailed",
+        {"Condition": f"x-amz-copy-source-{condition}"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,6 +120,15 @@ def test_ranges_are_slices(size, first, last):
         start, length = ranges.resolve(text, size)
         whole = list(range(size))
         assert whole[start : start + length] == whole[first : None if last is None else last + 1]
+
+
+@pytest.mark.parametrize("largest", [2**63 - 1, 2**64 - 1, 2**128 - 1, "9" * 5000, "0" * 30 + "9"])
+def test_numbers_that_are_larger_than_any_size_mean_the_end(largest):
+    """Clients say so with the largest number they know: they get the rest, not the whole with another status."""
+    assert ranges.resolve(f"bytes=3-{largest}", 8) == (3, 5)
+    assert ranges.resolve(f"bytes=-{largest}", 8) == (0, 8)
+    with pytest.raises(S3Error, match="not satisfiable"):
+        ranges.resolve(f"bytes={largest}-", 8)
 
 
 @given(st.integers(0, 20), st.integers(0, 25))

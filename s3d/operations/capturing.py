@@ -47,7 +47,9 @@ class Capturing:
         self._digest_of = digest_of
 
     @contextlib.asynccontextmanager
-    async def captured(self, given: Mapping[str, Any], range_text: str | None = None) -> AsyncIterator[Captured]:
+    async def captured(
+        self, given: Mapping[str, Any], now_ms: int, range_text: str | None = None
+    ) -> AsyncIterator[Captured]:
         """The source that a request names, pinned for as long as the context lasts.
 
         Raises the S3Error of a malformed source, of a condition that does not hold, or of a source that is not there.
@@ -56,7 +58,7 @@ class Capturing:
         found = await self._reader.open(bucket, key, {"Range": range_text} if range_text is not None else {})
         span = None
         try:
-            _check_conditions(given, found)
+            _check_conditions(given, found, now_ms)
             if range_text is not None:
                 span = _copy_span(range_text, found.size)
             _check_size(found.size if span is None else span[1])
@@ -142,18 +144,16 @@ def _invalid_source(message: str, text: str) -> S3Error:
     return S3Error("InvalidArgument", message, details={"ArgumentName": "x-amz-copy-source", "ArgumentValue": text})
 
 
-def _check_conditions(given: Mapping[str, Any], found: Found) -> None:
-    try:
-        preconditions.check_read(
-            found.etag,
-            found.modified_ms,
-            if_match=given.get("CopySourceIfMatch"),
-            if_none_match=given.get("CopySourceIfNoneMatch"),
-            if_modified_since=given.get("CopySourceIfModifiedSince"),
-            if_unmodified_since=given.get("CopySourceIfUnmodifiedSince"),
-        )
-    except S3Error as error:  # a copy is not a read: what would be "not modified" is a failed condition here
-        raise S3Error("PreconditionFailed", "At least one of the pre-conditions you specified did not hold") from error
+def _check_conditions(given: Mapping[str, Any], found: Found, now_ms: int) -> None:
+    preconditions.check_copy_source(
+        found.etag,
+        found.modified_ms,
+        now_ms,
+        if_match=given.get("CopySourceIfMatch"),
+        if_none_match=given.get("CopySourceIfNoneMatch"),
+        if_modified_since=given.get("CopySourceIfModifiedSince"),
+        if_unmodified_since=given.get("CopySourceIfUnmodifiedSince"),
+    )
 
 
 def _copy_span(text: str, size: int) -> tuple[int, int]:

@@ -49,7 +49,7 @@ class Copies:
         algorithm = _algorithm(call.input)
         self._intake.check(call.bucket, call.key, {})
         for _ in range(_ATTEMPTS):
-            async with self._capturing.captured(call.input) as captured:
+            async with self._capturing.captured(call.input, call.since_ms) as captured:
                 kept = _destination_input(call, captured.found)
                 await self._copy_tags(call, captured, kept)
                 source = await self._as_one_body(captured, algorithm)
@@ -71,7 +71,8 @@ class Copies:
         number, upload = part_number(call.input), self._uploads.open_upload(call)
         self._intake.check(call.bucket, call.key, upload.attributes)
         for _ in range(_ATTEMPTS):
-            async with self._capturing.captured(call.input, call.input.get("CopySourceRange")) as captured:
+            wanted = self._capturing.captured(call.input, call.since_ms, call.input.get("CopySourceRange"))
+            async with wanted as captured:
                 digests = await self._capturing.digest(captured.source.extents, upload.checksum_algorithm)
                 checksums = {f"Checksum{name}": value for name, value in digests.checksums.items()}
                 source = msgspec.structs.replace(
