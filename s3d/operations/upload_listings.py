@@ -52,10 +52,10 @@ class UploadListings:
         prefix, marker = given.get("Prefix", ""), given.get("KeyMarker", "")
         # An upload id means nothing without its key.
         key, after = max((marker, given.get("UploadIdMarker") or None), (prefix, ""), key=lambda one: one[0])
-        done = _common_prefix(marker, prefix, given.get("Delimiter", ""))
+        done = _common_prefix(marker, prefix, given.get("Delimiter", "")) if marker.startswith(prefix) else None
         while True:
             rows = self._questions.open_uploads(bucket, key, after, limit + 1)
-            yield from (row for row in rows if done != marker or not row.key.startswith(marker))
+            yield from (row for row in rows if done is None or not row.key.startswith(done))
             if len(rows) <= limit:
                 return
             key, after = rows[-1].key, rows[-1].upload

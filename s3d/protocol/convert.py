@@ -50,7 +50,8 @@ def argument_text(member: Member, *, reads: bool) -> Convert | None:
         return special
     kind = member.shape.kind
     if kind in {"integer", "long"}:
-        return _integer(member.wire, LONG_MAX if kind == "long" else INTEGER_MAX)
+        integer = _integer(member.wire, LONG_MAX if kind == "long" else INTEGER_MAX)
+        return _unless_empty(integer) if member.location == "querystring" else integer
     if kind == "boolean":
         return _refusing(member.wire, parse_boolean)
     if kind == "timestamp":
@@ -137,6 +138,11 @@ def _integer(name: str, limit: int) -> Convert:
         return value
 
     return convert
+
+
+def _unless_empty(convert: Convert) -> Convert:
+    """A parameter without a value (`max-parts=`) is as good as none: S3 takes its default."""
+    return lambda text: convert(text) if text.strip() else None
 
 
 def _part_number(text: str) -> int:

@@ -106,15 +106,16 @@ async def make_page(source: Source, request: ListRequest) -> Page:
 
 
 def first_start(request: ListRequest) -> Start | None:
-    """Where to begin: not before the prefix, and behind a common prefix that an earlier page has given.
+    """Where to begin: not before the prefix, and not in a common prefix that comes before what the page is behind.
 
-    None: there is nothing behind that prefix.
+    A prefix comes before everything in it: a marker that names it, or any key in it, has the page begin behind it, as
+    at S3. None: there is nothing behind that prefix.
     """
     start = request.start
     if start.key < request.prefix:
         return Start(request.prefix, inclusive=True)
-    delimiter, rolled = request.delimiter, _common_prefix(start.key, request)
-    if delimiter and rolled is not None and rolled == start.key and not start.inclusive:
+    rolled = _common_prefix(start.key, request)
+    if rolled is not None and not start.inclusive:
         behind = behind_prefix(rolled)
         return Start(behind, inclusive=True) if behind is not None else None
     return start

@@ -57,6 +57,16 @@ def test_absurd_pages_of_parts(open_daemon, open_bucket, query):
     assert open_daemon.fetch("GET", f"/{open_bucket}/k?uploadId={upload_id}&{query}").code == "InvalidArgument"
 
 
+def test_a_parameter_without_a_value_is_none(open_daemon, open_bucket):
+    """`max-parts=` asks for S3's default, `part-number-marker=` for the first page."""
+    made = open_daemon.fetch("POST", f"/{open_bucket}/k?uploads")
+    upload_id = made.body.partition(b"<UploadId>")[2].partition(b"</UploadId>")[0].decode()
+    open_daemon.fetch("PUT", f"/{open_bucket}/k?partNumber=1&uploadId={upload_id}", b"part")
+    answer = open_daemon.fetch("GET", f"/{open_bucket}/k?uploadId={upload_id}&max-parts=&part-number-marker=")
+    assert b"<MaxParts>1000</MaxParts>" in answer.body
+    assert b"<PartNumber>1</PartNumber>" in answer.body
+
+
 @pytest.mark.parametrize("query", ["max-uploads=-1", "max-uploads=x", "encoding-type=gzip"])
 def test_absurd_pages_of_uploads(open_daemon, open_bucket, query):
     """The same."""
@@ -130,7 +140,7 @@ def test_pages_of_uploads_are_the_model_in_pieces(tmp_path_factory, uploads, pre
 
 
 def model(uploads, prefix, delimiter, marker):
-    """Entries and common prefixes in the order of their names; a marker that is one hides what is in it."""
+    """Entries and common prefixes in the order of their names; a marker that is one, or in one, hides what is in it."""
     listed = []
     for key, upload in sorted(uploads, key=lambda one: (one[0].encode(), one[1])):
         if not key.startswith(prefix) or key <= marker:
@@ -139,7 +149,7 @@ def model(uploads, prefix, delimiter, marker):
         rolled = key[: at + len(delimiter)] if at >= 0 else None
         if rolled is None:
             listed.append((key, upload))
-        elif rolled != marker and (rolled, None) not in listed:
+        elif not marker.startswith(rolled) and (rolled, None) not in listed:
             listed.append((rolled, None))
     return listed
 

@@ -91,6 +91,15 @@ def test_listing_with_optional_attributes(parser: Parser) -> None:
 
 
 @pytest.mark.parametrize(
+    ("operation", "query"),
+    [("ListObjects", "max-keys="), ("ListObjectsV2", "list-type=2&max-keys="), ("ListBuckets", "max-buckets=")],
+)
+def test_a_number_without_a_value_is_as_good_as_none(parser: Parser, operation: str, query: str) -> None:
+    """Its default counts, as at S3."""
+    assert parse(parser, operation, query).keys() <= {"Bucket"}
+
+
+@pytest.mark.parametrize(
     ("operation", "query", "name", "value", "message"),
     [
         (
@@ -100,7 +109,6 @@ def test_listing_with_optional_attributes(parser: Parser) -> None:
             "many",
             "Provided max-keys not an integer or within integer range",
         ),
-        ("ListObjects", "max-keys=", "max-keys", "", "Provided max-keys not an integer or within integer range"),
         ("ListObjectsV2", "max-keys=2147483648", "max-keys", "2147483648", "Provided max-keys not an integer"),
         ("ListObjectsV2", "max-keys=1_000", "max-keys", "1_000", "Provided max-keys not an integer"),
         ("ListObjectsV2", "max-keys=١", "max-keys", "١", "Provided max-keys not an integer"),

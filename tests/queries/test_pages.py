@@ -45,7 +45,7 @@ def wanted(keys, prefix, delimiter, after):
         if key.startswith(prefix) and key > after:
             at = key.find(delimiter, len(prefix)) if delimiter else -1
             rolled = key[: at + len(delimiter)] if at >= 0 else None
-            if rolled is None or rolled != after:
+            if rolled is None or not after.startswith(rolled):
                 entries[rolled or key] = rolled is not None
     return list(entries.items())
 
@@ -154,7 +154,9 @@ def test_behind_at_the_edges_of_unicode(prefix, behind):
         (Start("", inclusive=False), "p", Start("p", inclusive=True)),
         (Start("z", inclusive=False), "p", Start("z", inclusive=False)),
         (Start("p/a/", inclusive=False), "p/", Start("p/a0", inclusive=True)),
-        (Start("p/a/b", inclusive=False), "p/", Start("p/a/b", inclusive=False)),
+        (Start("p/a/b", inclusive=False), "p/", Start("p/a0", inclusive=True)),
+        (Start("p/a/b", inclusive=True), "p/", Start("p/a/b", inclusive=True)),
+        (Start("p/a", inclusive=False), "p/", Start("p/a", inclusive=False)),
         (Start("\U0010ffff", inclusive=False), "", Start("\U0010ffff", inclusive=False)),
     ],
 )
