@@ -8,6 +8,7 @@ header counts and not the authority of an absolute target, because the header is
 """
 
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 import msgspec
@@ -60,6 +61,19 @@ def parse(target: str, host_bucket: str = "") -> Address:
     if key and not bucket:  # a key of no bucket is not a request to list them
         raise S3Error("InvalidBucketName", "The specified bucket is not valid.", details={"BucketName": ""})
     return Address(path, query_text, _decode(bucket), _decode(key), query)
+
+
+def of_object(target: str, headers: Mapping[str, str]) -> str:
+    """The URL under which a client has named an object; empty where it has not said which host it asks.
+
+    `X-Forwarded-Proto` is what a proxy in front of us says it was asked with.
+    """
+    host = headers.get("Host")
+    if not host:
+        return ""
+    path = (target if target.startswith("/") else _origin_form(target)).partition("?")[0]
+    scheme = "https" if headers.get("X-Forwarded-Proto", "").strip().lower() == "https" else "http"
+    return f"{scheme}://{host}{path}"
 
 
 def _origin_form(target: str) -> str:

@@ -14,6 +14,7 @@ from journal import JournalError
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.errors import S3Error
+from s3d.http import address
 from s3d.http.admission import Admission
 from s3d.http.whole import SERVER, Head, WholeAnswer
 from s3d.operations.calls import Bytes, Reply
@@ -25,6 +26,7 @@ from s3d.values import BlobBytes, Extent, Extents, RowBytes
 
 WHOLE_BYTES_MAX = 256 * 1024  # up to here a body is put together in memory and leaves with its header
 _BODILESS = frozenset({204, 304})  # they have neither a body nor the length of one
+_TELLING_WHERE = frozenset({"CompleteMultipartUpload"})  # the address of what was made, which only this door knows
 Answer = WholeAnswer | web.StreamResponse
 _log = structlog.get_logger("s3d.http")
 
@@ -48,7 +50,10 @@ class Replier:
 
     async def send(self, request: BaseRequest, operation: str, reply: Reply, request_id: str) -> Answer:
         """The answer to a request that succeeded; large bodies are on their way when this returns."""
-        answer = self._serializer.serialize(operation, reply.output)
+        output = reply.output
+        if operation in _TELLING_WHERE:
+            output = {**output, "Location": address.of_object(request.raw_path, request.headers) or output["Location"]}
+        answer = self._serializer.serialize(operation, output)
         head = answer.headers
         head.append(("x-amz-request-id", request_id))
         if reply.sequence:

@@ -64,6 +64,13 @@ def test_an_object_is_its_parts_in_order_of_their_numbers(client, place):
     assert refusal(client.list_parts, Bucket=place, Key="k", UploadId=upload_id) == (404, "NoSuchUpload")
 
 
+def test_complete_says_where_the_object_is(open_daemon, s3_of, open_bucket):
+    """A URL under the address that the client used: applications keep it, and hand it on."""
+    answer = upload(s3_of(open_daemon), open_bucket, "dir/ä k", [b"bytes"])
+    assert answer["Location"] == f"{open_daemon.url}/{open_bucket}/dir/%C3%A4%20k"
+    assert open_daemon.fetch("GET", answer["Location"]).body == b"bytes"
+
+
 @pytest.mark.parametrize("span", [(0, 0), (LEAST - 1, LEAST), (LEAST - 5, 2 * LEAST + 3), (-12, None), (1, None)])
 def test_ranges_go_across_parts(client, place, span):
     """The ends of parts are not seen from outside."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3d.errors import S3Error
-from s3d.http.address import bucket_of_host, parse
+from s3d.http.address import bucket_of_host, of_object, parse
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
@@ -122,3 +122,19 @@ def test_no_host_is_a_surprise(host):
     """A bucket, perhaps one that cannot be, or none: what it is called is judged where all names are."""
     bucket = bucket_of_host(host, DOMAINS)
     assert host.lower().startswith(bucket)
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "url"),
+    [
+        ("/b/a%20k?uploadId=x", {"Host": "edge:9000"}, "http://edge:9000/b/a%20k"),
+        ("/k", {"Host": "b.s3.site.local"}, "http://b.s3.site.local/k"),
+        ("http://other/b/k?x", {"Host": "edge"}, "http://edge/b/k"),
+        ("/b/k", {"Host": "edge", "X-Forwarded-Proto": "https"}, "https://edge/b/k"),
+        ("/b/k", {"Host": "edge", "X-Forwarded-Proto": "javascript"}, "http://edge/b/k"),
+        ("/b/k", {}, ""),
+    ],
+)
+def test_where_an_object_is(target, headers, url):
+    """The URL by which the client named it, without the query; nothing where it named no host."""
+    assert of_object(target, headers) == url
