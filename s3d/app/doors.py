@@ -38,6 +38,7 @@ from s3d.operations.table import handlers
 from s3d.operations.tagging import Tagging
 from s3d.operations.upload_listings import UploadListings
 from s3d.operations.uploads import Uploads
+from s3d.operations.versions import Versions
 from s3d.policy.bucket_map import BucketMap
 from s3d.policy.rules import Rules
 from s3d.protocol.model import compile_service
@@ -85,16 +86,19 @@ def build_handlers(
 
     reader = ObjectReader(questions, asking, clock, are_here, checks.are_sound, rules.fresh_ms, cache)
     uploads, tags = Uploads(submitter, intake, questions), Tags(asking)
+    listings = Listings(questions, asking, memory_of, settings.region)
+    versions = Versions(questions, asking, listings)
     return handlers(
         BucketOperations(submitter, questions, asking, settings.region),
-        ObjectWrites(submitter, intake, bodies, partial(existing_bucket, questions, asking)),
+        ObjectWrites(submitter, intake, bodies, partial(existing_bucket, questions, asking), versions.are_none),
         ObjectReads(reader),
         Copies(intake, Capturing(reader, pool, rows, digest_of), uploads, tags),
-        Listings(questions, asking, memory_of),
+        listings,
         uploads,
         UploadListings(questions, asking),
         Tagging(submitter, reader, tags),
         Attributes(reader),
+        versions,
     )
 
 

@@ -45,6 +45,7 @@ _LONG = frozenset(
         "CompleteMultipartUpload",
         "DeleteObjects",
         "ListMultipartUploads",
+        "ListObjectVersions",
         "ListObjects",
         "ListObjectsV2",
         "ListParts",

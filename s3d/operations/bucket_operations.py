@@ -10,9 +10,9 @@ from s3d.operations import limits
 from s3d.operations.calls import Call, Reply
 from s3d.operations.object_writes import origin_of
 from s3d.operations.submitting import Submitter
-from s3d.queries.asking import Asking, as_s3_error
+from s3d.queries.asking import Asking
 from s3d.queries.buckets import existing_bucket
-from s3d.remote.failures import RemoteFailure
+from s3d.queries.versioning import versioning_of
 from s3d.view.questions import Questions
 
 
@@ -64,15 +64,9 @@ class BucketOperations:
         return Reply({"LocationConstraint": "" if self._region == "us-east-1" else self._region})
 
     async def get_bucket_versioning(self, call: Call) -> Reply:
-        """Never switched on in a bucket that is ours alone, because nobody can do that here; else the remote knows."""
+        """See `versioning_of`."""
         bucket = await existing_bucket(self._questions, self._asking, call.bucket)
-        if bucket.sole or bucket.stays_local or self._asking is None:
-            return Reply({})
-        try:
-            output = await self._asking.upstream.call("GetBucketVersioning", {"Bucket": call.bucket})
-        except RemoteFailure as failure:
-            raise as_s3_error(failure, f"The versioning of {call.bucket}") from failure
-        return Reply({name: output[name] for name in ("Status", "MFADelete") if name in output})
+        return Reply(await versioning_of(self._asking, bucket))
 
     async def delete_bucket(self, call: Call) -> Reply:
         """An empty bucket; whether it is empty may be the remote's to say."""

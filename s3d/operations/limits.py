@@ -53,6 +53,10 @@ _UNSUPPORTED = {
     "ObjectLockLegalHoldStatus": "x-amz-object-lock-legal-hold",
     "WriteOffsetBytes": "x-amz-write-offset-bytes",
     "VersionId": "versionId",
+    # Conditions that S3 knows in directory buckets only. One that is not looked at would let everything through.
+    "IfMatchInitiatedTime": "x-amz-if-match-initiated-time",
+    "IfMatchLastModifiedTime": "x-amz-if-match-last-modified-time",
+    "IfMatchSize": "x-amz-if-match-size",
 }
 
 
@@ -151,6 +155,21 @@ def check_supported(parameters: Mapping[str, Any]) -> None:
             "A header you provided implies functionality that is not implemented",
             details={"Header": _UNSUPPORTED[name]},
         )
+
+
+def check_deletion(one: Mapping[str, Any], *, has_version: bool) -> None:
+    """Raise NotImplemented for what an entry of DeleteObjects asks and nobody would look at; KeyTooLongError.
+
+    `has_version`: the version that it names is the object. S3 takes no ETag beside one.
+    """
+    refused = {"LastModifiedTime", "Size", "ETag" if has_version and "VersionId" in one else "VersionId"}
+    for name in one.keys() & refused:
+        raise S3Error(
+            "NotImplemented",
+            "A header you provided implies functionality that is not implemented",
+            details={"Header": name},
+        )
+    check_key(one["Key"])
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:

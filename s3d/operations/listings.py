@@ -25,6 +25,7 @@ class Listings:
     """Answers from the view in buckets that are ours alone, else from the remote with the view laid over it.
 
     `memory_of` says for a bucket and a prefix what may be remembered of listings, and how long that is good enough.
+    `region` is the one that all buckets are in.
     """
 
     def __init__(
@@ -32,48 +33,51 @@ class Listings:
         questions: Questions,
         asking: Asking | None,
         memory_of: Callable[[str, str], Memory] = lambda _bucket, _prefix: Memory(),
+        region: str = "us-east-1",
     ) -> None:
         self._questions = questions
         self._asking = asking
         self._memory_of = memory_of
+        self._region = region
 
     async def list_objects_v2(self, call: Call) -> Reply:
         """Pages are linked by opaque tokens, which hold where the next page begins."""
         given = call.input
         token = given.get("ContinuationToken")
         start = decode_token(token) if token is not None else Start(given.get("StartAfter", ""), inclusive=False)
-        entries_max = _entries_max(given)
-        page, source = await self._page(call, start, entries_max)
+        limit = entries_max(given)
+        page, source = await self.page(call, start, limit)
         owner = OWNER if given.get("FetchOwner") else None
-        output = _common_output(call, page, entries_max, owner)
+        output = _common_output(call, page, limit, owner)
         output["KeyCount"] = len(page.objects) + len(page.prefixes)
         for name in ("ContinuationToken", "StartAfter"):
             if given.get(name) is not None:
                 output[name] = given[name]
         if page.next is not None:
             output["NextContinuationToken"] = encode_token(page.next)
-        return self._reply(output, source)
+        return self.reply(output, source)
 
     async def list_objects(self, call: Call) -> Reply:
         """Pages are linked by the last key or prefix given."""
-        entries_max = _entries_max(call.input)
+        limit = entries_max(call.input)
         marker = call.input.get("Marker", "")
-        page, source = await self._page(call, Start(marker, inclusive=False), entries_max)
-        output = _common_output(call, page, entries_max, OWNER)
+        page, source = await self.page(call, Start(marker, inclusive=False), limit)
+        output = _common_output(call, page, limit, OWNER)
         output["Marker"] = marker
         if page.next is not None and call.input.get("Delimiter"):
             output["NextMarker"] = page.last
-        return self._reply(output, source)
+        return self.reply(output, source)
 
     async def list_buckets(self, call: Call) -> Reply:
-        """All buckets, or a page of them."""
+        """All buckets, or a page of them; none of another region than this endpoint's."""
         given = call.input
         rows, seen_ms = await list_buckets(self._questions, self._asking)
         prefix, after = (
             given.get("Prefix", ""),
             decode_token(given["ContinuationToken"]).key if given.get("ContinuationToken") else "",
         )
-        rows = [row for row in rows if row.name.startswith(prefix) and row.name > after]
+        is_elsewhere = given.get("BucketRegion", self._region) != self._region
+        rows = [row for row in rows if row.name.startswith(prefix) and row.name > after and not is_elsewhere]
         limit = _buckets_max(given)
         output: dict[str, Any] = {"Owner": OWNER, "Buckets": [_bucket_entry(row) for row in rows[:limit]]}
         if prefix:
@@ -82,14 +86,16 @@ class Listings:
             output["ContinuationToken"] = encode_token(Start(rows[limit - 1].name, inclusive=False))
         return Reply(output, age_seconds=self._age(seen_ms))
 
-    async def _page(self, call: Call, start: Start, entries_max: int) -> tuple[Page, Source]:
+    async def page(self, call: Call, start: Start, limit: int) -> tuple[Page, Source]:
+        """A page of a bucket's objects, and what it was made from."""
         bucket = await existing_bucket(self._questions, self._asking, call.bucket)
         prefix = call.input.get("Prefix", "")
-        request = ListRequest(call.bucket, prefix, call.input.get("Delimiter", ""), start, entries_max)
+        request = ListRequest(call.bucket, prefix, call.input.get("Delimiter", ""), start, limit)
         source = self._source(bucket, prefix)
         return await make_page(source, request), source
 
-    def _reply(self, output: dict[str, Any], source: Source) -> Reply:
+    def reply(self, output: dict[str, Any], source: Source) -> Reply:
+        """A page as an answer, which says how old it is, and whether it is whole."""
         return Reply(output, age_seconds=self._age(source.seen_ms), incomplete=source.is_partial)
 
     def _age(self, seen_ms: int | None) -> int | None:
@@ -141,26 +147,32 @@ def _buckets_max(given: Any) -> int:
     return limit
 
 
-def _entries_max(given: Any) -> int:
+def entries_max(given: Any) -> int:
+    """How many entries a page may have."""
     return min(int(given.get("MaxKeys", KEYS_MAX)), KEYS_MAX)
 
 
-def _common_output(call: Call, page: Page, entries_max: int, owner: dict[str, str] | None) -> dict[str, Any]:
+def _common_output(call: Call, page: Page, limit: int, owner: dict[str, str] | None) -> dict[str, Any]:
     given = call.input
+    output: dict[str, Any] = {
+        "Name": call.bucket,
+        "Prefix": given.get("Prefix", ""),
+        "MaxKeys": limit,
+        "IsTruncated": page.next is not None,
+        "Contents": Lines(page.objects, iso_date, owner),
+        "CommonPrefixes": [{"Prefix": prefix} for prefix in page.prefixes],
+    }
+    return with_echoes(given, output)
+
+
+def with_echoes(given: Any, output: dict[str, Any]) -> dict[str, Any]:
+    """The output of a listing with what was asked for. Raises InvalidArgument for an encoding that there is not."""
     if given.get("EncodingType", "url") != "url":
         raise S3Error(
             "InvalidArgument",
             "Invalid Encoding Method specified in Request",
             details={"ArgumentName": "encoding-type", "ArgumentValue": given["EncodingType"]},
         )
-    output: dict[str, Any] = {
-        "Name": call.bucket,
-        "Prefix": given.get("Prefix", ""),
-        "MaxKeys": entries_max,
-        "IsTruncated": page.next is not None,
-        "Contents": Lines(page.objects, iso_date, owner),
-        "CommonPrefixes": [{"Prefix": prefix} for prefix in page.prefixes],
-    }
     for name in ("Delimiter", "EncodingType"):
         if given.get(name):
             output[name] = given[name]

@@ -1,6 +1,6 @@
 """PutObject, DeleteObject, DeleteObjects."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -54,16 +54,23 @@ _STORAGE_CLASSES = frozenset(
 class ObjectWrites:
     """Operations that write objects from what the client sends.
 
-    `look_for` raises what a missing bucket's requests are told.
+    `look_for` raises what a missing bucket's requests are told; `keeps_no_versions` says of a bucket whether every
+    object in it is the only version of its key (None: nobody names versions here).
     """
 
     def __init__(
-        self, submitter: Submitter, intake: Intake, bodies: BodyCache, look_for: Callable[[str], Awaitable[object]]
+        self,
+        submitter: Submitter,
+        intake: Intake,
+        bodies: BodyCache,
+        look_for: Callable[[str], Awaitable[object]],
+        keeps_no_versions: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         self._submitter = submitter
         self._intake = intake
         self._bodies = bodies
         self._look_for = look_for
+        self._keeps_no_versions = keeps_no_versions
 
     async def put_object(self, call: Call) -> Reply:
         """Body durable, then the record, then the answer. No sequence: it is of a file that was taken before."""
@@ -119,26 +126,35 @@ class ObjectWrites:
                 "MalformedXML",
                 "The XML you provided was not well-formed or did not validate against our published schema",
             )
+        only_null = await self._has_one_version_each(call.bucket, wanted["Objects"])
+        going: list[Mapping[str, Any]] = []
         for one in wanted["Objects"]:
-            refused = _refuse_deletion(one)
+            refused = _refuse_deletion(one, only_null=only_null)
             if refused is None:
                 deletions.append(Deletion(one["Key"], one.get("ETag")))
+                going.append(one)
             else:
-                errors.append(_error_entry(one["Key"], refused))
+                errors.append(_error_entry(one, refused))
         command = DeleteObjects(call.bucket, tuple(deletions), origin_of(call))
         appended = await self._submitter.submit(command, essential=True, records=len(deletions))
         deleted: list[dict[str, str]] = []
-        for deletion, error in zip(deletions, appended.answer, strict=True):
+        for one, error in zip(going, appended.answer, strict=True):
             if error is None:
-                deleted.append({"Key": deletion.key})
+                deleted.append(_named(one))
             else:
-                errors.append(_error_entry(deletion.key, error))
+                errors.append(_error_entry(one, error))
         output: dict[str, Any] = {"Errors": errors} if errors else {}
         if not wanted.get("Quiet"):
             output["Deleted"] = deleted
         if not appended.records:
             return Reply(output)
         return Reply(output, sequence=appended.records[-1].sequence, first=appended.records[0].sequence)
+
+    async def _has_one_version_each(self, bucket: str, wanted: Sequence[Mapping[str, Any]]) -> bool:
+        """Asked only where somebody names a version."""
+        if self._keeps_no_versions is None or not any("VersionId" in one for one in wanted):
+            return False
+        return await self._keeps_no_versions(bucket)
 
 
 def origin_of(call: Call) -> Origin:
@@ -178,14 +194,20 @@ def _without_aws_chunked(encoding: str) -> str:
     return ",".join(part for part in parts if part and part.lower() != "aws-chunked")
 
 
-def _refuse_deletion(one: Mapping[str, Any]) -> S3Error | None:
+def _refuse_deletion(one: Mapping[str, Any], *, only_null: bool) -> S3Error | None:
+    """Why an entry is refused before anything is decided; `only_null` where `null` is the only version of each key."""
     try:
-        limits.check_supported(one)
-        limits.check_key(one["Key"])
+        if only_null and one.get("VersionId", "null") != "null":
+            raise S3Error("NoSuchVersion", "The specified version does not exist.")
+        limits.check_deletion(one, has_version=only_null)
     except S3Error as error:
         return error
     return None
 
 
-def _error_entry(key: str, error: S3Error) -> dict[str, str]:
-    return {"Key": key, "Code": error.code, "Message": error.message}
+def _named(one: Mapping[str, Any]) -> dict[str, str]:
+    return {name: one[name] for name in ("Key", "VersionId") if name in one}
+
+
+def _error_entry(one: Mapping[str, Any], error: S3Error) -> dict[str, str]:
+    return {**_named(one), "Code": error.code, "Message": error.message}

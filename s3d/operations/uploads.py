@@ -128,6 +128,7 @@ class Uploads:
 
     async def abort(self, call: Call) -> Reply:
         """AbortMultipartUpload."""
+        limits.check_supported(call.input)
         command = AbortUpload(call.bucket, call.key, call.input["UploadId"], origin_of(call))
         appended = await self._submitter.submit(command, essential=True)
         return Reply({}, sequence=appended.records[0].sequence)

@@ -65,6 +65,12 @@ def test_list_buckets_pages(s3, bucket):
     assert found == [names[:2], names[2:4], names[4:]]
 
 
+def test_buckets_of_another_region_are_none_of_ours(s3, bucket):
+    """The region of this endpoint is that of all its buckets."""
+    assert bucket in [one["Name"] for one in s3.list_buckets(BucketRegion="us-east-1")["Buckets"]]
+    assert s3.list_buckets(BucketRegion="eu-west-1")["Buckets"] == []
+
+
 @pytest.mark.parametrize("count", [0, -1, 10_001])
 def test_list_buckets_refuses_a_page_size_out_of_bounds(open_daemon, count):
     """1 to 10,000, as the API reference says."""

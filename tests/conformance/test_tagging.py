@@ -116,7 +116,8 @@ def test_objects_that_are_not_there(open_daemon, s3_of, open_bucket):
             assert refusal(client.put_object_tagging, **named, Tagging={"TagSet": []}) == (404, code)
             assert refusal(client.delete_object_tagging, **named) == (404, code)
     client.put_object(Bucket=open_bucket, Key="k", Body=b"")
-    assert refusal(client.get_object_tagging, Bucket=open_bucket, Key="k", VersionId="x")[1] == "NotImplemented"
+    assert refusal(client.get_object_tagging, Bucket=open_bucket, Key="k", VersionId="x")[1] == "InvalidArgument"
+    assert client.get_object_tagging(Bucket=open_bucket, Key="k", VersionId="null")["TagSet"] == []
 
 
 def test_tags_survive_a_kill(tmp_path):
