@@ -24,7 +24,7 @@ def model(keys, prefix, delimiter, after):
             continue
         at = key.find(delimiter, len(prefix)) if delimiter else -1
         rolled = key[: at + len(delimiter)] if at >= 0 else None
-        if rolled is None or rolled != after:  # an earlier page has given a prefix that is the marker
+        if rolled is None or not after.startswith(rolled):  # a prefix comes before every key in it
             entries[(rolled or key, rolled is not None)] = None
     return list(entries)
 
