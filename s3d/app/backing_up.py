@@ -11,7 +11,7 @@ Until everything is on the disk and was read from there again, it is called TARG
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -25,7 +25,16 @@ from s3d.backup.checking import damaged_files, size_of
 from s3d.backup.copying import Advance, copy_file, digest_of, no_room
 from s3d.backup.earlier import Earlier
 from s3d.backup.errors import BackupDamaged, BackupError, FileMoved
-from s3d.backup.manifest import MANIFEST_NAME, SUMS_NAME, Manifest, SumsWriter, can_be_named, encoded, read_manifest
+from s3d.backup.manifest import (
+    DESTINATIONS_NAME,
+    MANIFEST_NAME,
+    SUMS_NAME,
+    Manifest,
+    SumsWriter,
+    can_be_named,
+    encoded,
+    read_manifest,
+)
 from s3d.backup.places import SCRATCH, check_place, partial_of, stopped
 from s3d.blobs.files import BlobDamaged, BlobFiles
 from s3d.view.kept import KeptBlob, kept_blobs
@@ -124,6 +133,7 @@ class _Making:
         with open(f"{self._partial}/{SUMS_NAME}", "wb", opener=_private) as file:
             sums = SumsWriter(file)
             copied = self._copy_journal(sums, earlier)
+            self._copy_destinations(sums)
             self._copy_keys(sums)
             with inspect(f"{self._partial}/journal", scratch=f"{self._partial}/{SCRATCH}") as inspection:
                 inspection.verify()
@@ -154,6 +164,8 @@ class _Making:
     def _clear(self) -> None:
         """An attempt begins with nothing, but for what cannot be another one in the next: blobs are written once."""
         shutil.rmtree(f"{self._partial}/keys", ignore_errors=True)
+        with suppress(FileNotFoundError):
+            os.unlink(f"{self._partial}/{DESTINATIONS_NAME}")
         for name in ("journal", SCRATCH):
             shutil.rmtree(f"{self._partial}/{name}", ignore_errors=True)
             os.mkdir(f"{self._partial}/{name}", 0o700)
@@ -187,6 +199,12 @@ class _Making:
                 advance(os.path.getsize(target))
                 return linked
         return copy_file(f"{self._wanted.data_dir}/{path}", target, self._disk, advance)
+
+    def _copy_destinations(self, sums: SumsWriter) -> None:
+        """At which remote each bucket is, for whoever replays the backup; the daemon replaces that file as a whole."""
+        source, target = f"{self._wanted.data_dir}/{DESTINATIONS_NAME}", f"{self._partial}/{DESTINATIONS_NAME}"
+        with suppress(FileMoved):  # a disk that no daemon has started on since there is such a file
+            sums.add(DESTINATIONS_NAME, copy_file(source, target, self._disk, lambda _: None))
 
     def _copy_keys(self, sums: SumsWriter) -> None:
         for path in self._wanted.keys:

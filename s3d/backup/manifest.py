@@ -18,9 +18,11 @@ from s3d.backup.errors import BackupDamaged, BackupError
 MANIFEST_NAME = "backup.json"
 SUMS_NAME = "SHA256SUMS"
 RESTORING_NAME = "restoring.json"
-FORMAT = 1
+FORMAT = 2
+_READABLE = frozenset({1, FORMAT})  # the first one had no destinations.json
+DESTINATIONS_NAME = "destinations.json"
 # What lies in a backup, and nothing else: whoever restores one follows no other names.
-_PATH = r"journal/[\w.\-]+|blobs/(?P<two>[0-9a-f]{2})/(?P=two)[0-9a-f]{30}|keys/[\w.\-]+"
+_PATH = r"journal/[\w.\-]+|blobs/(?P<two>[0-9a-f]{2})/(?P=two)[0-9a-f]{30}|keys/[\w.\-]+|destinations\.json"
 _LINE = re.compile(rf"([0-9a-f]{{64}})  ({_PATH})\n", re.ASCII)
 _NAME = re.compile(_PATH, re.ASCII)
 _DOTS = frozenset({"journal/.", "journal/..", "keys/.", "keys/.."})
@@ -94,7 +96,7 @@ def read_manifest(directory: str) -> Manifest:
         raise BackupError(f"{directory} is not a backup", hint=f"a backup has a {MANIFEST_NAME} in it") from None
     except msgspec.MsgspecError as error:
         raise BackupDamaged(f"{directory}/{MANIFEST_NAME} is not what was written: {error}") from None
-    if manifest.format != FORMAT:
+    if manifest.format not in _READABLE:
         raise BackupError(f"{directory} is a backup of format {manifest.format}", hint="use a newer version of s3d")
     return manifest
 

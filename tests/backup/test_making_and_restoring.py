@@ -21,9 +21,12 @@ from s3d.app.backing_up import Wanted, back_up
 from s3d.app.reading_backups import verify_backup
 from s3d.app.restoring import Restored, refuse_unfinished, restore
 from s3d.backup.errors import BackupDamaged, BackupError, FileMoved
-from s3d.backup.manifest import Manifest
+from s3d.backup.manifest import DESTINATIONS_NAME, Manifest
 from s3d.cli.backup import backup as command
 from s3d.commands.objects import PutObject, ReceivedBody
+from s3d.policy.bucket_map import KnownRemote, MappedBucket
+from s3d.remote import destinations
+from s3d.remote.destinations import Destinations, keep_destinations, kept_destinations
 from s3d.values import GONE, BlobBytes
 
 LARGE = 90_000
@@ -175,6 +178,29 @@ async def test_a_restored_site_is_what_it_was(site: Site, tmp_path: Path) -> Non
     assert [one.blob for one in theirs.extents if isinstance(one, BlobBytes)] == [GONE]
     await again.check()
     await again.close()
+
+
+async def test_where_each_bucket_is_travels_along(site: Site, tmp_path: Path) -> None:
+    """Whoever replays the backup, or what was restored of it, has nothing else that says it; it is checked."""
+    assert destinations.NAME == DESTINATIONS_NAME
+    known = Destinations(
+        (KnownRemote("default", "http://store.example"), KnownRemote("city", "http://city.example")),
+        (
+            MappedBucket(name="left", remote_bucket="company", prefix="site-7/"),
+            MappedBucket(name="photos", remote="city"),
+        ),
+    )
+    keep_destinations(RealDisk(), str(site.directory), known)
+    backup, again = tmp_path / "backup", tmp_path / "again"
+    manifest = make(site, backup)
+    assert kept_destinations(str(backup)) == known
+    assert verify_backup(str(backup), silent) == (manifest, [])
+    await put_back(backup, again)
+    assert kept_destinations(str(again)) == known
+    flip(backup / DESTINATIONS_NAME, 20)
+    assert [one.path for one in verify_backup(str(backup), silent)[1]] == [DESTINATIONS_NAME]
+    with pytest.raises(BackupDamaged, match="is not what was written"):
+        await put_back(backup, tmp_path / "another")
 
 
 async def test_with_the_cache_nothing_is_let_go_of(site: Site, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_what_is_no_backup_is_called_that(tmp_path: Path) -> None:
     for content, match in (
         (None, "is not a backup"),
         (b"", "not what was written"),
-        (encoded(manifest).replace(b'"format": 1', b'"format": 2'), "format 2"),
+        (encoded(manifest).replace(b'"format": 2', b'"format": 3'), "format 3"),
     ):
         if content is not None:
             (tmp_path / "backup.json").write_bytes(content)
@@ -94,3 +94,5 @@ def test_what_is_no_backup_is_called_that(tmp_path: Path) -> None:
         read_manifest(str(tmp_path / "backup.json"))
     (tmp_path / "backup.json").write_bytes(encoded(manifest))
     assert read_manifest(str(tmp_path)) == manifest
+    (tmp_path / "backup.json").write_bytes(encoded(manifest).replace(b'"format": 2', b'"format": 1'))
+    assert read_manifest(str(tmp_path)).head == manifest.head, "those of earlier versions stay good"
