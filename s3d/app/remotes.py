@@ -7,6 +7,7 @@ one `Replication`, and nothing of this stands in front of it.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from journal import Journal
 from s3d.app.probing import Probing
@@ -30,8 +31,6 @@ from s3d.telemetry.flow import UploadReport
 from s3d.telemetry.metrics import Metrics
 from s3d.view.questions import Questions
 from s3d.view.rows import UploadStanding
-
-DRAIN_AGAIN_SECONDS = 0.5
 
 
 class Replications:
@@ -62,17 +61,11 @@ class Replications:
     async def drain(self, seconds: float, *, patient: bool) -> bool:
         """Send what can be sent, at most so long; whether everything is confirmed.
 
-        What one remote still has may hold an order group up at another, so all are drained until that changes nothing.
+        See `drain_together`.
         """
-        deadline, left = self._clock.monotonic() + seconds, -1
-        while left != (left := self._questions.pending_totals().count):
-            rest = max(0.0, deadline - self._clock.monotonic())
-            if all(await asyncio.gather(*(one.drain(rest, patient=patient) for one in self._all))):
-                return True
-            if self._clock.monotonic() + DRAIN_AGAIN_SECONDS > deadline:
-                break
-            await self._clock.sleep(DRAIN_AGAIN_SECONDS)
-        return False
+        return await drain_together(
+            self._all, lambda: self._questions.pending_totals().count, self._clock, seconds, patient=patient
+        )
 
     async def stop(self) -> None:
         """Cut off what is under way, and let go of the remotes."""
@@ -123,6 +116,31 @@ class Replications:
         rows = [row for sequence in sequences if (row := self._questions.pending(sequence)) is not None]
         for name, one in self._of.items():
             one.resumed([row.sequence for row in rows if self._buckets.remote_of(row.bucket) == name])
+
+
+class Drained(Protocol):
+    """What sends to one remote."""
+
+    async def drain(self, seconds: float, *, patient: bool) -> bool:
+        """See `Replicator.drain`."""
+
+
+async def drain_together(
+    remotes: Sequence[Drained], pending: Callable[[], int], clock: Clock, seconds: float, *, patient: bool
+) -> bool:
+    """Drain all of them; whether everything is confirmed.
+
+    What one remote still has may hold an order group up at another, so it is done again until it has changed nothing. A
+    remote that was told that its group may go on is not drained before it has gone on.
+    """
+    deadline, left = clock.monotonic() + seconds, -1
+    while left != (left := pending()):
+        rest = max(0.0, deadline - clock.monotonic())
+        if all(await asyncio.gather(*(one.drain(rest, patient=patient) for one in remotes))):
+            return True
+        if clock.monotonic() >= deadline:
+            break
+    return False
 
 
 class ProbingByBucket:

@@ -137,6 +137,7 @@ class Replicator:
         self._elsewhere: dict[int, Done | Park] = {}  # of what is in the window: receipts told it, durably
         self._tasks: set[asyncio.Task[None]] = set()
         self._rewind_is_due = False
+        self._freed = 0  # scans that are due because another remote has settled what an order group here waits for
 
     # what the rest of the daemon may do
 
@@ -222,12 +223,14 @@ class Replicator:
     def settled_elsewhere(self, sequences: Iterable[int]) -> None:
         """Records that another remote gets are settled, durably: what stands behind them in an order group may go."""
         if self._window.waits_for(sequences):
+            self._freed += 1
             self._spawn(self._rewind_later(GROUP_SECONDS), "replicator-group")
 
     @property
     def is_at_an_end(self) -> bool:
         """Whether nothing can be done any more: everything is confirmed, or behind something that is parked."""
-        return self._window.is_done and not (self._deliveries or self._outcomes.unwritten or self._rewind_is_due)
+        is_due = self._freed or self._rewind_is_due
+        return self._window.is_done and not (is_due or self._deliveries or self._outcomes.unwritten)
 
     async def drain(self, seconds: float, *, patient: bool = False) -> bool:
         """Wait until nothing more can be sent, at most so long; whether everything is confirmed.
@@ -237,7 +240,9 @@ class Replicator:
         A `patient` one waits for the link, because there will be no other time.
         """
         deadline, idle = self._clock.monotonic() + seconds, 0
-        while self._clock.monotonic() < deadline and (self._link.is_up or patient) and not self._window.is_done:
+        while self._clock.monotonic() < deadline and (self._link.is_up or patient):
+            if self._window.is_done and not self._freed:
+                break
             idle = 0 if self._attempting or self._outcomes.unwritten else idle + 1
             if idle and not self._unpaused.is_set():
                 break
@@ -411,6 +416,7 @@ class Replicator:
     async def _rewind_later(self, seconds: float) -> None:
         await self._clock.sleep(seconds)
         self._rewind_is_due &= seconds == GROUP_SECONDS  # what was laid aside is still to come then
+        self._freed -= seconds == GROUP_SECONDS
         self._window.rewind()
         self._wake.set()
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from s3d.app.remotes import drain_together
 from s3d.commands.outcomes import DiscardRecords
 from s3d.errors import S3dError
 from s3d.operations.announcing import Announcements
@@ -173,6 +174,44 @@ async def test_an_order_group_is_kept_across_remotes(
     for batch in range(rounds):
         assert arrived.index(f"{batch}manifest") > max(arrived.index(f"{batch}part{one}") for one in range(3))
     assert [key[0] for key in arrived] == sorted(key[0] for key in arrived)
+
+
+async def test_a_drain_waits_for_what_another_remote_has_just_set_free(
+    tmp_path: Path, remote: FakeRemote, city: FakeRemote
+) -> None:
+    """The stop begins when the part has just arrived at the city, and the manifest has not been looked for again yet:
+    that is not nothing to do, however long the manifest takes.
+    """
+    drains, left = list[asyncio.Future[bool]](), list[int]()
+
+    class Stopping(SplitSite):
+        def settle(self, remote: str, sequences: Iterable[int]) -> None:
+            settled = tuple(sequences)
+            super().settle(remote, settled)
+            if part in settled:
+                left.append(self.questions.pending_totals().count)  # what `wait` and `--safe-to-power-off` go by
+                both = (self.replicator, self.to_city)
+                drains.append(
+                    asyncio.ensure_future(
+                        drain_together(both, lambda: len(self.pending()), self.clock, 1e6, patient=False)
+                    )
+                )
+
+    part = 0
+    site = Stopping(tmp_path, remote, city)
+    await site.open()
+    await site.buckets()
+    city.down = True
+    part = await grouped(site, "c", "part", barrier=False)
+    manifest = await grouped(site, "b", "manifest", barrier=True)
+    await site.put("free", b"y")
+    await asyncio.wait_for(until(lambda: site.pending() == [part, manifest]), 60)
+    remote.latency = 5.0
+    city.down = False
+    await asyncio.wait_for(until(lambda: bool(drains)), 60)
+    assert await asyncio.wait_for(drains[0], 60)
+    assert (left, site.pending(), keys(remote)[-1]) == ([1], [], "manifest")
+    await site.close()
 
 
 async def test_a_barrier_is_parked_when_what_is_before_it_elsewhere_is_dropped(
