@@ -73,6 +73,8 @@ def is_signed(checkpoint: AuditCheckpoint, key: str, has_signed: HasSigned) -> b
 def parse_checkpoint(content: bytes) -> AuditCheckpoint:
     """One as it lies at the remote, which is as it is in the journal. Raises S3dError."""
     try:
-        return _decode_signed(content)
+        found = _decode_signed(content)
+        statement_of(found)
+        return found
     except msgspec.DecodeError as error:
         raise S3dError(f"that is no checkpoint of an audit: {error}", hint="which file is it?") from None

@@ -9,9 +9,11 @@ FINDINGS_MAX = 100
 Kind = Literal[
     "contradicted",
     "damaged",
+    "dropped-early",
     "edited",
     "foreign",
     "forged",
+    "gap",
     "lost",
     "missing",
     "recomputed",
@@ -25,12 +27,16 @@ there. `reordered`: a record stands elsewhere. `truncated`: the end is not there
 key's. `foreign`: a checkpoint is of another site, or of another key. `lost`: only the place of a record is kept,
 because damage took it, or somebody says so. `recomputed`: the chain is whole, and is not the one that was signed.
 `contradicted`: nor the one that was anchored. `rolled-back`: more was anchored, earlier, than there is. `unanchored`:
-there are no anchors where they were looked for.
+there are no anchors where they were looked for. `gap`: records that neither an older export nor the next one has.
+`dropped-early`: the site has dropped records before their time.
 """
-Verdict = Literal["verified", "older", "unproved", "refused"]
+SOFT: frozenset[Kind] = frozenset({"gap", "dropped-early"})
+"""Something is not there, and what is there is as it was signed."""
+Verdict = Literal["verified", "older", "incomplete", "unproved", "short", "refused"]
 """`verified`: every field of every record is as it was signed. `older`: so it is, and anchors show that there is more
-by now. `unproved`: it contradicts nothing, and nothing vouches for it (no key was given, or the site does not sign).
-`refused`: something was found.
+by now. `incomplete`: so it is, and between two exports there are records that none of them has. `unproved`: it
+contradicts nothing, and nothing vouches for it (no key was given, or the site does not sign). `short`: it is as it was
+signed, and the site has dropped records that it had to retain. `refused`: something else was found.
 """
 
 
@@ -42,10 +48,22 @@ class Finding(msgspec.Struct, frozen=True):
     sequence: int = 0
 
 
+class Part(msgspec.Struct, frozen=True):
+    """One of several exports that follow each other."""
+
+    name: str
+    first: int
+    last: int
+    records: int
+    signed_through: int
+    signed_at: str
+
+
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """Of an export: records `first` to `last`, of which those up to `signed_through` are covered by a signature that
     was made at `signed_at`. `findings` are the first ones of `findings_count`. `anchors` is how many of this site were
-    held against it (None: nobody looked), of which `younger_anchors` are later than the export.
+    held against it (None: nobody looked), of which `younger_anchors` are later than the export. Of several exports it
+    is about the last one, and `parts` are all of them.
     """
 
     verdict: Verdict
@@ -65,6 +83,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     younger_through: int = 0
     findings: tuple[Finding, ...] = ()
     findings_count: int = 0
+    parts: tuple[Part, ...] = ()
 
 
 def verdict_of(found: Verification | None, findings: Sequence[Finding], count: int) -> Verification:

@@ -6,11 +6,12 @@ say what the hash was, so whoever makes the chain anew needs the site's key. The
 the site cannot change them, so that whoever has the key, or puts an old database back, contradicts what was said.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from journal.record import LOST, follows, genesis
+from s3d.audit.anchors import Anchors
 from s3d.audit.chain_file import CheckpointLine, EndLine, HeaderLine, RecordLine, parse_line, record_of
 from s3d.audit.checkpoint import HasSigned, Statement, hash_of, is_signed, statement_of
 from s3d.audit.verdict import FINDINGS_MAX, Finding, Kind, Verification, verdict_of
@@ -18,19 +19,24 @@ from s3d.errors import S3dError
 from s3d.events import CHECKPOINT, AuditCheckpoint, decode_checkpoint
 from s3d.telemetry.report import format_sequence
 
+Seen = Callable[[int, bytes, int], None]
+"""Who is told of each record: its number, its hash, and when it was written (milliseconds since 1970)."""
+
 
 def verify(
     lines: Iterable[bytes],
     has_signed: HasSigned,
     keys: Sequence[str] = (),
     anchors: Sequence[AuditCheckpoint] | None = None,
+    seen: Seen = lambda _sequence, _hash, _at_ms: None,
 ) -> Verification:
     """What is to be said of an export, line by line with their ends.
 
     `keys` are the public keys that the site is known by, none: it is believed what key the export names. `anchors` are
-    the checkpoints that were found elsewhere, None: nobody looked.
+    the checkpoints that were found elsewhere, None: nobody looked. `seen` is told first of what the first record
+    follows (with the time 0), then of every record.
     """
-    check = _Check(has_signed, keys, anchors)
+    check = _Check(has_signed, keys, anchors, seen)
     for number, content in enumerate(lines, 1):
         check.take(number, content)
     return check.end()
@@ -39,12 +45,14 @@ def verify(
 class _Check:
     """One verification under way: what was read last, and what was found."""
 
-    def __init__(self, has_signed: HasSigned, keys: Sequence[str], anchors: Sequence[AuditCheckpoint] | None) -> None:
+    def __init__(
+        self, has_signed: HasSigned, keys: Sequence[str], anchors: Sequence[AuditCheckpoint] | None, seen: Seen
+    ) -> None:
         self._has_signed = has_signed
         self._keys = keys
         self._given = anchors
-        self._anchors: dict[int, list[Statement]] = {}
-        self._anchored: list[Statement] = []
+        self._seen = seen
+        self._anchors: Anchors | None = None
         self._header: HeaderLine | None = None
         self._end: EndLine | None = None
         self._closing: Statement | None = None  # of the checkpoint that stands behind the records
@@ -95,9 +103,11 @@ class _Check:
         if line.first == 1 and self._hash != genesis(line.site):
             self._find("edited", f"the first record is not that of {line.site}")
         self._hashes[line.first - 1] = self._hash
-        self._read_anchors(line.site)
-        for anchor in self._anchors.pop(line.first - 1, ()):
-            self._hold_against(anchor, self._hash)
+        if self._given is not None:
+            self._anchors = Anchors(self._given, line.site, self._keys, self._has_signed, self._find)
+            if not self._anchors.statements:
+                self._find("unanchored", f"there is no anchor of {line.site} where anchors were looked for")
+        self._hold(line.first - 1, self._hash, 0)
 
     def _record(self, line: RecordLine) -> None:
         if self._closing is not None:
@@ -123,13 +133,20 @@ class _Check:
         self._hash, self._expected = record.hash, line.seq + 1
         self._records += 1
         self._hashes[line.seq] = record.hash
-        for anchor in self._anchors.pop(line.seq, ()):
-            self._hold_against(anchor, record.hash)
+        self._hold(line.seq, record.hash, line.at_ms)
         if line.kind == CHECKPOINT:
             try:
-                self._checkpoint(decode_checkpoint(record.payload), self._name(line.seq), line.seq)
+                self._checkpoint(
+                    decode_checkpoint(record.payload), f"the checkpoint at {self._name(line.seq)}", line.seq
+                )
             except msgspec.DecodeError:
                 self._find("damaged", f"record {self._name(line.seq)} is no checkpoint", line.seq)
+
+    def _hold(self, sequence: int, hash_: bytes, at_ms: int) -> None:
+        assert self._header is not None
+        self._seen(sequence, hash_, at_ms)
+        if self._anchors is not None:
+            self._anchors.hold_record(sequence, hash_, self._header.epoch)
 
     def _close(self, number: int, checkpoint: AuditCheckpoint) -> None:
         if self._closing is not None:
@@ -164,6 +181,8 @@ class _Check:
         else:
             self._signed_through = max(self._signed_through, found.sequence)
         self._follow(found, name, sequence)
+        if self._anchors is not None:
+            self._anchors.hold_checkpoint(found, checkpoint, name, sequence)
         self._last, self._last_hash = found, hash_of(checkpoint)
         self._hashes = {at: hash_ for at, hash_ in self._hashes.items() if at >= found.sequence}
         return found
@@ -190,55 +209,6 @@ class _Check:
         if found.sequence < before.sequence or found.epoch < before.epoch:
             self._find("recomputed", f"{name} goes back behind checkpoint {before.number}", sequence)
 
-    # anchors
-
-    def _read_anchors(self, site: str) -> None:
-        for checkpoint in self._given or ():
-            try:
-                anchor = statement_of(checkpoint)
-            except S3dError:
-                continue  # whoever collected them has told of it
-            if anchor.site != site:
-                continue  # of many sites that share a bucket
-            if self._keys and anchor.key not in self._keys:
-                self._find("foreign", f"the anchor of checkpoint {anchor.number} is signed with another key")
-            elif not is_signed(checkpoint, anchor.key, self._has_signed):
-                self._find("forged", f"the anchor of checkpoint {anchor.number} is not signed with its key")
-            else:
-                self._anchored.append(anchor)
-                self._anchors.setdefault(anchor.sequence, []).append(anchor)
-        if self._given is not None and not self._anchored:
-            self._find("unanchored", f"there is no anchor of {site} where anchors were looked for")
-
-    def _hold_against(self, anchor: Statement, hash_: bytes) -> None:
-        if anchor.head != hash_.hex():
-            self._find(
-                "contradicted",
-                f"the anchor of checkpoint {anchor.number} ({anchor.at}) has another hash for record "
-                f"{self._name(anchor.sequence)}: the journal was rolled back or made anew after it",
-                anchor.sequence,
-            )
-
-    def _beyond(self, ended: Statement | None) -> tuple[Statement, ...]:
-        """Anchors of records that are not here. Those of later checkpoints than the export's last one are given back:
-        it may have been made before them.
-        """
-        younger = []
-        for anchor in sorted(self._anchored, key=lambda one: one.sequence):
-            if anchor.sequence <= self._expected - 1:
-                continue
-            if ended is not None and anchor.number > ended.number:
-                younger.append(anchor)
-                continue
-            how = "" if ended is None or anchor.epoch == ended.epoch else f"; epoch {ended.epoch} began after it"
-            self._find(
-                "rolled-back",
-                f"the anchor of checkpoint {anchor.number} ({anchor.at}) says that there were {anchor.sequence:,} "
-                f"records; here are {self._expected - 1:,}: the journal was rolled back{how}",
-                anchor.sequence,
-            )
-        return tuple(younger)
-
     # the end
 
     def end(self) -> Verification:
@@ -253,7 +223,8 @@ class _Check:
         elif (ended.records, ended.last, ended.hash) != (self._records, last, self._hash.hex()):
             self._find("truncated", f"its end says {ended.records:,} records up to {ended.last}; it is not so", last)
         self._hold_against_header(header, last)
-        younger = self._beyond(self._closing)
+        anchors = self._anchors
+        younger = anchors.beyond(self._closing, last) if anchors is not None else ()
         return verdict_of(
             Verification(
                 verdict="verified",
@@ -268,7 +239,7 @@ class _Check:
                 signed_at=self._last.at if self._last is not None else "",
                 key=header.key,
                 key_is_known=bool(self._keys),
-                anchors=len(self._anchored) if self._given is not None else None,
+                anchors=len(anchors.statements) if anchors is not None else None,
                 younger_anchors=len(younger),
                 younger_through=max((one.sequence for one in younger), default=0),
             ),

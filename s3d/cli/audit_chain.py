@@ -1,6 +1,7 @@
 """`s3d audit verify` and `key`: what needs neither the site nor trust in it, and what to hold it against."""
 
 import os
+from collections.abc import Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 
     Anchors = list[AuditCheckpoint] | None
 
-_EXITS = {"verified": OK, "older": PENDING, "unproved": PARKED}
+_EXITS = {"verified": OK, "older": PENDING, "incomplete": PENDING, "unproved": PARKED}
 _VERDICTS = {
     "verified": ("Verified: every field of every record is as the site signed it.", "green"),
     "older": ("Verified, as far as it goes: by now the site has signed more.", "yellow"),
+    "incomplete": ("Verified, as far as it goes: between these exports there are records that none has.", "yellow"),
+    "short": ("The site has DROPPED what it had to retain; what is here is as it signed it.", "red"),
     "unproved": ("It contradicts nothing, but nothing vouches for it.", "yellow"),
     "refused": ("REFUSED: this is not what the site signed.", "red"),
 }
@@ -29,10 +32,11 @@ _VERDICTS = {
 
 @click.command(
     short_help="Check an export without trusting the site.",
-    epilog="Exit codes: 0 verified, 1 something is wrong, 3 verified, and the anchors show that there is more by now, "
-    "4 nothing vouches for it: no public key was given, or the site does not sign, 2 mistyped.",
+    epilog="Exit codes: 0 verified, 1 something is wrong, 3 verified, and not everything is here: the anchors show "
+    "that there is more by now, or no export has what was between two of them, 4 nothing vouches for it: no public "
+    "key was given, or the site does not sign, 2 mistyped.",
 )
-@click.argument("export", type=click.File("rb"), metavar="EXPORT")
+@click.argument("exports", nargs=-1, required=True, type=click.File("rb"), metavar="EXPORT...")
 @click.option(
     "--public-key",
     "key_files",
@@ -42,29 +46,37 @@ _VERDICTS = {
     help="The site's key, as `s3d audit key` showed it. Several: any of them.",
 )
 @click.option("--anchors", metavar="PLACE", help="s3://BUCKET/PREFIX, or a directory with copies of it.")
+@click.option(
+    "--retained-days", type=click.IntRange(1), metavar="N", help="The site has to retain its records for so long."
+)
 @click.option("--remote", metavar="URL", help='For s3://: the S3 service, or "aws".  [environment: S3_ENDPOINT]')
 @click.option("--config", envvar="S3D_CONFIG", metavar="FILE", help="For s3://: a TOML file whose [remote] says it.")
 @as_json
 def verify(
-    export: BinaryIO,
+    exports: tuple[BinaryIO, ...],
     key_files: tuple[TextIO, ...],
     anchors: str | None,
+    retained_days: int | None,
     remote: str | None,
     config: str | None,
     as_json: bool,  # noqa: FBT001
 ) -> int:
-    """Hold EXPORT, made by `s3d audit export`, against its own chain, the site's key, and anchors.
+    """Hold EXPORT, made by `s3d audit export`, against its own chain, the site's key, and anchors; several of them,
+    oldest first, against each other, too.
 
     It needs no daemon and no access to the site. What was found is named, record by record. Anchors at s3:// are read
     with the credentials of the environment (AWS_PROFILE, AWS_ACCESS_KEY_ID, ...), or those that the file names.
     """
-    from s3d.audit.verification import verify as hold
+    from s3d.audit.row import verify_row
     from s3d.bundle.signing import check_public, has_signed
 
     keys = [check_public("".join(file)) for file in key_files]
-    lines = iter(export)
+    lines = iter(exports[-1])
     first = next(lines, b"")
-    found = hold(chain([first], lines), has_signed, keys, _anchors_at(anchors, first, remote, config))
+    collected = _anchors_at(anchors, first, remote, config)
+    files: list[tuple[str, Iterable[bytes]]] = [(os.path.basename(file.name), file) for file in exports[:-1]]
+    files.append((os.path.basename(exports[-1].name), chain([first], lines)))
+    found = verify_row(files, has_signed, keys, collected, retained_days or 0)
     if as_json:
         show_json(found)
     else:
@@ -138,9 +150,18 @@ async def _fetch(remote: str | None, config: str | None, bucket: str, prefix: st
         raise ConfigurationError("it is not said where the bucket of the anchors is", hint="name it with --remote URL")
     client = AiobotocoreRemote(client_settings(settings, settings.region or DEFAULT_REGION))
     try:
-        return await collect(client, bucket, f"{prefix.rstrip('/')}/" if prefix else "", site)
+        found = await collect(client, bucket, f"{prefix.rstrip('/')}/" if prefix else "", site)
     finally:
         await client.close()
+    if found.hidden:
+        many, count = count_text(len(found.hidden), "anchor"), "counts" if len(found.hidden) == 1 else "count"
+        click.echo(
+            f"Somebody has deleted {many}, which the bucket has kept, and which {count}: {found.hidden[0]}", err=True
+        )
+    if found.strangers:
+        many, are = count_text(len(found.strangers), "object"), "is" if len(found.strangers) == 1 else "are"
+        click.echo(f"{many} there {are} no anchor: {found.strangers[0]}", err=True)
+    return [*found.anchors]
 
 
 def _anchors_in(directory: str) -> "list[AuditCheckpoint]":
@@ -169,7 +190,7 @@ def _show(found: "Verification") -> None:
     if found.site:
         facts += [
             ("journal", f"{found.site}, epoch {found.epoch}", ""),
-            ("records", f"{count_text(found.records, 'record')}, {found.first} to {found.last}", ""),
+            *_records(found),
             ("chain", found.head, ""),
             ("signed", _signed(found), ""),
             ("key", _key(found), "" if found.key_is_known else "yellow"),
@@ -182,6 +203,14 @@ def _show(found: "Verification") -> None:
         show_table(("FOUND", "RECORD", "WHAT IS WRONG"), rows)
         if found.findings_count > len(found.findings):
             click.echo(f"and {found.findings_count - len(found.findings):,} more")
+
+
+def _records(found: "Verification") -> list[tuple[str, str, str]]:
+    """Of each export, where there are several."""
+    if not found.parts:
+        return [("records", f"{count_text(found.records, 'record')}, {found.first} to {found.last}", "")]
+    told = [f"{count_text(one.records, 'record')}, {one.first} to {one.last}, in {one.name}" for one in found.parts]
+    return [("records" if number == 0 else "", text, "") for number, text in enumerate(told)]
 
 
 def _signed(found: "Verification") -> str:

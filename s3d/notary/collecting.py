@@ -1,17 +1,23 @@
-"""Fetch a site's anchors from where they lie: for an auditor, with his own keys to the bucket."""
+"""Fetch a site's anchors from where they lie: for an auditor, with his own keys to the bucket.
+
+Every version is fetched, not only the one that a GET shows: whoever may write to the bucket can hide an anchor behind a
+delete marker, or behind another object of the same name, and where the bucket keeps versions it is still there.
+"""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from s3d.audit.checkpoint import parse_checkpoint
 from s3d.errors import S3dError
 from s3d.events import AuditCheckpoint
 from s3d.notary.placing import prefix_of
+from s3d.remote.failures import RemoteFailure
 from s3d.remote.seam import RemoteStream
 
 AT_ONCE = 16
 ANCHOR_BYTES_MAX = 64 * 1024
+_NO_VERSIONS = frozenset({"NotImplemented", "MethodNotAllowed"})
 
 
 class ReadableRemote(Protocol):
@@ -24,28 +30,53 @@ class ReadableRemote(Protocol):
         """See `remote.seam.Remote`."""
 
 
-async def collect(remote: ReadableRemote, bucket: str, prefix: str, site: str) -> list[AuditCheckpoint]:
-    """Every anchor of a site, in the order in which they were signed.
-
-    Raises RemoteFailure, S3dError for an object that is no anchor.
+class Collected(NamedTuple):
+    """What lies there, in the order in which it was signed. `hidden` are the names of anchors that somebody has deleted
+    and that are there all the same, `strangers` those of objects that are no anchors.
     """
-    keys = await _keys(remote, bucket, prefix_of(prefix, site))
+
+    anchors: Sequence[AuditCheckpoint]
+    hidden: Sequence[str]
+    strangers: Sequence[str]
+
+
+class _Version(NamedTuple):
+    """One object, or one version of it."""
+
+    key: str
+    version_id: str = ""
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What names it in a request; an object without versions has the one called `null`, or none."""
+        return {"Key": self.key} | ({"VersionId": self.version_id} if self.version_id not in {"", "null"} else {})
+
+
+async def collect(remote: ReadableRemote, bucket: str, prefix: str, site: str) -> Collected:
+    """Every anchor of a site. Raises RemoteFailure."""
+    versions, hidden = await _versions(remote, bucket, prefix_of(prefix, site))
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def fetch(key: str) -> AuditCheckpoint:
+    async def fetch(version: _Version) -> AuditCheckpoint | None:
         async with turns:
-            content = await read_small(remote, bucket, key)
+            content = await _read(remote, {"Bucket": bucket, **version.parameters})
         try:
             return parse_checkpoint(content)
-        except S3dError as error:
-            raise S3dError(f"{bucket}/{key}: {error.message}", hint="anchors lie there alone") from None
+        except S3dError:
+            return None
 
-    return [*await asyncio.gather(*(fetch(key) for key in keys))]
+    found = await asyncio.gather(*(fetch(one) for one in versions))
+    strangers = sorted({one.key for one, anchor in zip(versions, found, strict=True) if anchor is None})
+    return Collected([one for one in found if one is not None], hidden, strangers)
 
 
 async def read_small(remote: ReadableRemote, bucket: str, key: str) -> bytes:
     """An object that is as small as an anchor is; of a larger one the beginning. Raises RemoteFailure."""
-    stream = await remote.open("GetObject", {"Bucket": bucket, "Key": key})
+    return await _read(remote, {"Bucket": bucket, "Key": key})
+
+
+async def _read(remote: ReadableRemote, parameters: Mapping[str, str]) -> bytes:
+    stream = await remote.open("GetObject", parameters)
     content = b""
     try:
         async for piece in stream.chunks():
@@ -57,12 +88,34 @@ async def read_small(remote: ReadableRemote, bucket: str, key: str) -> bytes:
     return content
 
 
-async def _keys(remote: ReadableRemote, bucket: str, prefix: str) -> list[str]:
-    found: list[str] = []
+async def _versions(remote: ReadableRemote, bucket: str, prefix: str) -> tuple[list[_Version], list[str]]:
+    """All of them, and the names that a delete marker hides."""
+    found: list[_Version] = []
+    hidden: list[str] = []
+    place: dict[str, str] = {}
+    while True:
+        try:
+            output = await remote.call("ListObjectVersions", {"Bucket": bucket, "Prefix": prefix, **place})
+        except RemoteFailure as failure:
+            if failure.code not in _NO_VERSIONS and failure.status != 501:
+                raise
+            return await _objects(remote, bucket, prefix), []
+        found += [_Version(one["Key"], one.get("VersionId", "")) for one in output.get("Versions") or ()]
+        hidden += [one["Key"] for one in output.get("DeleteMarkers") or () if one.get("IsLatest")]
+        if not output.get("IsTruncated"):
+            return sorted(found, key=lambda one: one.key), hidden
+        place = {"KeyMarker": output["NextKeyMarker"]}
+        if output.get("NextVersionIdMarker"):
+            place["VersionIdMarker"] = output["NextVersionIdMarker"]
+
+
+async def _objects(remote: ReadableRemote, bucket: str, prefix: str) -> list[_Version]:
+    """Of a service that knows no versions."""
+    found: list[_Version] = []
     token: dict[str, str] = {}
     while True:
         output = await remote.call("ListObjectsV2", {"Bucket": bucket, "Prefix": prefix, **token})
-        found += [one["Key"] for one in output.get("Contents") or ()]
+        found += [_Version(one["Key"]) for one in output.get("Contents") or ()]
         if not output.get("IsTruncated"):
             return found
         token = {"ContinuationToken": output["NextContinuationToken"]}

@@ -31,17 +31,33 @@ class AnchorBucket(FakeRemote):
     """A remote whose objects can be read, and locked where `locks` says so."""
 
     locks = False
+    keeps_versions = True
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:
         versions = self._bucket(dict(parameters)).get(parameters["Key"])
         if not versions:
             raise failed(FailureKind.ABSENT, "NoSuchKey", 404)
-        return Reading(versions[-1].data)
+        return Reading(versions[int(parameters.get("VersionId", 0)) - 1].data)
 
     def _GetObjectLockConfiguration(self, parameters: dict[str, Any], content: Content | None) -> Any:
         if not self.locks:
             raise failed(FailureKind.TRANSIENT, "ObjectLockConfigurationNotFoundError", 404)
         return {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}}
+
+    def _ListObjectVersions(self, parameters: dict[str, Any], content: Content | None) -> Any:
+        if not self.keeps_versions:
+            raise failed(FailureKind.PERMANENT, "NotImplemented", 501)
+        bucket, start = (
+            self._bucket(parameters),
+            (parameters.get("KeyMarker", ""), int(parameters.get("VersionIdMarker", 0))),
+        )
+        every = [(key, number) for key in sorted(bucket) for number in range(1, len(bucket[key]) + 1)]
+        found = [one for one in every if one[0].startswith(parameters["Prefix"]) and one > start]
+        page, more = found[:2], {}
+        if len(found) > 2:
+            more = {"IsTruncated": True, "NextKeyMarker": page[-1][0], "NextVersionIdMarker": str(page[-1][1])}
+        covered = [{"Key": key, "IsLatest": True} for key in sorted(self.covered) if not start[0]]
+        return {"Versions": [{"Key": k, "VersionId": str(v)} for k, v in page], "DeleteMarkers": covered, **more}
 
     def _ListObjectsV2(self, parameters: dict[str, Any], content: Content | None) -> Any:
         keys = sorted(key for key in self._bucket(parameters) if key.startswith(parameters["Prefix"]))
@@ -204,12 +220,30 @@ async def test_anchors_are_locked_where_the_bucket_can(site: SignedSite, remote:
     assert made.report().waiting == 0
 
 
-async def test_an_auditor_fetches_those_of_one_site(site: SignedSite, remote: AnchorBucket) -> None:
-    """However many pages there are, and whatever other sites have laid beside them."""
+@pytest.mark.parametrize("keeps_versions", [True, False])
+async def test_an_auditor_fetches_those_of_one_site(
+    site: SignedSite, remote: AnchorBucket, keeps_versions: bool
+) -> None:
+    """However many pages there are, whatever other sites have laid beside them, and also of a service that knows no
+    versions.
+    """
+    remote.keeps_versions = keeps_versions
     made = anchoring(site, remote)
     wanted = await signed_three(site)
     await made.go_on_quietly()
     remote.put_there("s3d-audit/another/000001-000000001.json", b"{}")
     found = await collect(remote, "anchors", "s3d-audit/", "instance")
-    assert found == wanted
-    assert [statement_of(one).number for one in found] == [1, 2, 3]
+    assert found == (wanted, [], [])
+    assert [statement_of(one).number for one in found.anchors] == [1, 2, 3]
+
+
+async def test_what_somebody_hid_or_put_in_front_is_found(site: SignedSite, remote: AnchorBucket) -> None:
+    """An anchor behind a delete marker, and one behind another object of its name: both are there, and are told."""
+    made = anchoring(site, remote)
+    wanted = await signed_three(site)
+    await made.go_on_quietly()
+    remote.covered.add(f"{PREFIX}000000002.json")
+    remote.buckets["anchors"][f"{PREFIX}000000003.json"].append(Stored(b"nonsense", {}, "etag"))
+    found = await collect(remote, "anchors", "s3d-audit/", "instance")
+    assert [*found.anchors] == wanted
+    assert (found.hidden, found.strangers) == ([f"{PREFIX}000000002.json"], [f"{PREFIX}000000003.json"])
