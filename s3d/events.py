@@ -7,6 +7,9 @@ that it took (`FilesNoted`) and the remote (`GapsLooked`), of what an operator d
 the place of what damage took), or of what is for auditors alone (`AuditCheckpoint`, `AuditAnchored`,
 `RequestsRefused`). Payloads are JSON, so that an auditor can read them without this program; every payload carries a
 version, and old versions stay readable.
+
+Of what a person decides, `caller` is what is certain of who it was (`operator:NAME`, or `admin`: see
+auth/operators.py), and `claimed` what the command said of itself.
 """
 
 from typing import Any, Literal
@@ -38,7 +41,7 @@ class Mutation(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version
     that the remote was believed to have then (empty: nothing; None: what an earlier record on this key makes).
     `group` is the order group that the client named, `barrier` what it said of its place in it (None: nothing).
     `rekeyed` is the record of which a person had the object go out under this key. `restored` is the record as of which
-    a person had the key be again what it was (0: nobody had); `source` is then who that said to be.
+    a person had the key be again what it was (0: nobody had); of both `source` is who that said to be.
     `taken` is the file of a drop folder that the object was made from.
     `stays_local`: its bucket stays here, so the record is final as it is. It says so itself, because a view that is
     rebuilt years later must not ask the configuration of then.
@@ -145,6 +148,7 @@ class Resumed(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version"
     version: int = 1
     sequences: tuple[int, ...] = ()
     caller: str = ""
+    claimed: str = ""
 
 
 class Superseded(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
@@ -167,6 +171,7 @@ class Discarded(msgspec.Struct, frozen=True, omit_defaults=True, rename={"versio
     version: int = 1
     sequences: tuple[int, ...] = ()
     caller: str = ""
+    claimed: str = ""
     revived: tuple[Record, ...] = ()
 
 
@@ -175,6 +180,7 @@ class ReplicationPaused(msgspec.Struct, frozen=True, omit_defaults=True, rename=
 
     version: int = 1
     caller: str = ""
+    claimed: str = ""
     reason: str = ""
 
 
@@ -183,6 +189,7 @@ class ReplicationResumed(msgspec.Struct, frozen=True, omit_defaults=True, rename
 
     version: int = 1
     caller: str = ""
+    claimed: str = ""
     reason: str = ""
 
 
@@ -243,6 +250,7 @@ class CachePinned(msgspec.Struct, frozen=True, omit_defaults=True, rename={"vers
     bucket: str = ""
     prefix: str = ""
     caller: str = ""
+    claimed: str = ""
     reason: str = ""
 
 
@@ -253,17 +261,19 @@ class CacheUnpinned(msgspec.Struct, frozen=True, omit_defaults=True, rename={"ve
     bucket: str = ""
     prefix: str = ""
     caller: str = ""
+    claimed: str = ""
 
 
 class ConfigurationChanged(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
     """Other settings hold from this record on: what is decided after it is decided by them.
 
-    `caller` is who had the file read again (`admin`, `SIGHUP`, `watch`), `file` its path, `digest` the SHA-256 of its
-    bytes in hexadecimal. `changed` names what changed, never to what; `waiting` what needs a restart.
+    `caller` is who had the file read again (an operator, `SIGHUP`, `watch`), `file` its path, `digest` the SHA-256 of
+    its bytes in hexadecimal. `changed` names what changed, never to what; `waiting` what needs a restart.
     """
 
     version: int = 1
     caller: str = ""
+    claimed: str = ""
     file: str = ""
     digest: str = ""
     changed: tuple[str, ...] = ()
@@ -273,13 +283,15 @@ class ConfigurationChanged(msgspec.Struct, frozen=True, omit_defaults=True, rena
 class Recovered(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
     """A person had a damaged data directory repaired while no daemon ran on it: what was done, and what is lost.
 
-    `recovery` names the plan, and the directory that has what was replaced. `lost` are ranges of sequences whose
-    records could not be saved: their places are kept by records of kind `Lost`.
+    Nobody proves who that was; records from before `claimed` have the name in `caller`. `recovery` names the plan, and
+    the directory that has what was replaced. `lost` are ranges of sequences whose records could not be saved: their
+    places are kept by records of kind `Lost`.
     """
 
     version: int = 1
     recovery: str = ""
     caller: str = ""
+    claimed: str = ""
     steps: tuple[str, ...] = ()
     lost: tuple[tuple[int, int], ...] = ()
 
@@ -289,6 +301,7 @@ class LossAccepted(msgspec.Struct, frozen=True, omit_defaults=True, rename={"ver
 
     version: int = 1
     caller: str = ""
+    claimed: str = ""
     reason: str = ""
     records: int = 0
 

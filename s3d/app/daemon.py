@@ -247,7 +247,7 @@ class Daemon:
             rooms = self._rooms(questions, handlers, operations)
             self._reloading = Reloading(self._loaded, rooms, self._clock, self._metrics, self._adopt)
             more += configuration_routes(self._reloading)
-        self._admin = AdminDoor(self._settings, self._standing, self._clock, more)
+        self._admin = AdminDoor(self._settings, self._standing, self._clock, more, self._notarising.refused)
         await self._admin.open()
         await self._begin(questions)
         _log.info(
@@ -443,6 +443,7 @@ class Daemon:
     def _adopt(self, after: InForce) -> None:
         """What is asked for here when it is needed."""
         self._settings, self._rules = after.settings, after.rules
+        self._admin.know(after.settings)
 
     # running
 

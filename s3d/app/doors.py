@@ -9,6 +9,7 @@ from journal import Journal
 from s3d.app.remotes import Replications
 from s3d.app.replication import Replication
 from s3d.auth.keys import StaticKeys
+from s3d.auth.operators import Operators
 from s3d.auth.sigv4 import Verifier
 from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
@@ -18,6 +19,7 @@ from s3d.config.settings import Settings
 from s3d.errors import S3dError
 from s3d.http.admin import build_admin
 from s3d.http.admission import Admission
+from s3d.http.operators import OperatorGate
 from s3d.http.path import Refused, RequestPath
 from s3d.http.reply import Replier
 from s3d.http.server import S3Listener
@@ -196,9 +198,17 @@ def _verifier(settings: Settings) -> Verifier:
 class AdminDoor:
     """The admin listener. `port` is where it listens."""
 
-    def __init__(self, settings: Settings, standing: Standing, clock: Clock, more: Sequence[web.RouteDef] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        standing: Standing,
+        clock: Clock,
+        more: Sequence[web.RouteDef],
+        refused: Refused,
+    ) -> None:
         self._settings = settings
-        self._runner = web.AppRunner(build_admin(standing, clock, more), access_log=None)
+        self._gate = OperatorGate(_operators(settings), refused)
+        self._runner = web.AppRunner(build_admin(standing, clock, more, self._gate), access_log=None)
         self.port = 0
 
     async def open(self) -> None:
@@ -214,9 +224,17 @@ class AdminDoor:
             ) from error
         self.port = self._runner.addresses[0][1]
 
+    def know(self, settings: Settings) -> None:
+        """Other operators are good from now on."""
+        self._gate.replace(_operators(settings))
+
     async def close(self) -> None:
         """Listen no more."""
         await self._runner.cleanup()
+
+
+def _operators(settings: Settings) -> Operators:
+    return Operators({one.name: one.token_hash for one in settings.operators})
 
 
 def paused_of(replication: Replication | Replications | None) -> Callable[[bool], None]:

@@ -186,7 +186,7 @@ class Recovery:
         plan = self._plan
         return Recovered(
             recovery=plan.made_at,
-            caller=plan.caller,
+            claimed=plan.caller,
             steps=tuple(step.action for step in plan.steps),
             lost=tuple((loss.first, loss.last) for loss in plan.losses),
         )

@@ -81,7 +81,7 @@ class Reloading:
         loaded = await asyncio.to_thread(self._source.read)
         return self._told(loaded.digest, difference(self._settings, loaded.settings), "")
 
-    async def reload(self, caller: str) -> Reloaded:
+    async def reload(self, caller: str, claimed: str = "") -> Reloaded:
         """Put what the file says now in force, as far as a running daemon can.
 
         Raises ConfigurationError, JournalError or S3dError; then everything is as it was.
@@ -92,7 +92,7 @@ class Reloading:
             try:
                 loaded = await asyncio.to_thread(self._source.read)
                 found = difference(self._settings, loaded.settings)
-                reloaded = await self._put_in_force(caller, loaded.digest, found)
+                reloaded = await self._put_in_force((caller, claimed), loaded.digest, found)
             except (S3dError, JournalError) as error:
                 self._refused(caller, error)
                 raise
@@ -112,14 +112,14 @@ class Reloading:
 
     # one reload
 
-    async def _put_in_force(self, caller: str, digest: str, found: Difference) -> Reloaded:
+    async def _put_in_force(self, who: tuple[str, str], digest: str, found: Difference) -> Reloaded:
         settings = found.in_force
         after = InForce(settings, await asyncio.to_thread(Rules, settings.rules))
         client = await self._client(found)
         seq = ""
         try:
             if found.changed:
-                seq = await self._record(caller, digest, found, after)
+                seq = await self._record(who, digest, found, after)
         except BaseException:
             if client is not None:
                 await client.close()
@@ -134,9 +134,10 @@ class Reloading:
         self.start()
         return self._told(digest, found, seq)
 
-    async def _record(self, caller: str, digest: str, found: Difference, after: InForce) -> str:
+    async def _record(self, who: tuple[str, str], digest: str, found: Difference, after: InForce) -> str:
         change = ConfigurationChanged(
-            caller=caller,
+            caller=who[0],
+            claimed=who[1],
             file=self._source.path or "",
             digest=digest,
             changed=found.changed,

@@ -9,6 +9,7 @@ from s3d.audit.period import Period
 from s3d.audit.report import Completeness, Counted, Delays, Lacking, Verdict
 from s3d.audit.trail import Trail, first_of, read_through, start_of
 from s3d.events import (
+    Discarded,
     decode_carried,
     decode_conflicted,
     decode_discarded,
@@ -178,7 +179,7 @@ class _Telling:
     def _dropped(self) -> Iterator[Lacking]:
         for sequence, outcome in sorted(self._fates.dropped):
             said = self._trail.record(outcome)
-            by = decode_discarded(said.payload).caller if said is not None else ""
+            by = _who(decode_discarded(said.payload)) if said is not None else ""
             rekeyed = self._fates.rekeyed.get(sequence)
             why = f"its object went out under another key, as {self._seq(rekeyed)}" if rekeyed is not None else ""
             yield self._lacking(sequence, why=why, by=by, since=_time_of(said))
@@ -264,3 +265,8 @@ def _objects(count: int) -> str:
 
 def _time_of(record: Record | None) -> str:
     return iso_time(record.written_at / 1000) if record is not None else ""
+
+
+def _who(discarded: Discarded) -> str:
+    """What is certain of it, and what was said."""
+    return f"{discarded.caller} ({discarded.claimed})" if discarded.claimed else discarded.caller

@@ -81,7 +81,8 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened. `seq` is the record that says so, `of` the write that it is about (perhaps itself).
 
     Of `pinned` and `unpinned` the `key` is the prefix of the keys that they are about.
-    `identity` is who did it, `checksum` the SHA-256 of the body, `etag` and `version_id` are the remote's (for a write:
+    `identity` is who did it, as far as that is certain, and `claimed` who said to be doing it, where a person decided;
+    `checksum` is the SHA-256 of the body, `etag` and `version_id` are the remote's (for a write:
     the object's own ETag), `remote` the name of the one that has what is `confirmed` (`default`: `[remote]`).
     `guarantee` is what the acknowledgement of a write meant at least.
     """
@@ -95,6 +96,7 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     size_bytes: int = 0
     identity: str = ""
+    claimed: str = ""
     source: str = ""
     request: str = ""
     checksum: str = ""
@@ -107,7 +109,9 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """What is wanted; empty: anything. `prefix` is a bucket, or `BUCKET/PREFIX`; times are milliseconds since 1970."""
+    """What is wanted; empty: anything. `identity` is one that is certain, or one that was claimed. `prefix` is a
+    bucket, or `BUCKET/PREFIX`; times are milliseconds since 1970.
+    """
 
     identity: str = ""
     prefix: str = ""
@@ -122,7 +126,7 @@ class Filter(msgspec.Struct, frozen=True):
             self.since_ms <= at_ms < self.until_ms
             and (not self.events or event.event in self.events)
             and (not self.operations or event.operation in self.operations)
-            and (not self.identity or event.identity == self.identity)
+            and (not self.identity or self.identity in (event.identity, event.claimed))
             and self._is_under_the_prefix(event)
         )
 
@@ -190,10 +194,12 @@ class _Listing:
     def _acknowledged(self, record: Record) -> AuditEvent:
         mutation = decode_mutation(record.payload)
         write = self._remember(record, mutation)
+        by_a_person = bool(mutation.restored or mutation.rekeyed)
         made = self._event(
             record,
             "acknowledged",
-            source=mutation.source,
+            source="" if by_a_person else mutation.source,
+            claimed=mutation.source if by_a_person else "",
             request=mutation.request,
             checksum=record.body_digest.hex(),
             etag=mutation.etag,
@@ -247,11 +253,14 @@ class _Listing:
 
     def _retried(self, record: Record) -> Sequence[AuditEvent]:
         resumed = decode_resumed(record.payload)
-        return [self._about(record, "retried", one, resumed.caller) for one in resumed.sequences]
+        return [
+            self._about(record, "retried", one, resumed.caller, claimed=resumed.claimed) for one in resumed.sequences
+        ]
 
     def _dropped(self, record: Record) -> Sequence[AuditEvent]:
         discarded = decode_discarded(record.payload)
-        return [self._about(record, "dropped", one, discarded.caller, ends=True) for one in discarded.sequences]
+        who = (discarded.caller, discarded.claimed)
+        return [self._about(record, "dropped", one, who[0], ends=True, claimed=who[1]) for one in discarded.sequences]
 
     def _superseded(self, record: Record) -> Sequence[AuditEvent]:
         superseded = decode_superseded(record.payload)
@@ -268,7 +277,7 @@ class _Listing:
     def _paused(self, record: Record) -> Sequence[AuditEvent]:
         paused = decode_paused(record.payload)
         event = "paused" if record.kind == PAUSED else "resumed"
-        return (self._event(record, event, identity=paused.caller, message=paused.reason),)
+        return (self._event(record, event, identity=paused.caller, claimed=paused.claimed, message=paused.reason),)
 
     def _lost(self, record: Record) -> Sequence[AuditEvent]:
         return (self._event(record, "lost", message="damage took what was here"),)
@@ -277,27 +286,30 @@ class _Listing:
         found = decode_recovered(record.payload)
         lost = sum(last - first + 1 for first, last in found.lost)
         message = f"{', '.join(found.steps)}; {lost} lost; set aside: {found.recovery}"
-        return (self._event(record, "recovered", identity=found.caller, message=message),)
+        return (self._event(record, "recovered", claimed=found.claimed or found.caller, message=message),)
 
     def _accepted(self, record: Record) -> Sequence[AuditEvent]:
         accepted = decode_loss_accepted(record.payload)
         message = f"{accepted.records} lost: {accepted.reason}" if accepted.reason else f"{accepted.records} lost"
-        return (self._event(record, "loss-accepted", identity=accepted.caller, message=message),)
+        who = {"identity": accepted.caller, "claimed": accepted.claimed}
+        return (self._event(record, "loss-accepted", **who, message=message),)
 
     def _pinned(self, record: Record) -> Sequence[AuditEvent]:
         pin = decode_cache_pinned(record.payload)
-        who = {"identity": pin.caller, "message": pin.reason}
+        who = {"identity": pin.caller, "claimed": pin.claimed, "message": pin.reason}
         return (self._event(record, "pinned", bucket=pin.bucket, key=pin.prefix, **who),)
 
     def _unpinned(self, record: Record) -> Sequence[AuditEvent]:
         pin = decode_cache_unpinned(record.payload)
-        return (self._event(record, "unpinned", bucket=pin.bucket, key=pin.prefix, identity=pin.caller),)
+        who = {"identity": pin.caller, "claimed": pin.claimed}
+        return (self._event(record, "unpinned", bucket=pin.bucket, key=pin.prefix, **who),)
 
     def _configured(self, record: Record) -> Sequence[AuditEvent]:
         made = decode_configured(record.payload)
         waiting = f"; needs a restart: {', '.join(made.waiting)}" if made.waiting else ""
         message = f"{made.file}: {', '.join(made.changed)}{waiting}"
-        return (self._event(record, "configured", identity=made.caller, message=message, checksum=made.digest),)
+        who = {"identity": made.caller, "claimed": made.claimed}
+        return (self._event(record, "configured", **who, message=message, checksum=made.digest),)
 
     def _checkpoint(self, record: Record) -> Sequence[AuditEvent]:
         said = statement_of(decode_checkpoint(record.payload))

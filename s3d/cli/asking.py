@@ -1,10 +1,12 @@
 """Ask the daemon's admin listener: one short request at a time, over the standard library's HTTP client.
 
-aiohttp would take longer to import than most of these questions take to answer.
+aiohttp would take longer to import than most of these questions take to answer. What changes something goes with who
+asks: the operator's token, where there is one, and the login under which it was typed.
 """
 
 import http.client
 import json
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -71,13 +73,18 @@ class AdminClient:
     def _exchange(self, method: str, target: str, body: str | None, patience_seconds: float) -> tuple[int, bytes]:
         connection = self._connection(patience_seconds)
         try:
-            connection.request(method, target, body, {"Content-Type": "application/json"} if body is not None else {})
+            connection.request(method, target, body, self._headers() if body is not None else {})
             response = connection.getresponse()
             return response.status, response.read(ANSWER_BYTES_MAX)
         except (http.client.HTTPException, OSError) as error:
             raise self._failed(error) from None
         finally:
             connection.close()
+
+    def _headers(self) -> dict[str, str]:
+        from s3d.cli.identity import identification
+
+        return {"Content-Type": "application/json", **identification(os.environ)}
 
     def _connection(self, patience_seconds: float) -> http.client.HTTPConnection:
         address = self._address

@@ -13,6 +13,7 @@ from s3d.cli.exits import FAILED, OK, PARKED, PENDING
 from s3d.cli.moments import Read
 from s3d.cli.moments import moment as read_moment
 from s3d.cli.moments import period as read_period
+from s3d.cli.operators import operator
 from s3d.cli.options import admin, as_json
 from s3d.cli.progress import progress
 from s3d.cli.showing import show_json
@@ -123,5 +124,5 @@ def _write(path: str, text: str) -> None:
         raise
 
 
-for _command in (list_events, export, verify, key):
+for _command in (list_events, export, verify, key, operator):
     audit.add_command(_command)

@@ -11,12 +11,15 @@ from s3d.audit.listing import AuditEvent
 from s3d.cli.showing import printable, show_table, size_text
 from s3d.events import DEFAULT_REMOTE
 
-_HEADS = ("SEQ", "AT", "EVENT", "OF", "OPERATION", "OBJECT", "SIZE", "IDENTITY", "SAYS")
+_HEADS = ("SEQ", "AT", "EVENT", "OF", "OPERATION", "OBJECT", "SIZE", "IDENTITY", "CLAIMED", "SAYS")
+_CLAIMED = _HEADS.index("CLAIMED")
 
 
 def show_events(events: Iterable[AuditEvent]) -> None:
-    """For a person."""
-    show_table(_HEADS, [_row(event) for event in events])
+    """For a person; who said to be doing it has a column where anybody did."""
+    rows = [_row(event) for event in events]
+    shown = [at for at in range(len(_HEADS)) if at != _CLAIMED or any(row[at] for row in rows)]
+    show_table([_HEADS[at] for at in shown], [[row[at] for at in shown] for row in rows])
 
 
 def event_lines(events: Iterable[AuditEvent], form: str) -> Iterator[bytes]:
@@ -53,5 +56,6 @@ def _row(event: AuditEvent) -> Sequence[str]:
         printable(name),
         size,
         printable(event.identity),
+        printable(event.claimed),
         printable(says),
     )

@@ -35,7 +35,7 @@ _OF_FILES = (
     ),
 )
 _FILTERS = (
-    click.option("--identity", default="", metavar="KEY", help="Only what this access key or operator did."),
+    click.option("--identity", default="", metavar="KEY", help="Only what this access key, operator or login did."),
     click.option("--key", "prefix", default="", metavar="BUCKET/P", help="Only this bucket, or what begins so."),
     click.option("--operation", "operations", multiple=True, metavar="OP", help="Only this, such as PutObject."),
     click.option("--event", "events", multiple=True, metavar="EVENT", help="Only such events; see below."),

@@ -9,6 +9,7 @@ import click
 
 from s3d.cli.doctor import looked_at, show_findings
 from s3d.cli.exits import OK
+from s3d.cli.identity import login
 from s3d.cli.options import as_json
 from s3d.cli.showing import count_text, printable, show_json
 
@@ -87,16 +88,7 @@ def _plan_of(data_dir: str, *, quiet: bool) -> "tuple[Plan, bool]":
     if not quiet:
         show_findings(findings(look))
         click.echo()
-    return make_plan(look, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), _who()), False
-
-
-def _who() -> str:
-    import pwd
-
-    try:
-        return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
+    return make_plan(look, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), login(os.environ)), False
 
 
 def _nothing_to_do(plan: "Plan", *, as_json: bool) -> int:

@@ -1,8 +1,6 @@
 """`s3d restore`: keys become again what they were, as new records."""
 
-import getpass
 import os
-import socket
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +9,7 @@ import click
 
 from s3d.cli.asking import AdminClient
 from s3d.cli.exits import FAILED, OK
+from s3d.cli.identity import login
 from s3d.cli.options import admin, as_json
 from s3d.cli.progress import progress
 from s3d.cli.showing import count_text, printable, show_json, show_table, size_text
@@ -127,7 +126,7 @@ def _carry_out(client: AdminClient, told: "Told[Past]", bucket: str, steps: Sequ
     from s3d.telemetry.journal_pages import RestoredReport, RestoreRequest
     from s3d.telemetry.report import format_sequence
 
-    epoch, by = told.source.epoch, _who()
+    epoch, by = told.source.epoch, login(os.environ)
     done: list[str] = []
     with progress("restoring", in_bytes=False) as bar:
         advance = bar(len(steps))
@@ -148,15 +147,6 @@ def _carry_out(client: AdminClient, told: "Told[Past]", bucket: str, steps: Sequ
                 raise S3dError(f"{bucket}/{step.key}: {error.message.rstrip('.')}{before}", hint=error.hint) from None
             advance(1)
     return done
-
-
-def _who() -> str:
-    """The login under which this was typed. Nobody verifies it: whoever reaches the admin listener is believed."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as containers have them
-        name = str(os.getuid())
-    return f"{name}@{socket.gethostname()}"
 
 
 def _show(told: "Told[Past]", bucket: str, plan: Plan) -> None:

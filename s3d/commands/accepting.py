@@ -12,10 +12,11 @@ class AcceptLoss(msgspec.Struct, frozen=True):
 
     reason: str
     caller: str
+    claimed: str = ""
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         loss = state.questions.loss()
         if loss is None:
             return Decision(answer=None)
-        accepted = LossAccepted(caller=self.caller, reason=self.reason, records=loss.records)
+        accepted = LossAccepted(caller=self.caller, claimed=self.claimed, reason=self.reason, records=loss.records)
         return Decision((Entry(OUTCOME_STREAM, LOSS_ACCEPTED, encode(accepted)),), loss)

@@ -63,6 +63,7 @@ class ResumeRecords(msgspec.Struct, frozen=True):
 
     sequences: tuple[int, ...] | None
     caller: str
+    claimed: str = ""
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         parked = [row.sequence for row in state.questions.parked(1_000_000)]
@@ -71,7 +72,7 @@ class ResumeRecords(msgspec.Struct, frozen=True):
             raise S3Error("NoSuchRecord", "None of these records is parked.")
         if not wanted:
             return Decision(answer=())
-        resumed = Resumed(sequences=tuple(wanted), caller=self.caller)
+        resumed = Resumed(sequences=tuple(wanted), caller=self.caller, claimed=self.claimed)
         return Decision((Entry(OUTCOME_STREAM, RESUMED, encode(resumed)),), tuple(wanted))
 
 
@@ -86,6 +87,7 @@ class DiscardRecords(msgspec.Struct, frozen=True):
     sequences: tuple[int, ...]
     caller: str
     revived: tuple[Record, ...] = ()
+    claimed: str = ""
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         sequences = tuple(sorted(set(self.sequences)))
@@ -97,10 +99,12 @@ class DiscardRecords(msgspec.Struct, frozen=True):
                 raise S3Error(
                     "NotDroppable", f"Record {sequence} is a {row.kind}, on which others depend: nothing was dropped."
                 )
-        return Decision(given_up(state, sequences, self.caller, self.revived), sequences)
+        return Decision(given_up(state, sequences, self.caller, self.revived, self.claimed), sequences)
 
 
-def given_up(state: Knowledge, sequences: tuple[int, ...], caller: str, revived: tuple[Record, ...]) -> list[Entry]:
+def given_up(
+    state: Knowledge, sequences: tuple[int, ...], caller: str, revived: tuple[Record, ...], claimed: str
+) -> list[Entry]:
     """The outcomes of giving up parked records. `revived` has to hold the records that their keys are then again: a
     decision cannot read the journal.
     """
@@ -108,7 +112,7 @@ def given_up(state: Knowledge, sequences: tuple[int, ...], caller: str, revived:
     if wanted - {record.sequence for record in revived}:
         raise S3Error("OperationAborted", "What was superseded has changed meanwhile: nothing was done. Try again.")
     kept = tuple(record for record in revived if record.sequence in wanted)
-    discarded = Discarded(sequences=sequences, caller=caller, revived=kept)
+    discarded = Discarded(sequences=sequences, caller=caller, claimed=claimed, revived=kept)
     entries = [Entry(OUTCOME_STREAM, DISCARDED, encode(discarded))]
     entries += [Entry(OUTCOME_STREAM, PARKED, encode(parked)) for parked in broken_barriers(state, sequences)]
     return entries

@@ -12,12 +12,13 @@ class PauseReplication(msgspec.Struct, frozen=True):
 
     reason: str
     caller: str
+    claimed: str = ""
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         paused = state.questions.paused()
         if paused is not None and paused.reason == self.reason:
             return Decision(answer=False)
-        payload = encode(ReplicationPaused(caller=self.caller, reason=self.reason))
+        payload = encode(ReplicationPaused(caller=self.caller, claimed=self.claimed, reason=self.reason))
         return Decision((Entry(OUTCOME_STREAM, PAUSED, payload),), paused is None)
 
 
@@ -26,9 +27,10 @@ class ResumeReplication(msgspec.Struct, frozen=True):
 
     reason: str
     caller: str
+    claimed: str = ""
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         if state.questions.paused() is None:
             return Decision(answer=False)
-        payload = encode(ReplicationResumed(caller=self.caller, reason=self.reason))
+        payload = encode(ReplicationResumed(caller=self.caller, claimed=self.claimed, reason=self.reason))
         return Decision((Entry(OUTCOME_STREAM, UNPAUSED, payload),), answer=True)

@@ -19,6 +19,7 @@ class PinPrefix(msgspec.Struct, frozen=True):
     prefix: str
     caller: str
     reason: str = ""
+    claimed: str = ""
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         pin = state.questions.pin(self.bucket, self.prefix)
@@ -26,7 +27,9 @@ class PinPrefix(msgspec.Struct, frozen=True):
             return Decision(answer=False)
         if pin is None and state.questions.pins_count() >= PINS_MAX:
             raise S3Error("TooManyPins", f"There are {PINS_MAX:,} pins: shorter prefixes need fewer of them.")
-        pinned = CachePinned(bucket=self.bucket, prefix=self.prefix, caller=self.caller, reason=self.reason)
+        pinned = CachePinned(
+            bucket=self.bucket, prefix=self.prefix, caller=self.caller, claimed=self.claimed, reason=self.reason
+        )
         return Decision((Entry(OUTCOME_STREAM, CACHE_PINNED, encode(pinned)),), pin is None)
 
 
@@ -36,9 +39,10 @@ class UnpinPrefix(msgspec.Struct, frozen=True):
     bucket: str
     prefix: str
     caller: str
+    claimed: str = ""
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         if state.questions.pin(self.bucket, self.prefix) is None:
             return Decision(answer=False)
-        unpinned = CacheUnpinned(bucket=self.bucket, prefix=self.prefix, caller=self.caller)
+        unpinned = CacheUnpinned(bucket=self.bucket, prefix=self.prefix, caller=self.caller, claimed=self.claimed)
         return Decision((Entry(OUTCOME_STREAM, CACHE_UNPINNED, encode(unpinned)),), answer=True)

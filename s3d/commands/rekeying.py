@@ -27,6 +27,7 @@ class RekeyRecord(msgspec.Struct, frozen=True):
     caller: str
     since_ms: int
     revived: tuple[Record, ...] = ()
+    claimed: str = ""
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         old, sequence = decode_mutation(self.record.payload), self.record.sequence
@@ -41,6 +42,7 @@ class RekeyRecord(msgspec.Struct, frozen=True):
         mutation = Mutation(
             input=kept if bucket.sole else kept | {"IfNoneMatch": "*"},
             caller=self.caller,
+            source=self.claimed,
             size=old.size,
             etag=old.etag,
             checksums=old.checksums,
@@ -51,7 +53,7 @@ class RekeyRecord(msgspec.Struct, frozen=True):
         digest, size = self.record.body_digest, self.record.body_size
         # The new record first: what it needs of the old one's bytes is then never without somebody who needs it.
         entries = [Entry(stream_of(row.bucket, self.key), "PutObject", encode(mutation), None, digest, size)]
-        return Decision(entries + given_up(state, (sequence,), self.caller, self.revived))
+        return Decision(entries + given_up(state, (sequence,), self.caller, self.revived, self.claimed))
 
     def _bytes(self, kind: str, old: Mutation) -> Extents:
         if kind not in REKEYABLE:

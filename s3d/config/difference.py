@@ -44,6 +44,7 @@ RELOADED = frozenset({
     "log.level",
     "log.format",
     "[[client_key]]",
+    "[[operator]]",
     "[[rule]]",
     "[[webhook]]",
     "[[window]]",

@@ -11,6 +11,7 @@ import msgspec
 from s3d.config.client_keys import ClientKey, ClientKeyError, check_client_keys
 from s3d.config.drops import DropFolder, check_drops
 from s3d.config.lines import ConfigurationFile
+from s3d.config.operators import OperatorError, OperatorToken, check_operators
 from s3d.config.remotes import OtherRemote, check_other_remotes
 from s3d.config.secrets import decode_secret
 from s3d.config.webhooks import Webhook, WebhookError, check_webhooks
@@ -32,6 +33,7 @@ class TableList(NamedTuple):
 
 LISTS = (
     TableList("client_key", "client_keys", ClientKey, check_client_keys, 'access_key = "AKNEW"'),
+    TableList("operator", "operators", OperatorToken, check_operators, 'name = "alice"'),
     TableList("rule", "rules", Rule, lambda tables: Rules(tables[-1:]), 'match = "photos/raw/*"'),
     TableList("webhook", "webhooks", Webhook, check_webhooks, 'url = "https://hooks.example.com/s3d"'),
     TableList("window", "windows", Window, check_windows, 'start = "22:00"'),
@@ -114,7 +116,7 @@ def _kinds(annotation: Any) -> list[Any]:
 def _check(kind: TableList, tables: Sequence[Any], where: _Where) -> None:
     try:
         kind.check(tables)
-    except (RuleError, BucketMapError, ClientKeyError, WebhookError, WindowError) as error:
+    except (RuleError, BucketMapError, ClientKeyError, OperatorError, WebhookError, WindowError) as error:
         raise ConfigurationError(f"{where.at(error.field)}: {error.field}: {error.message}", hint=error.hint) from None
     except S3dError as error:
         raise ConfigurationError(f"{where.at()}: {error.message}", hint=error.hint) from None

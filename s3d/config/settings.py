@@ -15,6 +15,7 @@ from s3d.auth.payload import UnsignedPayloads
 from s3d.config.addresses import Listen, parse_listen
 from s3d.config.client_keys import ClientKey
 from s3d.config.drops import DropFolder
+from s3d.config.operators import OperatorToken
 from s3d.config.remotes import OtherRemote, RemoteSettings
 from s3d.config.webhooks import Webhook
 from s3d.policy.bucket_map import MappedBucket
@@ -420,6 +421,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
     client_keys: tuple[ClientKey, ...] = ()
+    operators: tuple[OperatorToken, ...] = ()
     rules: tuple[Rule, ...] = ()
     windows: tuple[Window, ...] = ()
     other_remotes: tuple[OtherRemote, ...] = ()

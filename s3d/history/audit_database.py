@@ -20,12 +20,14 @@ from s3d.history.database import keep
 STEP_EVENTS = 2000
 _NAMES = AuditEvent.__struct_fields__
 _INSERT = f"INSERT INTO events ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608 - our own words
-_INDEXED = (["bucket", "key"], ["identity"], ["event"], ["at"], ["of"])
-_SEARCHED = ("bucket", "key", "identity", "source", "message")
+_INDEXED = (["bucket", "key"], ["identity"], ["claimed"], ["event"], ["at"], ["of"])
+_SEARCHED = ("bucket", "key", "identity", "claimed", "source", "message")
 VIEWS = {
     "decided_by_people": """
-SELECT seq, at, event, of, bucket, key, identity, message FROM events
-WHERE event IN ('retried', 'dropped', 'paused', 'resumed', 'pinned', 'unpinned', 'configured') ORDER BY id""",
+SELECT seq, at, event, of, operation, bucket, key, identity, claimed, message FROM events
+WHERE claimed <> '' OR identity LIKE 'operator:%' OR event IN
+  ('retried', 'dropped', 'paused', 'resumed', 'pinned', 'unpinned', 'recovered', 'loss-accepted', 'configured')
+ORDER BY id""",
     "arrivals": """
 SELECT written.seq, written.at, written.operation, written.bucket, written.key, written.size_bytes, written.identity,
   min(arrived.at) AS arrived_at, arrived.remote, arrived.version_id

@@ -24,7 +24,8 @@
 
 It listens on loopback and trusts whoever can reach that, so it has to keep out what reaches loopback uninvited: web
 pages. A name that resolves to 127.0.0.1 (DNS rebinding) fails the check of `Host`; a page that posts across origins
-fails the check of `Origin`, and a form cannot send the content type that POST asks for.
+fails the check of `Origin`, and a form cannot send the content type that POST asks for. Where there are operators,
+whatever changes something needs the token of one (http/operators.py).
 """
 
 import asyncio
@@ -36,11 +37,13 @@ import msgspec
 from aiohttp import web
 
 from journal import JournalError, Record
+from s3d.auth.operators import Operator, Operators
 from s3d.clock import Clock
 from s3d.config.addresses import is_loopback
 from s3d.errors import S3dError
 from s3d.http.answers import json_answer
 from s3d.http.dead_letters import DeadLetters
+from s3d.http.operators import OperatorGate, operator_of
 from s3d.http.parameters import limit_of, only
 from s3d.http.streams import Streams
 from s3d.http.waits import Waits
@@ -114,19 +117,19 @@ class AdminSource(Protocol):
     async def parked(self, after: int, limit: int) -> Sequence[PendingRow]:
         """Records that wait for a person, after a sequence, in order."""
 
-    async def resume(self, sequences: tuple[int, ...] | None) -> tuple[int, ...]:
+    async def resume(self, sequences: tuple[int, ...] | None, who: Operator) -> tuple[int, ...]:
         """Let parked records try again (None: all); those that were parked. Raises S3dError when none of them is."""
 
-    async def discard(self, sequences: tuple[int, ...]) -> tuple[int, ...]:
+    async def discard(self, sequences: tuple[int, ...], who: Operator) -> tuple[int, ...]:
         """Give up parked records for good. Raises S3dError when one of them cannot be; then none is."""
 
     async def paused(self) -> PauseReport | None:
         """That an operator has paused replication; None: nobody has."""
 
-    async def pause(self, reason: str) -> PauseChanged:
+    async def pause(self, reason: str, who: Operator) -> PauseChanged:
         """Begin nothing more at the remote, durably. Raises S3dError where there is none."""
 
-    async def go_on(self, reason: str) -> PauseChanged:
+    async def go_on(self, reason: str, who: Operator) -> PauseChanged:
         """Let it go on, durably."""
 
     async def holding(self, *, exact: bool = True) -> Holding:
@@ -138,7 +141,7 @@ class AdminSource(Protocol):
     async def obstacles(self, bucket: str = "") -> tuple[Obstacle, ...]:
         """Why what is pending stays where it is, in one bucket or anywhere."""
 
-    async def rekey(self, sequence: int, key: str) -> Record:
+    async def rekey(self, sequence: int, key: str, who: Operator) -> Record:
         """Give up a parked record, and write its object under another key: the new record. Raises S3dError."""
 
     async def body(self, sequence: int) -> RecordBody:
@@ -166,10 +169,15 @@ class AdminSource(Protocol):
         """Prometheus' text format."""
 
 
-def build_admin(source: AdminSource, clock: Clock, more: Sequence[web.RouteDef] = ()) -> web.Application:
-    """The application, with `more` routes of other modules; the caller gives it a loopback socket."""
+def build_admin(
+    source: AdminSource, clock: Clock, more: Sequence[web.RouteDef] = (), gate: OperatorGate | None = None
+) -> web.Application:
+    """The application, with `more` routes of other modules; the caller gives it a loopback socket. Without a `gate`
+    anybody may do everything.
+    """
+    gate = gate or OperatorGate(Operators({}), lambda *_: None)
     admin = _Admin(source, clock)
-    application = web.Application(middlewares=[_guard, _problems], client_max_size=1024 * 1024)
+    application = web.Application(middlewares=[_guard, gate.middleware(), _problems], client_max_size=1024 * 1024)
     application.on_shutdown.append(admin.close)
     application.add_routes(
         [
@@ -251,7 +259,7 @@ class _Admin:
         except msgspec.MsgspecError as error:
             raise S3dError(f"the request is not understood: {error}", hint='send {"seqs": ["1-42"]}') from None
         sequences = None if wanted is None else tuple(sequence_in(self._source.epoch, one) for one in wanted)
-        resumed = await self._source.resume(sequences)
+        resumed = await self._source.resume(sequences, operator_of(request))
         return json_answer(Resumed(tuple(format_sequence(self._source.epoch, one) for one in resumed)))
 
     async def drop(self, request: web.Request) -> web.Response:
@@ -260,14 +268,15 @@ class _Admin:
             named = msgspec.json.decode(await request.read(), type=_DropRequest).seqs
         except msgspec.MsgspecError as error:
             raise S3dError(f"the request is not understood: {error}", hint='send {"seqs": ["1-42"]}') from None
-        dropped = await self._source.discard(tuple(sequence_in(self._source.epoch, one) for one in named))
+        sequences = tuple(sequence_in(self._source.epoch, one) for one in named)
+        dropped = await self._source.discard(sequences, operator_of(request))
         return json_answer(Dropped(tuple(format_sequence(self._source.epoch, one) for one in dropped)))
 
     async def pause(self, request: web.Request) -> web.Response:
-        return json_answer(await self._source.pause(await _reason(request)))
+        return json_answer(await self._source.pause(await _reason(request), operator_of(request)))
 
     async def go_on(self, request: web.Request) -> web.Response:
-        return json_answer(await self._source.go_on(await _reason(request)))
+        return json_answer(await self._source.go_on(await _reason(request), operator_of(request)))
 
     async def rekey(self, request: web.Request) -> web.Response:
         only(request)

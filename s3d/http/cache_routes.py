@@ -11,8 +11,10 @@ from typing import Annotated, Protocol, TypeVar
 import msgspec
 from aiohttp import web
 
+from s3d.auth.operators import Operator
 from s3d.errors import S3dError
 from s3d.http.answers import json_answer
+from s3d.http.operators import operator_of
 from s3d.telemetry.caching import CacheReport, EvictedPage, PinChanged
 
 REASON_CHARACTERS_MAX = 500
@@ -26,10 +28,10 @@ class CacheSource(Protocol):
     async def report(self, place: str) -> CacheReport:
         """How it stands."""
 
-    async def pin(self, place: str, reason: str, announced_bytes: int) -> PinChanged:
+    async def pin(self, place: str, reason: str, announced_bytes: int, who: Operator) -> PinChanged:
         """Keep what is here of a place."""
 
-    async def unpin(self, place: str) -> PinChanged:
+    async def unpin(self, place: str, who: Operator) -> PinChanged:
         """No longer."""
 
     async def evict(self, place: str, after: str) -> EvictedPage:
@@ -59,10 +61,11 @@ def cache_routes(source: CacheSource) -> list[web.RouteDef]:
 
     async def pin(request: web.Request) -> web.Response:
         asked = await _read(request, _PinRequest)
-        return json_answer(await source.pin(asked.place, asked.reason, asked.bytes))
+        return json_answer(await source.pin(asked.place, asked.reason, asked.bytes, operator_of(request)))
 
     async def unpin(request: web.Request) -> web.Response:
-        return json_answer(await source.unpin((await _read(request, _UnpinRequest)).place))
+        asked = await _read(request, _UnpinRequest)
+        return json_answer(await source.unpin(asked.place, operator_of(request)))
 
     async def evict(request: web.Request) -> web.Response:
         asked = await _read(request, _EvictRequest)

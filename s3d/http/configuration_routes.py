@@ -10,6 +10,7 @@ from typing import Protocol
 from aiohttp import web
 
 from s3d.http.answers import json_answer
+from s3d.http.operators import operator_of
 from s3d.telemetry.configuration import ConfigurationReport, Reloaded
 
 
@@ -19,7 +20,7 @@ class ConfigurationSource(Protocol):
     def report(self) -> ConfigurationReport:
         """Which one is in force."""
 
-    async def reload(self, caller: str) -> Reloaded:
+    async def reload(self, caller: str, claimed: str = "") -> Reloaded:
         """Put what the file says now in force. Raises S3dError or JournalError; then everything is as it was."""
 
     async def check(self) -> Reloaded:
@@ -32,8 +33,9 @@ def configuration_routes(source: ConfigurationSource) -> list[web.RouteDef]:
     async def report(_: web.Request) -> web.Response:
         return json_answer(source.report())
 
-    async def reload(_: web.Request) -> web.Response:
-        return json_answer(await source.reload("admin"))
+    async def reload(request: web.Request) -> web.Response:
+        who = operator_of(request)
+        return json_answer(await source.reload(who.caller, who.claimed))
 
     async def check(_: web.Request) -> web.Response:
         return json_answer(await source.check())

@@ -11,7 +11,9 @@ import structlog
 from aiohttp import web
 
 from journal import JournalError, Record
+from s3d.auth.operators import Operator
 from s3d.errors import S3dError
+from s3d.http.operators import operator_of
 from s3d.operations.exporting import RecordBody
 from s3d.telemetry.report import Rekeyed, format_sequence, sequence_in
 from s3d.values import split_stream
@@ -26,7 +28,7 @@ class DeadLetterSource(Protocol):
     def epoch(self) -> int:
         """The journal's epoch."""
 
-    async def rekey(self, sequence: int, key: str) -> Record:
+    async def rekey(self, sequence: int, key: str, who: Operator) -> Record:
         """Give up a parked record, and write its object under another key: the new record."""
 
     async def body(self, sequence: int) -> RecordBody:
@@ -51,7 +53,8 @@ class DeadLetters:
         except msgspec.MsgspecError as error:
             hint = 'send {"seq": "1-42", "key": "KEY"}'
             raise S3dError(f"the request is not understood: {error}", hint=hint) from None
-        record = await self._source.rekey(sequence_in(self._source.epoch, wanted.seq), wanted.key)
+        sequence = sequence_in(self._source.epoch, wanted.seq)
+        record = await self._source.rekey(sequence, wanted.key, operator_of(request))
         return Rekeyed(format_sequence(self._source.epoch, record.sequence), *split_stream(record.stream))
 
     async def body(self, request: web.Request) -> web.StreamResponse:

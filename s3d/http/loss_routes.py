@@ -9,8 +9,10 @@ from typing import Annotated, Protocol
 import msgspec
 from aiohttp import web
 
+from s3d.auth.operators import Operator
 from s3d.errors import S3dError
 from s3d.http.answers import json_answer
+from s3d.http.operators import operator_of
 from s3d.http.parameters import only
 from s3d.telemetry.losses import LossesReport
 
@@ -23,7 +25,7 @@ class LossSource(Protocol):
     async def report(self) -> LossesReport:
         """What is lost. Raises S3dError."""
 
-    async def accept(self, reason: str) -> LossesReport:
+    async def accept(self, reason: str, who: Operator) -> LossesReport:
         """Have what is not here count as absent; what was lost. Raises S3dError."""
 
 
@@ -44,6 +46,6 @@ def loss_routes(source: LossSource) -> list[web.RouteDef]:
             asked = msgspec.json.decode(await request.read(), type=_Accepting)
         except msgspec.MsgspecError as error:
             raise S3dError(f"the request is not understood: {error}", hint='send {"reason": "..."}') from None
-        return json_answer(await source.accept(asked.reason))
+        return json_answer(await source.accept(asked.reason, operator_of(request)))
 
     return [web.get("/v1/losses", losses), web.post("/v1/losses/accept", accept)]

@@ -8,14 +8,14 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
+from s3d.auth.operators import Operator, claim_of
 from s3d.errors import S3dError
 from s3d.http.answers import json_answer
+from s3d.http.operators import operator_of
 from s3d.http.parameters import only
 from s3d.operations.restoring import Wanted
 from s3d.telemetry.journal_pages import RestoredReport, RestoreRequest
 from s3d.telemetry.report import format_sequence, sequence_in
-
-BY_CHARACTERS_MAX = 200
 
 
 class RestoringSource(Protocol):
@@ -34,6 +34,9 @@ def restore_routes(restoring: RestoringSource, epoch: int) -> list[web.RouteDef]
             asked = msgspec.json.decode(await request.read(), type=RestoreRequest)
         except msgspec.MsgspecError as error:
             raise S3dError(f"the request is not understood: {error}", hint="`s3d restore` sends one") from None
+        who = operator_of(request)
+        if not who.claimed:
+            who = Operator(who.caller, claim_of(asked.by))
         wanted = Wanted(
             asked.bucket,
             asked.key,
@@ -41,7 +44,7 @@ def restore_routes(restoring: RestoringSource, epoch: int) -> list[web.RouteDef]
             made=sequence_in(epoch, asked.made),
             tagging=asked.tagging,
             seen=sequence_in(epoch, asked.seen),
-            by=asked.by[:BY_CHARACTERS_MAX],
+            who=who,
         )
         return json_answer(RestoredReport(format_sequence(epoch, await restoring.restore(wanted))))
 

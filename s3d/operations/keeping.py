@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
 
 from journal import Appended, Journal
+from s3d.auth.operators import Operator
 from s3d.blobs.pool import BlobPool
 from s3d.clock import Clock
 from s3d.commands.pinning import PinPrefix, UnpinPrefix
@@ -34,7 +35,6 @@ from s3d.view.cached import CachedQuestions
 from s3d.view.questions import Connection, Questions
 from s3d.view.rows import CachedObject, HeldTotals, PinRow, WrittenObject
 
-CALLER = "admin"
 PAGE_OBJECTS = 256
 _CACHED, _WRITTEN = "cached:", "written:"  # where a page begins, before the key behind which it does
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class CacheKeeping:
             tagged=await self._ask(lambda ask: ask.tagged()),
         )
 
-    async def pin(self, place: str, reason: str, announced_bytes: int) -> PinChanged:
+    async def pin(self, place: str, reason: str, announced_bytes: int, who: Operator) -> PinChanged:
         """Keep what is here of a place, durably; `announced_bytes` of it are to be fetched.
 
         Raises S3dError where more would be pinned than is kept, or there is nothing to be let go of anyway.
@@ -108,13 +108,15 @@ class CacheKeeping:
         pinned = await self._ask(lambda ask: ask.pinned_bytes())
         here = held.cached_bytes + held.written_bytes
         self._check_room(pinned - held.pinned_bytes + max(here, announced_bytes))
-        appended = await self._journal.submit(PinPrefix(bucket, prefix, CALLER, reason), essential=True)
+        command = PinPrefix(bucket, prefix, who.caller, reason, who.claimed)
+        appended = await self._journal.submit(command, essential=True)
         return await self._changed(bucket, prefix, appended, pinned=True)
 
-    async def unpin(self, place: str) -> PinChanged:
+    async def unpin(self, place: str, who: Operator) -> PinChanged:
         """Take a pin back, durably. Raises S3dError."""
         bucket, prefix = _parse(place)
-        appended = await self._journal.submit(UnpinPrefix(bucket, prefix, CALLER), essential=True)
+        command = UnpinPrefix(bucket, prefix, who.caller, who.claimed)
+        appended = await self._journal.submit(command, essential=True)
         return await self._changed(bucket, prefix, appended, pinned=False)
 
     async def evict(self, place: str, after: str) -> EvictedPage:

@@ -1,5 +1,6 @@
 """What damage has taken, and that a person accepts it."""
 
+from s3d.auth.operators import Operator
 from s3d.commands.accepting import AcceptLoss
 from s3d.operations.submitting import Submitter
 from s3d.telemetry.losses import LossesReport, LossReport
@@ -20,10 +21,11 @@ class LostRecords:
         """What is lost. Raises S3dError."""
         return LossesReport(loss=self._told(self._questions.loss()))
 
-    async def accept(self, reason: str) -> LossesReport:
+    async def accept(self, reason: str, who: Operator) -> LossesReport:
         """Have what is not here count as absent; what was lost. Raises S3dError."""
         is_unknown = self._is_unknown()
-        appended = await self._submitter.submit(AcceptLoss(reason, caller="admin"), essential=True)
+        command = AcceptLoss(reason, who.caller, who.claimed)
+        appended = await self._submitter.submit(command, essential=True)
         seq = format_sequence(self._epoch, appended.records[-1].sequence) if appended.records else ""
         return LossesReport(loss=self._told(appended.answer, is_unknown=is_unknown), seq=seq)
 

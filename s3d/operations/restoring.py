@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from s3d.auth.operators import Operator
 from s3d.blobs.digesting import digest_extents
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
@@ -18,14 +19,13 @@ from s3d.operations.object_writes import kept_input
 from s3d.operations.past_bodies import PastBodies, PastBody
 from s3d.operations.submitting import Submitter
 
-CALLER = "admin"
 PUT_BYTES_MAX = 5 * 1024**3  # source: "Uploading objects" in the S3 User Guide
 _CONDITIONS = frozenset({"IfMatch", "IfNoneMatch"})  # they were about what was there then
 
 
 class Wanted(msgspec.Struct, frozen=True):
     """A key is to be again what it was as of a record: the object that record `made` made, with these tags (as
-    x-amz-tagging writes them), or absent (`made` 0). `seen`: see RestoreKey. `by` is who says so.
+    x-amz-tagging writes them), or absent (`made` 0). `seen`: see RestoreKey.
     """
 
     bucket: str
@@ -34,7 +34,7 @@ class Wanted(msgspec.Struct, frozen=True):
     made: int
     tagging: str
     seen: int
-    by: str
+    who: Operator
 
 
 class Restoring:
@@ -54,7 +54,7 @@ class Restoring:
         """The new record. Raises S3dError: the bytes are not here, there is no room, it was written meanwhile."""
         limits.check_named_bucket(wanted.bucket)
         limits.check_key(wanted.key)
-        origin = Origin(CALLER, wanted.by, "", milliseconds(self._clock.now()))
+        origin = Origin(wanted.who.caller, wanted.who.claimed, "", milliseconds(self._clock.now()))
         if not wanted.made:
             command = RestoreKey(wanted.bucket, wanted.key, wanted.restored, None, wanted.seen, origin)
             return (await self._submitter.submit(command, essential=True)).records[0].sequence

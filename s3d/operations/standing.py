@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from journal import Journal, Record
 from s3d import __version__
+from s3d.auth.operators import NOBODY_IN_PARTICULAR, Operator
 from s3d.clock import Clock, milliseconds
 from s3d.commands.outcomes import DiscardRecords, ResumeRecords
 from s3d.commands.pausing import PauseReplication, ResumeReplication
@@ -227,14 +228,14 @@ class Standing:
     async def parked(self, after: int, limit: int) -> Sequence[PendingRow]:
         return await self._ask(lambda questions: questions.parked(limit, after))
 
-    async def resume(self, sequences: tuple[int, ...] | None) -> tuple[int, ...]:
-        appended = await self._journal.submit(ResumeRecords(sequences, caller="admin"), essential=True)
+    async def resume(self, sequences: tuple[int, ...] | None, who: Operator = NOBODY_IN_PARTICULAR) -> tuple[int, ...]:
+        appended = await self._journal.submit(ResumeRecords(sequences, who.caller, who.claimed), essential=True)
         resumed: tuple[int, ...] = appended.answer
         self._resumed(resumed)
         return resumed
 
-    async def discard(self, sequences: tuple[int, ...]) -> tuple[int, ...]:
-        command = DiscardRecords(sequences, "admin", await self._revived(sequences))
+    async def discard(self, sequences: tuple[int, ...], who: Operator = NOBODY_IN_PARTICULAR) -> tuple[int, ...]:
+        command = DiscardRecords(sequences, who.caller, await self._revived(sequences), who.claimed)
         appended = await self._journal.submit(command, essential=True)
         discarded: tuple[int, ...] = appended.answer
         self._resumed(())  # what waited behind them may go on
@@ -243,13 +244,13 @@ class Standing:
     async def paused(self) -> PauseReport | None:
         return self._pause_report(await self._ask(lambda questions: questions.paused()))
 
-    async def pause(self, reason: str) -> PauseChanged:
+    async def pause(self, reason: str, who: Operator = NOBODY_IN_PARTICULAR) -> PauseChanged:
         if self._link is None:
             raise S3dError("nothing goes anywhere: no remote is configured", hint="see remote.endpoint")
-        return await self._change_pause(PauseReplication(reason, caller="admin"), paused=True)
+        return await self._change_pause(PauseReplication(reason, who.caller, who.claimed), paused=True)
 
-    async def go_on(self, reason: str) -> PauseChanged:
-        return await self._change_pause(ResumeReplication(reason, caller="admin"), paused=False)
+    async def go_on(self, reason: str, who: Operator = NOBODY_IN_PARTICULAR) -> PauseChanged:
+        return await self._change_pause(ResumeReplication(reason, who.caller, who.claimed), paused=False)
 
     async def record(self, sequence: int) -> RecordReport | None:
         row = await self.pending_record(sequence)
@@ -262,7 +263,7 @@ class Standing:
             return self._held[1]
         return await self._ask(self._read_holding)
 
-    async def rekey(self, sequence: int, key: str) -> Record:
+    async def rekey(self, sequence: int, key: str, who: Operator = NOBODY_IN_PARTICULAR) -> Record:
         if not key:
             raise S3dError("an object needs a key")
         check_key(key)
@@ -270,7 +271,8 @@ class Standing:
         if record is None:
             raise S3dError(f"there is no record {sequence}", hint="see `s3d parked list`")
         revived = await self._revived((sequence,))
-        command = RekeyRecord(record, key, "admin", milliseconds(self._clock.now()), revived)
+        now_ms = milliseconds(self._clock.now())
+        command = RekeyRecord(record, key, who.caller, now_ms, revived, who.claimed)
         appended = await self._submitter.submit(command, essential=True)
         self._resumed(())  # what waited behind it may go on
         written: Record = appended.records[0]

@@ -40,6 +40,10 @@ def write(sequence: int, key: str, kind: str = "PutObject", caller: str = "app")
     return Record(sequence, sequence * 1000, f"b/{key}", kind, encode(mutation), b"\x01" * 32, 5, b"")
 
 
+def put(sequence: int, mutation: Mutation) -> Record:
+    return Record(sequence, sequence * 1000, "b/a", "PutObject", encode(mutation), b"", 0, b"")
+
+
 def said(sequence: int, payload: object) -> Record:
     return Record(sequence, sequence * 1000, "", type(payload).__name__, encode(payload), b"", 0, b"")
 
@@ -91,9 +95,35 @@ def test_every_record_is_an_event_and_outcomes_are_one_for_each_write() -> None:
         ("1-14", "pinned", "", "maps", "eu/", "operator"),
         ("1-15", "unpinned", "", "maps", "eu/", "operator"),
         ("1-16", "lost", "", "", "", ""),
-        ("1-17", "recovered", "", "", "", "operator"),
+        ("1-17", "recovered", "", "", "", ""),
         ("1-18", "loss-accepted", "", "", "", "operator"),
     ]
+
+
+def test_what_is_certain_of_who_decided_it_and_what_was_said_are_two_things() -> None:
+    """By an operator's token, or by nobody's; also in records from before anybody said anything."""
+    records = [
+        said(1, ReplicationPaused(caller="operator:alice", claimed="bob@edge", reason="r")),
+        said(2, Discarded(sequences=(0,), caller="admin", claimed="carol@edge")),
+        said(3, ConfigurationChanged(caller="SIGHUP")),
+        said(4, Recovered(recovery="T", caller="dave")),
+        said(5, Recovered(recovery="T", claimed="dave@edge")),
+        said(6, CacheUnpinned(bucket="b", prefix="", caller="admin")),
+        put(7, Mutation(caller="operator:alice", source="eve@edge", restored=1)),
+        put(8, Mutation(caller="app", source="10.0.0.1")),
+    ]
+    found = [(one.identity, one.claimed, one.source) for one in events_of(records, 1, Filter())]
+    assert found == [
+        ("operator:alice", "bob@edge", ""),
+        ("admin", "carol@edge", ""),
+        ("SIGHUP", "", ""),
+        ("", "dave", ""),
+        ("", "dave@edge", ""),
+        ("admin", "", ""),
+        ("operator:alice", "eve@edge", ""),
+        ("app", "", "10.0.0.1"),
+    ]
+    assert [one.seq for one in events_of(records, 1, Filter(identity="eve@edge"))] == ["1-7"]
 
 
 @pytest.mark.parametrize(

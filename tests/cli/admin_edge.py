@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from journal import Entry, Journal, MemoryBackend, Record
+from s3d.auth.operators import Operator
 from s3d.clock import SystemClock
 from s3d.commands.machine import StateMachine
 from s3d.commands.outcomes import ConfirmRecords, DiscardRecords, ParkRecord, ResumeRecords
@@ -18,6 +19,7 @@ from s3d.commands.pausing import PauseReplication, ResumeReplication
 from s3d.commands.rekeying import RekeyRecord
 from s3d.events import Confirmation, Mutation, encode
 from s3d.http.admin import build_admin
+from s3d.http.operators import OperatorGate
 from s3d.operations.exporting import RecordBody
 from s3d.operations.records import record_report
 from s3d.replicator.held import read_holding
@@ -133,8 +135,9 @@ class Edge:
     async def parked(self, after: int, limit: int) -> Sequence[PendingRow]:
         return self._questions.parked(limit, after)
 
-    async def discard(self, sequences: tuple[int, ...]) -> tuple[int, ...]:
-        return (await self._journal.submit(DiscardRecords(sequences, caller="admin"))).answer
+    async def discard(self, sequences: tuple[int, ...], who: Operator) -> tuple[int, ...]:
+        command = DiscardRecords(sequences, who.caller, claimed=who.claimed)
+        return (await self._journal.submit(command)).answer
 
     async def record(self, sequence: int) -> RecordReport | None:
         found = self._journal.pick([sequence])
@@ -151,9 +154,9 @@ class Edge:
         self.obstacles_asked.append(bucket)
         return (await self.status()).obstacles
 
-    async def rekey(self, sequence: int, key: str) -> Record:
+    async def rekey(self, sequence: int, key: str, who: Operator) -> Record:
         (record,) = self._journal.pick([sequence])
-        return (await self._journal.submit(RekeyRecord(record, key, "admin", 0))).records[0]
+        return (await self._journal.submit(RekeyRecord(record, key, who.caller, 0, (), who.claimed))).records[0]
 
     async def body(self, sequence: int) -> RecordBody:
         body = self._journal.body(sequence) or b""
@@ -163,18 +166,19 @@ class Edge:
 
         return RecordBody(len(body), pieces())
 
-    async def resume(self, sequences: tuple[int, ...] | None) -> tuple[int, ...]:
-        return (await self._journal.submit(ResumeRecords(sequences, "admin"))).answer
+    async def resume(self, sequences: tuple[int, ...] | None, who: Operator) -> tuple[int, ...]:
+        return (await self._journal.submit(ResumeRecords(sequences, who.caller, who.claimed))).answer
 
     async def paused(self) -> PauseReport | None:
         row = self._questions.paused()
         return PauseReport("2026-11-20T00:00:00.000Z", "1-1", row.caller, row.reason) if row is not None else None
 
-    async def pause(self, reason: str) -> PauseChanged:
-        return PauseChanged(paused=True, changed=(await self._journal.submit(PauseReplication(reason, "admin"))).answer)
+    async def pause(self, reason: str, who: Operator) -> PauseChanged:
+        command = PauseReplication(reason, who.caller, who.claimed)
+        return PauseChanged(paused=True, changed=(await self._journal.submit(command)).answer)
 
-    async def go_on(self, reason: str) -> PauseChanged:
-        command = ResumeReplication(reason, "admin")
+    async def go_on(self, reason: str, who: Operator) -> PauseChanged:
+        command = ResumeReplication(reason, who.caller, who.claimed)
         return PauseChanged(paused=False, changed=(await self._journal.submit(command)).answer)
 
     async def changed(self, after: int) -> None:
@@ -195,12 +199,12 @@ class Edge:
 
 
 @asynccontextmanager
-async def open_edge(directory: str):
-    """An edge and the port of its admin listener."""
+async def open_edge(directory: str, gate: OperatorGate | None = None):
+    """An edge and the port of its admin listener, with a gate for operators."""
     view = View(f"{directory}/view.db", token="run", trusted=None)
     journal = await Journal.open(MemoryBackend("edge"), StateMachine(view, has_remote=True))
     edge = Edge(journal, view)
-    edge.runner = web.AppRunner(build_admin(edge, SystemClock()))
+    edge.runner = web.AppRunner(build_admin(edge, SystemClock(), gate=gate))
     await edge.runner.setup()
     site = web.TCPSite(edge.runner, "127.0.0.1", 0)
     await site.start()

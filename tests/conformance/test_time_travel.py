@@ -108,7 +108,7 @@ def test_a_key_at_each_of_its_moments(site: Site, tmp_path: Path) -> None:
     told = site.run("audit", "list", "--json", "--key", PLACE, "--identity", "admin", "--event", "acknowledged")[1]
     (event,) = json.loads(told)["events"]
     assert event["message"] == f"as of 1-{second}"
-    assert "@" in event["source"]
+    assert ("@" in event["claimed"], event["source"]) == (True, "")
 
     with pytest.raises(click.UsageError, match="say --yes"):
         site.run("restore", "site", "--prefix", "--at", str(first))

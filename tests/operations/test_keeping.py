@@ -6,6 +6,7 @@ import pytest
 from edge_state import confirm, create, put
 from upkeep.site import Site
 
+from s3d.auth.operators import Operator
 from s3d.commands.pinning import PinPrefix
 from s3d.errors import S3dError
 from s3d.operations import keeping
@@ -105,14 +106,14 @@ async def test_what_is_let_go_of_and_what_stays_is_counted_once(site: Kept, page
 async def test_pins_are_refused_beyond_their_share(site: Kept) -> None:
     """What is here, or what is announced, whichever is more; what another pin holds already counts once."""
     await site.cached("a/1", "a/2", "b/1")
-    assert (await site.keeping.pin("b/a/", "", 0)).bytes == 2 * SIZE
+    assert (await site.keeping.pin("b/a/", "", 0, Operator())).bytes == 2 * SIZE
     for place, announced in (("b/b/", 2 * SIZE), ("b/a/", 4 * SIZE)):
         with pytest.raises(S3dError, match="would be pinned"):
-            await site.keeping.pin(place, "", announced)
-    assert (await site.keeping.pin("b", "", 3 * SIZE)).changed
+            await site.keeping.pin(place, "", announced, Operator())
+    assert (await site.keeping.pin("b", "", 3 * SIZE, Operator())).changed
     report = await site.keeping.report("b/a/")
     assert (report.pinned_bytes, report.places[0].pinned_bytes, len(report.pins)) == (3 * SIZE, 2 * SIZE, 2)
-    changed = await site.keeping.unpin("b/a/")
+    changed = await site.keeping.unpin("b/a/", Operator())
     assert (changed.changed, changed.held_by) == (True, ("b/",))
 
 
