@@ -24,6 +24,7 @@ from s3d.protocol.errors import error_document, status_of
 LINE_BYTES_MAX = 16 * 1024  # a key of 1,024 bytes, each as %XX, plus a presigned query
 FIELD_BYTES_MAX = 16 * 1024
 HEAD_BYTES_MAX = 64 * 1024  # S3 takes 8 KiB of headers
+FIELDS_MAX = 2048  # S3 counts the bytes of metadata, not its entries: 2 KiB are a thousand short ones
 UNREAD_BYTES = 8 * 1024  # of a body that nobody reads yet; aiohttp stops reading at twice as much
 ACCEPTS_AT_ONCE = 64
 REFUSED_SECONDS = 0.5  # how long a refused connection may stay, in files that are not counted
@@ -210,6 +211,7 @@ class S3Listener:
             keepalive_timeout=keepalive_seconds,
             max_line_size=LINE_BYTES_MAX,
             max_field_size=FIELD_BYTES_MAX,
+            max_headers=FIELDS_MAX,
             read_bufsize=UNREAD_BYTES,
             lingering_time=2.0,
         )

@@ -18,6 +18,8 @@ from yarl import URL
 
 from s3d.remote.lean import Request
 
+FIELDS_MAX = 2048  # of an answer: two kilobytes of metadata may be a thousand entries; aiohttp takes 128
+
 
 class Answer:
     """What came back, as a whole. `read` is for those who expect a response whose body is still to come."""
@@ -76,7 +78,12 @@ class Exchange:
         return answer
 
     async def _answer(self, request: Request, protocol: ResponseHandler, data: bytes) -> Answer:
-        protocol.set_response_params(auto_decompress=False, read_until_eof=True, read_timeout=self._timeout.sock_read)
+        protocol.set_response_params(
+            auto_decompress=False,
+            read_until_eof=True,
+            read_timeout=self._timeout.sock_read,
+            max_headers=FIELDS_MAX,
+        )
         transport = protocol.transport
         if transport is None or transport.is_closing():
             raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")

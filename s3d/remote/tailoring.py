@@ -17,7 +17,7 @@ from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.auth import AUTH_TYPE_MAPS, UNSIGNED_PAYLOAD, S3SigV4Auth
 
-from s3d.remote.exchange import Answer, Exchange
+from s3d.remote.exchange import FIELDS_MAX, Answer, Exchange
 from s3d.remote.lean import Request
 from s3d.remote.outgoing import OutgoingBody
 
@@ -75,7 +75,7 @@ class _SingleAttempt:
         session._retry_connection = False  # noqa: SLF001 - aiohttp has no public name for it; a test holds us to it
 
     async def request(self, method: str, **arguments: Any) -> aiohttp.ClientResponse:
-        return await self._session.request(method, allow_redirects=False, **arguments)
+        return await self._session.request(method, allow_redirects=False, max_headers=FIELDS_MAX, **arguments)
 
 
 def answered(response: Answer) -> AioAWSResponse:

@@ -171,6 +171,14 @@ def test_o13_two_kilobytes_of_metadata(open_daemon, open_bucket):
     assert open_daemon.fetch("GET", f"/{open_bucket}/m2049").status == 404
 
 
+def test_o13_a_thousand_entries_of_metadata(open_daemon, open_bucket):
+    """S3 counts their bytes, not how many there are."""
+    entries = [f"x-amz-meta-{number:x}: " for number in range(700)]
+    assert put_with(open_daemon, open_bucket, *entries).status == 200
+    found = ask(open_daemon, head("GET", f"/{open_bucket}/k"))
+    assert len([name for name in found.headers if name.startswith("x-amz-meta-")]) == 700
+
+
 def test_o13_metadata_that_is_not_ascii(open_daemon, open_bucket):
     """It comes back in the mail-safe form that S3 documents; the header stays one header."""
     raw = "Ä😀".encode().decode("latin-1")

@@ -277,3 +277,19 @@ async def test_behind_a_proxy_everything_goes_through_the_full_client(monkeypatc
                 assert await remote.call(*PUT) == {"ETag": '"e"'}
             assert lean_paths(remote) == 0
     assert requests == ["PUT http://remote.invalid:9/bucket/k HTTP/1.1"] * 2
+
+
+async def test_as_much_metadata_as_s3_allows_is_read() -> None:
+    """It counts bytes, not entries: with a thousand short ones an object is as good as any, by both ways."""
+    many = "".join(f"x-amz-meta-{number:x}: \r\n" for number in range(1000)).encode()
+    said = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 0\r\n' + many + b"\r\n"
+
+    async def remote(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            writer.write(said)
+
+    async with server(remote) as url, remote_at(url) as lean:
+        for key in ("learned", "lean"):
+            assert (await lean.call("PutObject", {"Bucket": "bucket", "Key": key}, BODY))["ETag"] == '"e"'
+        assert len((await lean.call("HeadObject", {"Bucket": "bucket", "Key": "k"}))["Metadata"]) == 1000
