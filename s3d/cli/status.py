@@ -33,15 +33,18 @@ if TYPE_CHECKING:
 @click.option(
     "--ready", is_flag=True, help="Only say, with exit code 0, that it is ready for traffic; else 1 and why not."
 )
+@click.option(
+    "--alive", is_flag=True, help="Only say, with exit code 0, that it gets on; else 1 and why: then start it again."
+)
 @admin
 @as_json
-def status(client: AdminClient, barrier: bool, ready: bool, as_json: bool) -> int:  # noqa: FBT001 - click's way of passing a flag
+def status(client: AdminClient, barrier: bool, ready: bool, alive: bool, as_json: bool) -> int:  # noqa: FBT001 - click's way of passing a flag
     """Show what the daemon listens on, how far its journal is, and what the remote does not have yet."""
     from s3d.telemetry.report import Status
 
-    if ready:
-        client.get("/readyz", dict)
-        click.echo("ready")
+    if ready or alive:
+        client.get("/readyz" if ready else "/healthz", dict)
+        click.echo("ready" if ready else "alive")
         return OK
     found = client.get("/status", Status)
     if as_json:

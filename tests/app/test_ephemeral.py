@@ -93,6 +93,7 @@ def test_field_11_what_is_left_is_named_one_by_one_and_a_link_that_comes_back_is
     assert pod.edge.fetch("PUT", "/site/cam/large", bytes(2000)).status == 200
     crowded = pod.ask(ready)
     assert crowded.returncode == 1
+    assert pod.ask(["s3d", "status", "--alive"]).stdout == "alive\n", "no reason to kill it"
     assert "2,010 bytes wait for the remote: more than 1,000" in crowded.stderr
     assert pod.edge.fetch("GET", "/site/small").status == 200, "not ready for more traffic, and answering"
     assert pod.ask([*stop[:-1], "0.3"]).returncode == 5
@@ -133,6 +134,8 @@ def test_the_manifest_is_one_that_s3d_understands(tmp_path: Path) -> None:
     (sidecar,) = pod["initContainers"]
     assert sidecar["restartPolicy"] == "Always"
     ready, stop = hooks()
+    assert sidecar["startupProbe"]["exec"] == sidecar["livenessProbe"]["exec"]
+    assert sidecar["livenessProbe"]["exec"]["command"] == ["s3d", "status", "--alive"]
     assert sidecar["readinessProbe"]["exec"]["command"] == ready
     assert sidecar["lifecycle"]["preStop"]["exec"]["command"] == stop
     assert pod["terminationGracePeriodSeconds"] > float(stop[-1]) + settings.shutdown.drain_seconds

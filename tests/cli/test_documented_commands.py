@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -17,20 +18,30 @@ PAGES = [
     *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
 ]
 IN_A_SENTENCE = re.compile(r"`(s3d (?:-|[a-z])[^`]*)`")
-SHELL = {">", "|", ";", "&", "&&", "||"}  # what begins with them is not the command's
+SHELL = re.compile(r"\d?[<>|;&]")  # what begins with them is not the command's
 IN_A_BLOCK = re.compile(r"^ *(?:[a-z]*\$ )(s3d .*)$", re.MULTILINE)
+TO_COPY = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)  # whole, so it has no prompts
+IN_A_SCRIPT = re.compile(r"(?:^|; |until |\$\()(s3d (?:-|[a-z])[^;#)\n]*)", re.MULTILINE)
+IN_A_LIST = re.compile(r"\[\"(s3d\", .*)\]")
+IN_A_UNIT = re.compile(r"^Exec[A-Za-z]*=/usr/bin/(s3d .*)$", re.MULTILINE)
+ALONE = re.compile(r"`(--?[a-z][a-z-]*)(?:[ =][^`]*)?`")
+SCRIPTS = [path for path in (ROOT / "scripts").rglob("*") if path.is_file() and path.suffix in {"", ".py"}]
+NO_OPTIONS = {"-wal", "--vfs-cache-mode"}  # a file's ending, and rclone's
 
 
 def commands_in(text: str) -> list[str]:
     """What is to be typed: in sentences, and behind the prompts of blocks; a backslash at the end goes on."""
     joined = re.sub(r"\\\n\s*", "", text)
-    return [re.sub(r"\s+", " ", one) for one in IN_A_SENTENCE.findall(joined)] + IN_A_BLOCK.findall(joined)
+    copied = [one for block in TO_COPY.findall(joined) for one in IN_A_SCRIPT.findall(block)]
+    listed = [re.sub(r"\",? ?\"?", " ", one) for one in IN_A_LIST.findall(joined)]
+    in_sentences = [re.sub(r"\s+", " ", one) for one in IN_A_SENTENCE.findall(joined)]
+    return in_sentences + IN_A_BLOCK.findall(joined) + copied + listed + IN_A_UNIT.findall(joined)
 
 
 def mistake_in(typed: str) -> str:
     """What `s3d` would have against it; nothing, when only values are missing, as they are in a sentence."""
     command: click.Command = cli
-    words = list(takewhile(lambda word: word not in SHELL, shlex.split(typed, comments=True)))[1:]
+    words = list(takewhile(lambda word: not SHELL.match(word), shlex.split(typed, comments=True)))[1:]
     context = click.Context(command, info_name="s3d")
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
@@ -72,6 +83,10 @@ def test_what_a_page_tells_to_type_can_be_typed(page: Path) -> None:
         ("Ask `s3d parked\nforget`.", "there is no command 'forget'"),
         ("Ask `s3d wait --everything`.", "takes no --everything"),
         ("$ s3d receipt 1-3 1-4", "takes 1 arguments"),
+        ("```sh\nuntil s3d state 2>/dev/null; do sleep 1; done\n```", "there is no command 'state'"),
+        ("```sh\ns3d run --datadir /tmp/x 2>/dev/null &\n```", "takes no --datadir"),
+        ('exec: {command: ["s3d", "status", "--redy"]}', "takes no --redy"),
+        ("ExecReload=/usr/bin/s3d relod", "there is no command 'relod'"),
     ],
 )
 def test_a_mistake_in_a_page_is_seen(text: str, mistake: str) -> None:
@@ -79,6 +94,27 @@ def test_a_mistake_in_a_page_is_seen(text: str, mistake: str) -> None:
     (typed,) = commands_in(text) if mistake or "hq" in text else commands_in(text)[:1]
     assert mistake in mistake_in(typed)
     assert bool(mistake) == bool(mistake_in(typed))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_an_option_that_stands_alone_is_one_of_a_command(page: Path) -> None:
+    """Of `s3d`, or of a script of this repository."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert [one for one in ALONE.findall(text) if one not in options_of_all() | NO_OPTIONS] == []
+
+
+@cache
+def options_of_all() -> frozenset[str]:
+    """Every option of every command, and what scripts take."""
+    found = {word for path in SCRIPTS for word in re.findall(r"--[a-z][a-z-]*", path.read_text(encoding="utf-8"))}
+    waiting: list[tuple[click.Command, click.Context]] = [(cli, click.Context(cli, info_name="s3d"))]
+    while waiting:
+        command, context = waiting.pop()
+        found |= {name for one in command.get_params(context) for name in (*one.opts, *one.secondary_opts)}
+        if isinstance(command, click.Group):
+            members = [command.get_command(context, name) for name in command.list_commands(context)]
+            waiting += [(one, click.Context(one, parent=context, info_name=one.name)) for one in members if one]
+    return frozenset(found)
 
 
 def test_the_handbook_names_every_command() -> None:
