@@ -1,4 +1,5 @@
-"""Many small reads in one trip to a thread: whoever asks while a trip is under way is answered by the next one.
+"""Many small reads in one trip to a thread: who asks in one turn of the loop, or while a trip is under way, shares the
+next.
 
 A trip costs the loop about as much as sending a small object; with thirty askers it costs each a thirtieth (drain and
 cold GET in `scripts/bench`).
@@ -23,25 +24,30 @@ class GatheredReads:
         self._pool = pool
         self._asked: _Asked = []
         self._trips = 0
+        self._is_due = False
 
     async def one(self, number: int) -> bytes | None:
         """What `read` returns for it."""
-        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bytes | None] = loop.create_future()
         self._asked.append((number, future))
-        if self._trips < TRIPS_MAX:
-            self._set_out()
+        if self._trips < TRIPS_MAX and not self._is_due:
+            self._is_due = True
+            loop.call_soon(self._set_out)  # others ask in this turn, too: so many records were let go at once
         return await future
 
     def _set_out(self) -> None:
-        asked, self._asked = self._asked[:SHARE_MAX], self._asked[SHARE_MAX:]
-        try:
-            trip = self._pool.start(self._read_all, [number for number, _ in asked])
-        except RuntimeError as error:  # the pool is closed
-            for _, future in asked:
-                future.set_exception(error)
-            return
-        self._trips += 1
-        trip.add_done_callback(partial(self._arrived, asked))
+        self._is_due = False
+        while self._asked and self._trips < TRIPS_MAX:
+            asked, self._asked = self._asked[:SHARE_MAX], self._asked[SHARE_MAX:]
+            try:
+                trip = self._pool.start(self._read_all, [number for number, _ in asked])
+            except RuntimeError as error:  # the pool is closed
+                for _, future in asked:
+                    future.set_exception(error)
+                continue
+            self._trips += 1
+            trip.add_done_callback(partial(self._arrived, asked))
 
     def _read_all(self, numbers: Sequence[int]) -> list[bytes | Exception | None]:
         found: list[bytes | Exception | None] = []
@@ -61,5 +67,4 @@ class GatheredReads:
                 future.set_exception(found)
             else:
                 future.set_result(found)
-        if self._asked:
-            self._set_out()
+        self._set_out()

@@ -18,11 +18,13 @@ from s3d.view.rows import PendingRow
 BEFORE_MAX = 256
 CONFLICTS_MAX = 1000
 AT_ONCE = 50
+ENOUGH = 100
 
 
 class Overtaking:
     """Room for `line_max` records of each class out of their order. One that the scan has come to meanwhile takes none:
-    it is where it belongs, and may have to wait for what came later.
+    it is where it belongs, and may have to wait for what came later. Nobody is asked for while the lanes have enough of
+    a class that goes oldest first: what lies behind the window is younger than all of those.
     """
 
     def __init__(self, scout: Scout, questions: Questions, lanes: Lanes, line_max: int) -> None:
@@ -30,6 +32,8 @@ class Overtaking:
         self._questions = questions
         self._lanes = lanes
         self._line_max = line_max
+        self._at_once = max(1, min(AT_ONCE, line_max // 4))
+        self._enough = min(ENOUGH, line_max)
         self._ahead: dict[int, tuple[Urgency, PendingRow]] = {}
         self._cursor = 0
         self._count: Counter[Urgency] = Counter()  # of those of `_ahead` that are behind the cursor
@@ -42,10 +46,15 @@ class Overtaking:
         self._scanned(cursor)
         found: list[list[PendingRow]] = []
         for urgency, line in self._scout.lines():
+            only_overdue = not urgency.newest and self._lanes.startable(urgency.priority) >= self._enough
+            if only_overdue and urgency.deadline_seconds is None:
+                continue
             room = min(AT_ONCE, self._line_max - self._count[urgency])
+            if room < self._at_once:
+                continue  # a trip to the journal for each of them would cost more than to send it
             while room > 0 and (sequence := line.peek()) is not None:
                 row = self._questions.pending(sequence)
-                if row is not None and not self._scout.overtakes(urgency, row.at_ms, now_ms):
+                if row is not None and not self._scout.overtakes(urgency, row.at_ms, now_ms, only_overdue=only_overdue):
                     break  # those behind it were written later
                 next(line.take())
                 if row is None or row.parked or row.superseded_by or sequence <= cursor or sequence in self._lanes:

@@ -85,7 +85,8 @@ class ByPriority:
     def pop(self, current: Current, now_ms: float, allowed: Collection[Priority]) -> int | None:
         """See Ready."""
         if self._overdue < OVERDUE_TURNS:
-            late = [(due, one) for one in allowed if (due := self._classes[one].first_due(current)) <= now_ms]
+            dated = [one for one in allowed if self._classes[one].has_due]
+            late = [(due, one) for one in dated if (due := self._classes[one].first_due(current)) <= now_ms]
             if late:
                 self._overdue += 1
                 return self._classes[min(late)[1]].pop_due()
@@ -116,6 +117,10 @@ class _Class:
         self._due: list[tuple[float, int, int, Rank]] = []
         self._turns = 0
         self._pushed = 0  # tells equal entries apart
+
+    @property
+    def has_due(self) -> bool:
+        return bool(self._due)
 
     def push(self, sequence: int, rank: Rank) -> None:
         self._pushed += 1

@@ -340,18 +340,19 @@ class Replicator:
     def _take(self) -> int | None:
         if self._priorities is None:
             return self._lanes.take(allowed=self._permitted())
-        shared = self._shares.allowed(self._gate.allowance.requests)
-        permitted = self._permitted()
-        return self._lanes.take(self._priorities.now_ms(), [one for one in shared if one in permitted])
+        allowed, permitted = self._shares.allowed(self._gate.allowance.requests), self._permitted()
+        if permitted is not PRIORITIES:
+            allowed = tuple(one for one in allowed if one in permitted)
+        return self._lanes.take(self._priorities.now_ms(), allowed)
 
     def _is_permitted(self, sequence: int) -> bool:
         return not self._timetable.restricts or self._lanes.rank(sequence).priority in self._permitted(sequence)
 
     def _permitted(self, asking: int = 0) -> Collection[Priority]:
         """What may begin now; a record that asks for itself is not in its own way."""
-        if not self._timetable.restricts:
-            return PRIORITIES
-        under_way = self._deliveries.items() if self._timetable.has_budget else ()
+        if not self._timetable.has_budget:
+            return self._timetable.priorities()
+        under_way = self._deliveries.items()
         return self._timetable.priorities(sum(one.job.sent_bytes for number, one in under_way if number != asking))
 
     def _begin_share(self, sequence: int) -> None:

@@ -107,6 +107,7 @@ class Schedule:
         self._clock = clock
         self._window: Window | None = None
         self._looked, self._until = NEVER, 0.0
+        self._permit: Permit | None = None  # where only the hour decides, until that changes
 
     @property
     def restricts(self) -> bool:
@@ -122,8 +123,12 @@ class Schedule:
         """What may go now, when so much is under way and not confirmed."""
         now = self._clock.now()
         self._look(now)
-        month_bytes = self._questions.sent_bytes(month_of(now), self._remote) if self.has_budget else None
-        return permit_of(self._plan, self._window, self._until, month_bytes, now, under_way_bytes)
+        if self.has_budget:
+            month_bytes = self._questions.sent_bytes(month_of(now), self._remote)
+            return permit_of(self._plan, self._window, self._until, month_bytes, now, under_way_bytes)
+        if self._permit is None:
+            self._permit = permit_of(self._plan, self._window, self._until, None, now)
+        return self._permit
 
     def _look(self, now: float) -> None:
         windows = self._plan.windows
@@ -131,3 +136,4 @@ class Schedule:
             self._until = NEVER
         elif not self._looked <= now < min(self._until, self._looked + TRUSTED_SECONDS):  # or the clock was set
             self._window, self._until, self._looked = windows.at(now), windows.changes_at(now), now
+            self._permit = None

@@ -89,9 +89,10 @@ class Scout:
         order = ("urgent", "normal", "bulk")
         return sorted(self._lines.items(), key=lambda one: order.index(one[0].priority))
 
-    def overtakes(self, urgency: Urgency, at_ms: int, now_ms: float) -> bool:
-        """Whether such a record may go before older ones now."""
-        return urgency.priority != self._lowest or urgency.newest or rank_of(urgency, at_ms).due_ms <= now_ms
+    def overtakes(self, urgency: Urgency, at_ms: int, now_ms: float, *, only_overdue: bool = False) -> bool:
+        """Whether such a record may go before older ones now; `only_overdue`: for no other reason than its deadline."""
+        by_class = (urgency.priority != self._lowest or urgency.newest) and not only_overdue
+        return by_class or rank_of(urgency, at_ms).due_ms <= now_ms
 
     def put_back(self, row: PendingRow) -> None:
         """It could not go, and may again be a candidate."""
@@ -122,7 +123,10 @@ class Scout:
             return  # their order is with whatever came before them
         urgency = self._urgency(row.bucket, row.key)
         if urgency.priority != self._lowest or urgency.newest or urgency.deadline_seconds is not None:
-            self._lines.setdefault(urgency, Line(newest=urgency.newest)).append(row.sequence)
+            line = self._lines.get(urgency)
+            if line is None:
+                line = self._lines[urgency] = Line(newest=urgency.newest)
+            line.append(row.sequence)
 
     def _forget_confirmed_copies(self) -> None:
         for sequence, source in list(self._sources.items()):

@@ -4,8 +4,6 @@ A turn is only worth something when there is a slot to take it: with bodies of g
 next turn would be hours away.
 """
 
-from collections import Counter
-
 from s3d.policy.urgency import PRIORITIES, Priority
 
 SHARED_MIN = 4  # with fewer slots there is nothing to set apart
@@ -15,7 +13,7 @@ class Shares:
     """A quarter of the slots is not for bulk, and an eighth not for what is normal either."""
 
     def __init__(self) -> None:
-        self._under_way: Counter[Priority] = Counter()
+        self._under_way = dict.fromkeys(PRIORITIES, 0)
         self._classes: dict[int, Priority] = {}
 
     def allowed(self, slots: int) -> tuple[Priority, ...]:
@@ -33,6 +31,8 @@ class Shares:
 
     def begin(self, sequence: int, priority: Priority) -> None:
         """An attempt at a record of this class begins; it is counted once."""
+        if self._classes.get(sequence) == priority:
+            return
         self.end(sequence)
         self._classes[sequence] = priority
         self._under_way[priority] += 1

@@ -21,6 +21,15 @@ class Shelf:
         self.open = threading.Event()
         self.read_by_now = []
         self.reads = GatheredReads(self.read, self.pool)
+        self.trips = []  # how many each has read for
+        start = self.pool.start
+
+        def counted(read, numbers):
+            trip = start(read, numbers)
+            self.trips.append(len(numbers))
+            return trip
+
+        self.pool.start = counted
 
     def read(self, number):
         assert self.open.wait(10)
@@ -40,16 +49,20 @@ def shelf(tmp_path):
 
 async def test_who_asks_while_trips_are_under_way_shares_the_next(shelf):
     """However many ask, and each is told of its own; a number that fails fails alone."""
-    asking = [asyncio.ensure_future(shelf.reads.one(number)) for number in range(SHARE_MAX + 20)]
+    asked = SHARE_MAX * TRIPS_MAX + 20
+    asking = [asyncio.ensure_future(shelf.reads.one(number)) for number in range(asked)]
     await asyncio.sleep(0)
-    assert shelf.reads._trips == TRIPS_MAX, "the first ones have gone, the others gather"
+    assert shelf.trips == [], "others may ask in the same turn"
+    await asyncio.sleep(0)
+    assert shelf.trips == [SHARE_MAX] * TRIPS_MAX, "the others gather"
     shelf.open.set()
     found = await asyncio.gather(*asking, return_exceptions=True)
+    assert shelf.trips == [SHARE_MAX] * TRIPS_MAX + [20]
     assert isinstance(found[13], OSError)
     assert [one for number, one in enumerate(found) if number != 13] == [
-        b"%d" % number if number else None for number in range(SHARE_MAX + 20) if number != 13
+        b"%d" % number if number else None for number in range(asked) if number != 13
     ]
-    assert sorted(shelf.read_by_now) == list(range(SHARE_MAX + 20))
+    assert sorted(shelf.read_by_now) == list(range(asked))
     assert await shelf.reads.one(7) == b"7"
 
 
@@ -57,6 +70,8 @@ async def test_who_has_gone_is_not_waited_for(shelf):
     """A cancelled reader takes nobody along."""
     first, second = (asyncio.ensure_future(shelf.reads.one(number)) for number in (1, 2))
     await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert shelf.trips == [2]
     first.cancel()
     shelf.open.set()
     assert await second == b"2"

@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3d.policy.rules import Rule
@@ -25,6 +25,7 @@ RULES = (
     Rule(match="b/late*", priority="bulk", deadline_seconds=10),
 )
 NAMES = ["urgent", "bulk", "fresh", "late", "plain"]
+RANK_AFTER = {Rank("urgent"): Rank("bulk"), Rank("bulk"): Rank("urgent")}  # other rules
 
 
 def taken(lanes: Lanes, count: int, now_ms: float = 0.0) -> list[int]:
@@ -99,6 +100,39 @@ def test_what_stands_before_an_urgent_record_goes_with_it() -> None:
         order.append(sequence)
         lanes.finish(sequence)
     assert order == [50, 51, 52]
+
+
+RANKS = st.sampled_from([Rank(one) for one in PRIORITIES] + [Rank("normal", newest=True), Rank("bulk", due_ms=1)])
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["admit", "admit", "take", "take", "finish", "block", "reorder"]), st.integers(0, 5), RANKS
+    )
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(STEPS)
+def test_what_could_be_taken_is_counted_by_class(steps: list[tuple[str, int, Rank]]) -> None:
+    """After whatever order of events: taking all that there is comes to the same number."""
+    lanes, ranks, under_way = Lanes(ready=ByPriority()), dict[int, Rank](), list[int]()
+    for number, (step, key, rank) in enumerate(steps):
+        match step:
+            case "admit":
+                if lanes.admit(number, claims_of("b", f"k{key}", "b", f"k{5 - key}" if key < 2 else ""), rank):
+                    ranks[number] = rank
+            case "take":
+                under_way += taken(lanes, 1)
+            case "finish" if under_way:
+                lanes.finish(under_way.pop(key % len(under_way)))
+            case "block" if under_way:
+                left = lanes.block(under_way.pop(key % len(under_way)))
+                under_way = [one for one in under_way if one not in left]
+                lanes.rewind()
+            case "reorder":
+                lanes.reorder(ByPriority(), lambda one: RANK_AFTER.get(ranks[one], ranks[one]))
+    counted = {one: lanes.startable(one) for one in PRIORITIES}
+    assert counted == dict.fromkeys(PRIORITIES, 0) | Counter(lanes.rank(one).priority for one in taken(lanes, 10_000))
+    assert not any(lanes.startable(one) for one in PRIORITIES)
 
 
 def test_slots_are_set_apart_for_what_is_more_urgent() -> None:
