@@ -27,6 +27,7 @@ _QUERY_NAMES = (
     "x-amz-signedheaders",
     "x-amz-expires",
 )
+_FORM_NAMES = ("x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature")
 _QUERY_AUTH = frozenset({*_QUERY_NAMES, "x-amz-security-token", "x-amz-content-sha256", "signature", "awsaccesskeyid"})
 _QUERY_MARKS = frozenset({"x-amz-algorithm", "x-amz-credential", "x-amz-signature", "signature", "awsaccesskeyid"})
 _MALFORMED = "The authorization header is malformed; "
@@ -98,6 +99,30 @@ def from_query(parameters: Mapping[str, list[str]], region: str | None) -> Claim
     access_key, scope = _credential(credential, timestamp[:8], region, error, _MALFORMED_CREDENTIAL)
     names = _signed_headers(signed, error, "Error parsing the X-Amz-SignedHeaders parameter; ")
     return Claim(access_key, scope, names, signature, timestamp, time, _expires(expires))
+
+
+def from_form(fields: Mapping[str, str], region: str | None) -> Claim:
+    """The claim of a form upload; its policy is what was signed, and says itself how long it is good."""
+    if "x-amz-algorithm" not in fields and ("signature" in fields or "awsaccesskeyid" in fields):
+        _refuse_version_2()
+    for name in _FORM_NAMES:
+        if not fields.get(name):
+            raise S3Error(
+                "InvalidArgument",
+                f"Bucket POST must contain a field named '{name}'.  If it is specified, please check the order of the "
+                "fields.",
+                details={"ArgumentName": name, "ArgumentValue": ""},
+            )
+    algorithm, credential, timestamp, signature = [fields[name] for name in _FORM_NAMES]
+    if algorithm != ALGORITHM:
+        raise S3Error("InvalidRequest", f'x-amz-algorithm only supports "{ALGORITHM}"')
+    time = epoch(timestamp)
+    if time is None:
+        raise S3Error("AccessDenied", "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
+    access_key, scope = _credential(
+        credential, timestamp[:8], region, "AuthorizationQueryParametersError", _MALFORMED_CREDENTIAL
+    )
+    return Claim(access_key, scope, (), signature, timestamp, time)
 
 
 @lru_cache(maxsize=256)

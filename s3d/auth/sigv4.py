@@ -12,9 +12,18 @@ import msgspec
 
 from s3d.auth import canonical
 from s3d.auth.caller import Caller
-from s3d.auth.claim import Claim, from_header, from_query, query_parameters
+from s3d.auth.claim import Claim, from_form, from_header, from_query, query_parameters
 from s3d.auth.keys import KeyStore, SecretKey
-from s3d.auth.payload import UNSIGNED, PayloadMode, SignedChunks, UnsignedPayloads, payload_mode, refuse_unsigned
+from s3d.auth.payload import (
+    UNSIGNED,
+    PayloadMode,
+    SignedChunks,
+    Unsigned,
+    UnsignedPayloads,
+    payload_mode,
+    refuse_unsigned,
+)
+from s3d.auth.post_policy import Policy, read_policy
 from s3d.auth.signing import ALGORITHM, SigningKeys, same, signature
 from s3d.checksums import Headers
 from s3d.errors import S3Error
@@ -71,13 +80,41 @@ class Verifier:
         content_sha256 = _required_content_sha256(claim, fields, parameters)
         signing_key = self._verify(claim, method, raw_path, pairs, fields, content_sha256)
         if "x-amz-security-token" in fields or "x-amz-security-token" in parameters:
-            raise S3Error("InvalidToken", "The provided token is malformed or otherwise invalid.")
+            raise _invalid_token()
         mode = payload_mode(
             content_sha256,
             lambda trailer: SignedChunks(claim.signature, signing_key, str(claim.scope), claim.timestamp, trailer),
         )
         refuse_unsigned(mode, method, secure=secure, allowed=self._allow_unsigned_payload)
         return Authenticated(Caller(claim.access_key, "key", source), mode)
+
+    def authenticate_form(
+        self, fields: Mapping[str, str], *, now: float, secure: bool, source: str
+    ) -> tuple[Caller, Policy | None]:
+        """Decide who signed the policy of a form (its fields by lower-case names), and whether it allows the form.
+
+        None where nobody has to sign and there is no policy. The file is never signed. Raises S3Error.
+        """
+        policy = read_policy(fields["policy"]) if "policy" in fields else None
+        if self._keys is None:
+            if policy is not None:
+                policy.check(fields, now)
+            return Caller("", "anonymous", source), policy
+        if policy is None:
+            raise S3Error("AccessDenied", "Access Denied")
+        claim = from_form(fields, self._region)
+        secret = self._keys.secret(claim.access_key)
+        signing_key = self._signing_keys.key(claim.access_key if secret else "", secret or _NOBODY, claim.scope)
+        good = same(signature(signing_key, fields["policy"]), claim.signature)
+        if secret is None:
+            raise _invalid_access_key(claim)
+        if not good:
+            raise _signature_does_not_match(claim, fields["policy"], "")
+        if "x-amz-security-token" in fields:
+            raise _invalid_token()
+        policy.check(fields, now)
+        refuse_unsigned(Unsigned(), "POST", secure=secure, allowed=self._allow_unsigned_payload)
+        return Caller(claim.access_key, "key", source), policy
 
     def _claim(self, fields: Mapping[str, str], parameters: Mapping[str, list[str]]) -> Claim:
         """Exactly one mechanism: a second one would be credentials that nobody looks at."""
@@ -147,11 +184,7 @@ class Verifier:
             sent_text = canonical.string_to_sign(ALGORITHM, claim.timestamp, claim.scope, sent)
             good = same(signature(signing_key, sent_text), claim.signature)
         if secret is None:
-            raise S3Error(
-                "InvalidAccessKeyId",
-                "The AWS Access Key Id you provided does not exist in our records.",
-                details={"AWSAccessKeyId": _printable(claim.access_key)},
-            )
+            raise _invalid_access_key(claim)
         if not good or not all(map(fields.__contains__, claim.signed)):
             raise _signature_does_not_match(claim, text, request)
         return signing_key
@@ -212,6 +245,18 @@ def _content_sha256(fields: Mapping[str, str], parameters: Mapping[str, Sequence
             details={"ArgumentName": "x-amz-content-sha256"},
         )
     return values[0] if values else None
+
+
+def _invalid_token() -> S3Error:
+    return S3Error("InvalidToken", "The provided token is malformed or otherwise invalid.")
+
+
+def _invalid_access_key(claim: Claim) -> S3Error:
+    return S3Error(
+        "InvalidAccessKeyId",
+        "The AWS Access Key Id you provided does not exist in our records.",
+        details={"AWSAccessKeyId": _printable(claim.access_key)},
+    )
 
 
 def _signature_does_not_match(claim: Claim, text: str, request: str) -> S3Error:

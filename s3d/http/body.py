@@ -239,7 +239,7 @@ class RequestBody:
                 for piece in self._decoder.feed(data):
                     yield piece
         except (ClientError, ConnectionError, HTTPException) as error:
-            raise _incomplete() from error
+            raise incomplete() from error
 
     async def _next(self) -> bytes:
         """What comes next, however little, but not however late."""
@@ -247,11 +247,7 @@ class RequestBody:
             async with asyncio.timeout(self._idle_seconds):
                 return await self._content.readany()
         except TimeoutError:
-            raise S3Error(
-                "RequestTimeout",
-                "Your socket connection to the server was not read from or written to within the timeout period. "
-                "Idle connections will be closed.",
-            ) from None
+            raise timed_out() from None
 
     def _trailers(self) -> dict[str, str] | None:
         return self._decoder.finish() if self._decoder is not None else None
@@ -284,7 +280,17 @@ def _received(digests: Digests, data: bytes | None, extents: tuple[BlobBytes, ..
     return ReceivedBody(digests.size, digests.md5_hex, digests.sha256, checksums, data, extents)
 
 
-def _incomplete() -> S3Error:
+def timed_out() -> S3Error:
+    """What a client is told that stops in the middle."""
+    return S3Error(
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout period. "
+        "Idle connections will be closed.",
+    )
+
+
+def incomplete() -> S3Error:
+    """What a client is told whose connection ends in the middle."""
     return S3Error(
         "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"
     )

@@ -7,6 +7,8 @@
     perform        authorise, decide, append, commit, read              operations/perform.py
     reply          status, headers, document or bytes                   http/reply.py
 
+A browser's form is let in by what is in it, and answered as it asks: http/form_uploads.py.
+
 Whatever a step raises becomes S3's error document in one place, with the request id that log and record carry too.
 """
 
@@ -29,6 +31,8 @@ from s3d.errors import S3Error
 from s3d.http import address
 from s3d.http.admission import Admission
 from s3d.http.body import IDLE_SECONDS, MEMORY_BYTES, RequestBody
+from s3d.http.form_uploads import OPERATION as POST_OBJECT
+from s3d.http.form_uploads import FormUploads, form_boundary
 from s3d.http.reply import Answer, Replier
 from s3d.operations.calls import Call, Reply
 from s3d.operations.durability import HEADER, TIMEOUT_HEADER, read_headers
@@ -124,6 +128,19 @@ class RequestPath:
         self._refused = refused
         self._admission = admission or Admission(memory_bytes_max=MEMORY_BYTES, large_bodies_max=1000)
         self._idle_seconds = idle_seconds
+        self._forms = FormUploads(
+            parser=parser,
+            verifier=lambda: self._verifier,
+            operations=operations,
+            replier=replier,
+            pool=pool,
+            admission=self._admission,
+            inline_bytes_max=inline_bytes_max,
+            object_bytes_max=object_bytes_max,
+            idle_seconds=idle_seconds,
+            synced=observer.fsync,
+            count=observer.body_in,
+        )
         self._run = secrets.token_hex(4).upper()
         self._numbers = itertools.count(1)
         self.log_anew()
@@ -146,6 +163,13 @@ class RequestPath:
             host_bucket = address.bucket_of_host(request.headers.get("Host"), self._base_domains)
             parsed = address.parse(target, host_bucket)
             now = self._clock.now()
+            if request.method == "POST" and (boundary := form_boundary(request, parsed)) is not None:
+                operation = POST_OBJECT  # its signature is in the form
+                answered = await self._forms.put(
+                    request, parsed.bucket, boundary, request_id, now, secure=_is_secure(request)
+                )
+                status = answered.status
+                return answered
             authenticated = self._authenticate(request, parsed, now)
             operation = self._router.route(
                 request.method, parsed.bucket or None, parsed.key or None, parsed.query, request.headers
@@ -182,7 +206,7 @@ class RequestPath:
             parsed.query_text,
             request.headers,
             now=now,
-            secure=peer.startswith(_LOOPBACK),
+            secure=_is_secure(request),
             source=peer,
         )
 
@@ -258,3 +282,8 @@ class RequestPath:
         since_ms = milliseconds(now)
         order = read_order(headers.get(GROUP_HEADER), headers.get(BARRIER_HEADER))
         return Call(operation, caller, parsed.bucket, parsed.key, given, body, request_id, since_ms, asked, body, order)
+
+
+def _is_secure(request: BaseRequest) -> bool:
+    """Whether nobody on the way can change a body: its client is on this machine, or a proxy with TLS is."""
+    return (request.remote or "").startswith(_LOOPBACK)
