@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -53,6 +54,14 @@ def statement_of(checkpoint: AuditCheckpoint) -> Statement:
         return _decode(checkpoint.statement)
     except msgspec.DecodeError as error:
         raise S3dError(f"that is no checkpoint of an audit: {error}", hint="which file is it?") from None
+
+
+def milliseconds_of(at: str) -> int:
+    """A moment as a statement says it, in milliseconds since 1970; 0 for what is none."""
+    try:
+        return round(datetime.fromisoformat(at).timestamp() * 1000)
+    except ValueError:
+        return 0
 
 
 def hash_of(checkpoint: AuditCheckpoint) -> str:

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
+import msgspec
+
 from journal import Record
+from s3d.audit.decided import Decisions
 from s3d.audit.fates import NAMED_MAX, Fates, Tally
 from s3d.audit.period import Period
 from s3d.audit.report import Completeness, Counted, Delays, Lacking, Verdict
@@ -27,16 +30,22 @@ def report(
     gaps: Sequence[GapReport] | None,
     now_ms: int,
     progress: Callable[[int], Callable[[int], object]] = lambda _total: lambda _done: None,
+    told_by: str = "",
 ) -> Completeness:
-    """Read the journal, and tell. `gaps` are those that a daemon knows now; None: none was asked.
+    """Read the journal, and tell. `gaps` are those that a daemon knows now; None: none was asked. `now_ms` is as of
+    when the records are, `told_by` where they are from.
 
     `progress` is given the number of records, and returns who is told of those that have been read.
     Raises JournalError or S3dError when the records cannot be read.
     """
     fates = Fates(period, bucket, first_of(trail.files))
     after = start_of(trail.files, period.since_ms)
-    last = read_through(trail, fates, after, progress(trail.head - after))
-    return _Telling(trail, fates, period, bucket, gaps, after).tell(now_ms, last)
+    decisions = Decisions(period, trail.epoch)
+    last = read_through(trail, fates, decisions, after, progress(trail.head - after))
+    found = _Telling(trail, fates, period, bucket, gaps, after).tell(now_ms, last)
+    return msgspec.structs.replace(
+        found, told_by=told_by, decided=tuple(decisions.named), decided_count=decisions.count
+    )
 
 
 class _Telling:

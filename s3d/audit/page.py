@@ -20,7 +20,8 @@ table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .15em .6em .15em 0; vertical-align: top }
 th { border-bottom: 1px solid #888 } td { border-bottom: 1px solid #ddd; overflow-wrap: anywhere }
 .number { text-align: right; white-space: nowrap } .facts td:first-child { width: 12em; color: #555 }
-@page { margin: 15mm } @media print { body { margin: 0; max-width: none } tr { break-inside: avoid } }
+@page { margin: 15mm; @bottom-right { content: counter(page) " / " counter(pages); font: 8pt sans-serif } }
+@media print { body { margin: 0; max-width: none } tr { break-inside: avoid } }
 """
 _COUNTS = ("records", "bytes", "confirmed", "superseded", "pending", "parked", "dropped", "gave_way")
 _HEADS = ("Writes", "Bytes", "Confirmed", "Superseded", "Pending", "Parked", "Dropped", "Gave way")
@@ -43,6 +44,7 @@ def page(report: Completeness) -> str:
         *_lacking("Gave way to somebody else's write", report.gave_way, report.total.gave_way),
         *_gaps(report),
         *_looks(report),
+        *_decided(report),
         _legend(),
     ]
     return (
@@ -56,11 +58,17 @@ def page(report: Completeness) -> str:
 
 def _verdict(report: Completeness) -> str:
     is_complete = report.verdict == "complete"
-    said = ["Every write that was acknowledged in this period is at the remote."] if is_complete else list(report.why)
+    so_far = "" if report.is_over else " so far"
+    if is_complete:
+        said = [f"Every write that was acknowledged in this period is at the remote{so_far}."]
+    elif report.verdict == "unknown":
+        said = ["It cannot be said whether everything has arrived:", *report.why]
+    else:
+        said = [f"Not complete{so_far}:", *report.why]
     if is_complete and not report.total.records:
         said = [f"Nothing was written in this period{' that goes to the remote' if report.local else ''}."]
     if not report.is_over:
-        said.append("The period is not over yet.")
+        said.append(f"The period was not over as of {report.made}.")
     lines = "<br>".join(escape(one) for one in said)
     return f'<p class="verdict {"complete" if is_complete else "other"}">{lines}</p>'
 
@@ -70,6 +78,7 @@ def _facts(report: Completeness) -> str:
         ("From", report.since),
         ("To before", report.until),
         ("Journal", f"{report.instance}, epoch {report.epoch}"),
+        *([("Told by", report.told_by)] if report.told_by else []),
         ("Records", f"{report.first} to {report.last}" if report.first else "none"),
     ]
     if report.delays is not None:
@@ -157,12 +166,25 @@ def _looks(report: Completeness) -> Iterable[str]:
     yield _table(("Began", "Ended", "Keys", "Different", "Sent again"), rows, texts=2)
 
 
+def _decided(report: Completeness) -> Iterable[str]:
+    yield "<h2>Decided by people in this period</h2>"
+    if not report.decided:
+        yield "<p>Nothing.</p>"
+        return
+    if report.decided_count > len(report.decided):
+        yield f"<p>The oldest {len(report.decided):,} of {report.decided_count:,}.</p>"
+    heads = ("Record", "When", "What", "Who", "Claimed", "About", "Said")
+    rows = [[one.seq, one.at, one.event, one.who, one.claimed, one.about, one.says] for one in report.decided]
+    yield _table(heads, rows, texts=len(heads))
+
+
 def _legend() -> str:
     return (
         "<h2>Words</h2><p><b>Confirmed</b>: the remote answered that it has it. <b>Superseded</b>: a later write of "
         "the same key went in its place, and is confirmed. <b>Pending</b>: durable at the edge, on its way. "
-        "<b>Parked</b>: refused by the remote. <b>Chain verified</b>: each of these records carries the hash of the "
-        "one before it; the last hash stands for all of them. Times are UTC.</p>"
+        "<b>Parked</b>: refused by the remote. <b>Who</b>: proved by an operator's token; <i>admin</i> is anybody at "
+        "the machine. <b>Claimed</b>: what the command said of itself. <b>Chain verified</b>: each of these records "
+        "carries the hash of the one before it; the last hash stands for all of them. Times are UTC.</p>"
     )
 
 

@@ -45,6 +45,18 @@ class Lacking(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""
 
 
+class Decided(msgspec.Struct, frozen=True):
+    """What a person decided: `who` is certain, `claimed` is who it was said to be (see `audit.listing.AuditEvent`)."""
+
+    seq: str
+    at: str
+    event: str
+    who: str = ""
+    claimed: str = ""
+    about: str = ""
+    says: str = ""
+
+
 class Delays(msgspec.Struct, frozen=True):
     """From the acknowledgement to the confirmation, in seconds, of so many confirmed writes; to within one percent."""
 
@@ -89,7 +101,10 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True):
     `strays` are records between the first and the last whose time is outside of the period, because a clock was set.
 
     `read_first` to `read_last` is what was read, and found unbroken in the chain, which has `head_hash` at `read_last`.
-    `retained_first` is the oldest record that there still is.
+    `retained_first` is the oldest record that there still is. `told_by` says where the records came from, and whether
+    they were verified; `made` is as of when: of an export, when that was signed.
+
+    `decided` is what people decided in the period, the oldest thousand of `decided_count`.
     """
 
     made: str
@@ -123,6 +138,9 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True):
     sent_again: int = 0
     healed: int = 0
     restored: tuple[Restored, ...] = ()
+    decided: tuple[Decided, ...] = ()
+    decided_count: int = 0
+    told_by: str = ""
     strays: int = 0
     retained_first: str = ""
     read_first: str = ""

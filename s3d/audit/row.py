@@ -7,13 +7,12 @@ neither has are named. Whether the site was free to drop them is for whoever kno
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from itertools import chain
 
 import msgspec
 
 from s3d.audit.chain_file import HeaderLine, parse_line
-from s3d.audit.checkpoint import HasSigned, statement_of
+from s3d.audit.checkpoint import HasSigned, milliseconds_of, statement_of
 from s3d.audit.verdict import FINDINGS_MAX, SOFT, Finding, Kind, Part, Verdict, Verification
 from s3d.audit.verification import verify
 from s3d.errors import S3dError
@@ -115,7 +114,7 @@ class _Row:
         if not newest.signed_at or newest.first <= 1:
             return
         after_ms = max([self._dropped_after_ms, *self._signed_before(anchors, newest.site)])
-        if after_ms > _milliseconds(newest.signed_at) - days * DAY_MS:
+        if after_ms > milliseconds_of(newest.signed_at) - days * DAY_MS:
             self._find(
                 "dropped-early",
                 f"records up to {self._dropped} are not retained any more, and the last of them was written on "
@@ -131,7 +130,7 @@ class _Row:
             except S3dError:
                 continue
             if anchor.site == site and anchor.sequence < self._dropped:
-                yield _milliseconds(anchor.at)
+                yield milliseconds_of(anchor.at)
 
     def end(self) -> Verification:
         """Everything together: about the newest export, with all of them as parts where there are several."""
@@ -167,11 +166,3 @@ def _dropped_by(head: bytes) -> int:
     except ValueError:
         return 0
     return line.first - 1 if isinstance(line, HeaderLine) else 0
-
-
-def _milliseconds(at: str) -> int:
-    """Of a moment as a checkpoint says it; 0 for what is none."""
-    try:
-        return round(datetime.fromisoformat(at).timestamp() * 1000)
-    except ValueError:
-        return 0

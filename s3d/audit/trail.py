@@ -6,6 +6,7 @@ from typing import Protocol
 from journal import FileInfo, Head, JournalDamaged, Record
 from journal.record import follows
 from journal.verify import ADVICE, not_following
+from s3d.audit.decided import Decisions
 from s3d.audit.fates import DAY_MS, Fates
 
 STEP_RECORDS = 1000
@@ -55,14 +56,17 @@ def start_of(files: Sequence[FileInfo], since_ms: int) -> int:
     return after
 
 
-def read_through(trail: Trail, fates: Fates, after: int, advance: Callable[[int], object]) -> Record | None:
-    """Give what is behind a record to `fates`, as far as it matters; the last record that was read.
+def read_through(
+    trail: Trail, fates: Fates, decisions: Decisions, after: int, advance: Callable[[int], object]
+) -> Record | None:
+    """Give what is behind a record to `fates` and `decisions`, as far as it matters; the last record that was read.
 
     `advance` is told of every thousand records. Raises JournalDamaged where the chain breaks, JournalError, S3dError.
     """
     count, last = 0, None
     for record in chained(trail.records(after)):
         fates.take(record)
+        decisions.take(record)
         count, last = count + 1, record
         if count % STEP_RECORDS == 0:
             advance(STEP_RECORDS)

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -41,6 +41,14 @@ def audit() -> None:
 @click.option("--bucket", default="", metavar="NAME", help="Only writes to this bucket.")
 @click.option("--html", "page_file", type=click.Path(dir_okay=False), help="Write a page that can be printed.")
 @of_files
+@click.option(
+    "--public-key",
+    "key_files",
+    multiple=True,
+    type=click.File("r"),
+    metavar="FILE",
+    help="With --export: the site's key. What it has not signed is refused.",
+)
 @admin
 @as_json
 def report(
@@ -51,22 +59,28 @@ def report(
     bucket: str,
     page_file: str | None,
     data_dir: str | None,
-    export_file: str | None,
+    export_files: tuple[str, ...],
+    key_files: tuple[TextIO, ...],
     as_json: bool,  # noqa: FBT001
 ) -> int:
     """Read the journal's records, and tell of each write of the period what became of it.
 
-    A write counts by the time of its record. What is told is told as of now, however long ago the period was.
+    A write counts by the time of its record. What is told is told as of now, however long ago the period was; of an
+    export as of when it was signed.
     """
     from s3d.audit.completeness import report as tell
-    from s3d.cli.trails import opened_trail
+    from s3d.cli.trails import ExportTrail, opened_trail
     from s3d.clock import SystemClock, milliseconds
 
     now_ms = milliseconds(SystemClock().now())
     chosen = _chosen(period, since, until, now_ms)
-    with opened_trail(client, data_dir, export_file) as trail, progress("reading records", in_bytes=False) as bar:
-        gaps = _known_gaps(client) if data_dir is None and export_file is None else None
-        found = tell(trail, chosen, bucket, gaps, now_ms, bar)
+    told_by = _told_by(data_dir, export_files, key_files)
+    with opened_trail(client, data_dir, export_files) as trail, progress("reading records", in_bytes=False) as bar:
+        if isinstance(trail, ExportTrail):
+            now_ms = min(now_ms, trail.as_of_ms)
+            chosen = _chosen(period, since, until, now_ms)
+        gaps = _known_gaps(client) if data_dir is None and not export_files else None
+        found = tell(trail, chosen, bucket, gaps, now_ms, bar, told_by)
     if page_file is not None:
         from s3d.audit.page import page
 
@@ -80,6 +94,21 @@ def report(
         if page_file is not None:
             click.echo(f"\nThe page is in {page_file}")
     return _EXITS.get(found.verdict, FAILED)
+
+
+def _told_by(data_dir: str | None, export_files: tuple[str, ...], key_files: tuple[TextIO, ...]) -> str:
+    """Where the records are from, and who vouches for them. Raises S3dError for what the key has not signed."""
+    if not export_files:
+        if key_files:
+            raise click.UsageError("--public-key goes with --export: whatever else is read, nobody has verified")
+        return f"the journal in {data_dir}" if data_dir is not None else "the site's daemon"
+    names = ", ".join(os.path.basename(path) for path in export_files)
+    if not key_files:
+        return f"{names}, which nobody has verified (--public-key)"
+    from s3d.cli.audit_chain import verified
+
+    found = verified(export_files, key_files)
+    return f"{names}, signed up to record {found.signed_through} at {found.signed_at} with {found.key}"
 
 
 def _chosen(period: "Period | None", since: int | None, until: int | None, now_ms: int) -> "Period":

@@ -1,7 +1,8 @@
 """`s3d audit verify` and `key`: what needs neither the site nor trust in it, and what to hold it against."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
@@ -82,6 +83,24 @@ def verify(
     else:
         _show(found)
     return _EXITS.get(found.verdict, FAILED)
+
+
+def verified(paths: Sequence[str], key_files: Sequence[TextIO]) -> "Verification":
+    """Exports that follow each other, oldest first, all of which these keys have signed. Raises S3dError, OSError."""
+    from s3d.audit.row import verify_row
+    from s3d.bundle.signing import check_public, has_signed
+    from s3d.errors import S3dError
+
+    keys = [check_public("".join(file)) for file in key_files]
+    with ExitStack() as stack:
+        files = [(os.path.basename(path), stack.enter_context(open(path, "rb"))) for path in paths]
+        found = verify_row(files, has_signed, keys)
+    if found.verdict != "verified":
+        raise S3dError(
+            f"{', '.join(name for name, _ in files)}: not what the site signed, or not all of it ({found.verdict})",
+            hint="`s3d audit verify` says what was found",
+        )
+    return found
 
 
 @click.command(short_help="Show the public key that the site's audit is signed with.")

@@ -31,7 +31,12 @@ def of_files(command: Callable[..., int]) -> Callable[..., int]:
 _OF_FILES = (
     click.option("--data-dir", metavar="DIR", help="Read the journal on disk, without asking a daemon."),
     click.option(
-        "--export", "export_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Read an export."
+        "--export",
+        "export_files",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        help="Read an export; several that follow each other, oldest first.",
     ),
 )
 _FILTERS = (
@@ -97,7 +102,7 @@ def export(form: str, output: str | None, **asked: Any) -> int:
     verified, with --export.
     """
     if form == "chain":
-        if asked["export_file"] is not None:
+        if asked["export_files"]:
             raise click.UsageError("that is one already: choose what to make of it with --format")
         if any(asked[name] for name in _CHOICES):
             raise click.UsageError(
@@ -171,7 +176,7 @@ def _events(asked: dict[str, Any]) -> "Iterator[Iterator[AuditEvent]]":
     from s3d.cli.trails import opened_trail
 
     wanted = _wanted(asked)
-    with opened_trail(asked["client"], asked["data_dir"], asked["export_file"]) as trail:
+    with opened_trail(asked["client"], asked["data_dir"], asked["export_files"]) as trail:
         first = trail.files[0].first if trail.files else 1
         with progress("reading records", in_bytes=False) as bar:
             yield events_of(chained(_counted(trail, first - 1, bar)), trail.epoch, wanted)
@@ -182,7 +187,7 @@ def _keep_database(path: str, asked: dict[str, Any]) -> None:
     from s3d.history.audit_database import keep_for_auditors
 
     wanted = _wanted(asked)
-    with opened_trail(asked["client"], asked["data_dir"], asked["export_file"]) as trail:
+    with opened_trail(asked["client"], asked["data_dir"], asked["export_files"]) as trail:
         first = trail.files[0].first if trail.files else 1
         with progress("reading records", in_bytes=False) as bar:
             keep_for_auditors(trail, path, wanted, bar(2 * max(0, trail.head - first + 1)))

@@ -1,5 +1,7 @@
 """A report of completeness on the screen."""
 
+from collections import Counter
+
 import click
 
 from s3d.audit.report import Completeness, Lacking
@@ -41,9 +43,11 @@ def _facts(found: Completeness) -> list[tuple[str, str, str]]:
         *(("", why, "") for why in found.why),
         ("period", f"{found.since} to {found.until}{bucket}", ""),
         ("journal", f"{found.instance}, epoch {found.epoch}", ""),
+        *([("told by", found.told_by, "")] if found.told_by else []),
         *_amounts(found),
         *_looked(found),
         *_chain(found),
+        *_decided(found),
     ]
 
 
@@ -104,6 +108,14 @@ def _chain(found: Completeness) -> list[tuple[str, str, str]]:
     if found.read_last:
         lines.append(("verified", f"the chain from {found.read_first} to {found.read_last}: {found.head_hash}", ""))
     return lines
+
+
+def _decided(found: Completeness) -> list[tuple[str, str, str]]:
+    if not found.decided_count:
+        return []
+    counts = Counter(one.event for one in found.decided)
+    told = ", ".join(f"{count:,} {event}" for event, count in counts.most_common())
+    return [("people", f"{count_text(found.decided_count, 'decision')}: {told}; `s3d audit list` says who", "")]
 
 
 def _counts(found: Completeness) -> list[list[str]]:

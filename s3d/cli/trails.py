@@ -3,12 +3,15 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from journal import FileInfo, Head, Inspection, Record
-from s3d.audit.chain_file import HeaderLine, Line, RecordLine, parse_line, record_of
+from s3d.audit.chain_file import CheckpointLine, HeaderLine, Line, RecordLine, parse_line, record_of
+from s3d.audit.checkpoint import milliseconds_of, statement_of
 from s3d.audit.trail import first_of
 from s3d.cli.asking import AdminClient
 from s3d.errors import S3dError
+from s3d.events import AuditCheckpoint
 from s3d.telemetry.journal_pages import JournalPage, JournalReport
 
 
@@ -71,54 +74,97 @@ def _exactly(sequence: int, records: Sequence[Record]) -> Record | None:
 
 
 class ExportTrail:
-    """Implements `audit.trail.Trail` over an export, of which `s3d audit verify` says whether it can be believed.
+    """Implements `audit.trail.Trail` over exports that follow each other, oldest first, of which `s3d audit verify`
+    says whether they can be believed. `as_of_ms` is when the last of them was signed: it knows of nothing after that.
 
-    Raises S3dError when it is none.
+    Raises S3dError when one is none, when they are of different sites, and when records between them are in neither.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        header, last, last_ms = None, 0, 0
-        for line in self._lines():
-            if isinstance(line, HeaderLine):
-                header = line
-            elif isinstance(line, RecordLine):
-                last, last_ms = line.seq, line.at_ms
-        if header is None:
-            raise S3dError(f"{path} is no export", hint="`s3d audit export` makes one")
-        self.instance, self.epoch, self.head = header.site, header.epoch, max(last, header.first - 1)
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._paths = paths
+        parts = [_read_part(path) for path in paths]
+        header, newest = parts[0].header, parts[-1]
+        self.instance, self.epoch, self.head = header.site, newest.header.epoch, newest.last
         self.origin = Head(header.first - 1, bytes.fromhex(header.previous))
-        size = os.stat(path).st_size
-        self.files: Sequence[FileInfo] = [FileInfo(1, path, "sealed", header.first, self.head, size, 0, last_ms)]
+        self.as_of_ms = newest.as_of_ms
+        self.files: Sequence[FileInfo] = [*_in_a_row(parts)]
 
     def records(self, after: int) -> Iterator[Record]:
         """See Trail."""
-        return (record_of(line) for line in self._lines() if isinstance(line, RecordLine) and line.seq > after)
+        for file in self.files:
+            if file.last <= after:
+                continue
+            for line in _lines_of(file.name):
+                if isinstance(line, RecordLine) and line.seq > after:
+                    yield record_of(line)
+                    after = line.seq
 
     def record(self, sequence: int) -> Record | None:
         """See Trail."""
         return _exactly(sequence, [*_first(self.records(sequence - 1))])
 
-    def _lines(self) -> Iterator[Line]:
-        with open(self._path, "rb") as file:
-            for number, content in enumerate(file, 1):
-                try:
-                    yield parse_line(content)
-                except ValueError as error:
-                    hint = "`s3d audit export` makes one, `s3d audit verify` says what is wrong with it"
-                    raise S3dError(f"line {number} of {self._path} is not of an export: {error}", hint=hint) from None
+
+class _Part(NamedTuple):
+    """One export: its first line, its last record, when that was written, and when it was signed."""
+
+    path: str
+    header: HeaderLine
+    last: int
+    last_ms: int
+    as_of_ms: int
+
+
+def _read_part(path: str) -> _Part:
+    header, last, last_ms, as_of_ms = None, 0, 0, 0
+    for line in _lines_of(path):
+        if isinstance(line, HeaderLine):
+            header = line
+        elif isinstance(line, RecordLine):
+            last, last_ms = line.seq, line.at_ms
+        elif isinstance(line, CheckpointLine):
+            said = statement_of(AuditCheckpoint(statement=line.statement, signature=line.signature))
+            as_of_ms = milliseconds_of(said.at)
+    if header is None:
+        raise S3dError(f"{path} is no export", hint="`s3d audit export` makes one")
+    return _Part(path, header, max(last, header.first - 1), last_ms, as_of_ms or last_ms)
+
+
+def _in_a_row(parts: Sequence[_Part]) -> Iterator[FileInfo]:
+    """Each with what the ones before it do not have."""
+    first = parts[0].header.first
+    for number, part in enumerate(parts, 1):
+        if part.header.site != parts[0].header.site:
+            raise S3dError(f"{part.path} and {parts[0].path} are of different sites", hint="name those of one")
+        if part.header.first > first:
+            gone = f"records {first} to {part.header.first - 1}"
+            raise S3dError(f"{gone} are in none of these exports", hint="name them oldest first, and all of them")
+        if part.last < first - 1:
+            raise S3dError(f"{part.path} ends before the export before it", hint="name the oldest export first")
+        size = os.stat(part.path).st_size
+        yield FileInfo(number, part.path, "sealed", first, part.last, size, 0, part.last_ms)
+        first = part.last + 1
+
+
+def _lines_of(path: str) -> Iterator[Line]:
+    with open(path, "rb") as file:
+        for number, content in enumerate(file, 1):
+            try:
+                yield parse_line(content)
+            except ValueError as error:
+                hint = "`s3d audit export` makes one, `s3d audit verify` says what is wrong with it"
+                raise S3dError(f"line {number} of {path} is not of an export: {error}", hint=hint) from None
 
 
 Trails = DaemonTrail | FilesTrail | ExportTrail
 
 
 @contextmanager
-def opened_trail(client: AdminClient, data_dir: str | None, export_file: str | None = None) -> Iterator[Trails]:
-    """The journal of the daemon that answers, of a directory, or as an export has it."""
-    if export_file is not None:
+def opened_trail(client: AdminClient, data_dir: str | None, export_files: Sequence[str] = ()) -> Iterator[Trails]:
+    """The journal of the daemon that answers, of a directory, or as exports have it."""
+    if export_files:
         if data_dir is not None:
             raise S3dError("--export and --data-dir are two places to read from", hint="leave one of them out")
-        yield ExportTrail(export_file)
+        yield ExportTrail(export_files)
         return
     if data_dir is None:
         yield DaemonTrail(client)

@@ -105,3 +105,12 @@ def rolled_back(to: int, more: int) -> Edit:
         return records[:to] + [other] * more
 
     return edit
+
+
+def later(lines: Sequence[bytes], first: int) -> list[bytes]:
+    """As it is after the records before were dropped."""
+    records = records_of(lines)
+    header = msgspec.structs.replace(parse_line(lines[0]), first=first, previous=records[first - 2].hash.hex())
+    kept = lines[first:-1]
+    end = lines[-1].replace(f'"records":{len(records)}'.encode(), f'"records":{len(records) - first + 1}'.encode())
+    return [line_of(header), *kept, end]

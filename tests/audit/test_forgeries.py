@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner
-from forging import changed, checkpoints_of, forge, records_of, rolled_back
+from forging import changed, checkpoints_of, forge, later, rolled_back
 from signed_site import KEY, OTHER_KEY, SignedSite
 
 from journal.record import genesis
-from s3d.audit.chain_file import HeaderLine, line_of
 from s3d.cli.audit_chain import verify
 from s3d.cli.exits import FAILED, OK, PARKED, PENDING
 from s3d.events import AuditCheckpoint, encode
@@ -230,15 +229,6 @@ def test_a_forgery_is_named(desk: Desk, name: str) -> None:
 
 
 # exports that follow each other
-
-
-def later(lines: Lines, first: int) -> Lines:
-    """As it is after the records before were dropped."""
-    records = records_of(lines)
-    header = HeaderLine("instance", 1, first, records[first - 2].hash.hex(), KEY.public)
-    kept = lines[first:-1]
-    end = lines[-1].replace(f'"records":{len(records)}'.encode(), f'"records":{len(records) - first + 1}'.encode())
-    return [line_of(header), *kept, end]
 
 
 def test_an_export_that_begins_later_is_joined_to_an_older_one(desk: Desk) -> None:

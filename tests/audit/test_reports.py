@@ -16,7 +16,7 @@ from s3d.audit.page import page
 from s3d.audit.period import parse_moment, parse_period
 from s3d.audit.trail import start_of
 from s3d.errors import S3dError
-from s3d.events import PARKED, Parked
+from s3d.events import DISCARDED, PARKED, PAUSED, Discarded, Parked, ReplicationPaused
 from s3d.telemetry.report import iso_time
 
 
@@ -124,3 +124,23 @@ def test_the_page_has_no_script_and_shows_what_clients_and_remotes_said_as_text(
     assert read.attributes <= {"lang", "charset", "http-equiv", "content", "class"}
     assert "No daemon was asked" in read.text
     assert "1 write is parked" in read.text
+
+
+def test_the_page_says_where_it_is_from_and_who_decided_something():
+    """One line for each decision of the period, with what is certain of who it was, and what was said."""
+    week = parse_period("2026-W47")
+    trail = Records(week.since_ms - 1)
+    trail.tell(PAUSED, ReplicationPaused(caller="admin", reason="before the period"))
+    trail.at_ms = week.since_ms
+    one, two = trail.write("b/1"), trail.write("b/2")
+    trail.tell(DISCARDED, Discarded(sequences=(one, two), caller="operator:alice", claimed="bob@edge"))
+    found = report(trail, week, "", None, week.since_ms + 1, told_by="w47.jsonl, signed")
+    assert [(each.event, each.who, each.claimed, each.about) for each in found.decided] == [
+        ("dropped", "operator:alice", "bob@edge", "2 records, 1-2 first")
+    ]
+    assert found.dropped[0].by == "operator:alice (bob@edge)"
+    read = Tags()
+    read.feed(page(found))
+    for said in ("w47.jsonl, signed", "operator:alice", "bob@edge", "Not complete so far:", "was not over as of"):
+        assert said in read.text, said
+    assert "before the period" not in read.text
