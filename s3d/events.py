@@ -2,11 +2,11 @@
 
 A record's `kind` is the name of the S3 operation (`PutObject`, …), of an outcome (`Confirmed`, `Parked`, `Resumed`), of
 what the daemon did with its own files (`Relocated`, `Carried`, `LetGo`) or found out about buckets (`Shared`), files
-that it took (`FilesNoted`) and the remote (`GapsLooked`), of what an operator decided (`ReplicationPaused`,
-`CachePinned`, their opposites, and `ConfigurationChanged`) or had repaired (`Recovered`; the journal's own `Lost` keeps
-the place of what damage took), or of what is for auditors alone (`AuditCheckpoint`, `AuditAnchored`,
-`RequestsRefused`). Payloads are JSON, so that an auditor can read them without this program; every payload carries a
-version, and old versions stay readable.
+that it took (`FilesNoted`) and the remote (`GapsLooked`), or began there (`UploadBegun`), of what an operator decided
+(`ReplicationPaused`, `CachePinned`, their opposites, `LossAccepted` and `ConfigurationChanged`) or had repaired
+(`Recovered`; the journal's own `Lost` keeps the place of what damage took), or of what is for auditors alone
+(`AuditCheckpoint`, `AuditAnchored`, `RequestsRefused`). Payloads are JSON, so that an auditor can read them without
+this program; every payload carries a version, and old versions stay readable.
 
 Of what a person decides, `caller` is what is certain of who it was (`operator:NAME`, or `admin`: see
 auth/operators.py), and `claimed` what the command said of itself.
@@ -193,6 +193,14 @@ class ReplicationResumed(msgspec.Struct, frozen=True, omit_defaults=True, rename
     reason: str = ""
 
 
+class UploadBegun(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
+    """The remote has forgotten an upload, and another one was begun there in its place, under this id."""
+
+    version: int = 1
+    upload: str = ""
+    remote_id: str = ""
+
+
 class Relocated(msgspec.Struct, frozen=True, omit_defaults=True, rename={"version": "v"}):
     """Bodies of rows that are still needed lie in blobs from now on: (sequence, blob). The rows may lose them."""
 
@@ -356,7 +364,7 @@ CONFLICTED, SUPERSEDED = "Conflicted", "Superseded"
 GIVE_WAY = frozenset({"remote", "keep-both"})  # of what can be decided about a conflict: ours is not sent there
 RELOCATED, CARRIED, SHARED, LET_GO = "Relocated", "Carried", "Shared", "LetGo"
 PAUSED, UNPAUSED, FILES_NOTED = "ReplicationPaused", "ReplicationResumed", "FilesNoted"
-GAPS_LOOKED = "GapsLooked"
+GAPS_LOOKED, UPLOAD_BEGUN = "GapsLooked", "UploadBegun"
 GAP_AUDIT = "gap-audit"  # the caller of what it sends again
 UPLOAD_EXPIRY = "upload-expiry"  # the caller that aborts what no client has completed
 CACHE_PINNED, CACHE_UNPINNED = "CachePinned", "CacheUnpinned"
@@ -381,6 +389,7 @@ OUTCOMES = frozenset(
         UNPAUSED,
         FILES_NOTED,
         GAPS_LOOKED,
+        UPLOAD_BEGUN,
         CACHE_PINNED,
         CACHE_UNPINNED,
         CONFIGURED,
@@ -410,6 +419,7 @@ _cache_pinned = msgspec.json.Decoder(CachePinned)
 _cache_unpinned = msgspec.json.Decoder(CacheUnpinned)
 _files_noted = msgspec.json.Decoder(FilesNoted)
 _gaps_looked = msgspec.json.Decoder(GapsLooked)
+_upload_begun = msgspec.json.Decoder(UploadBegun)
 _recovered = msgspec.json.Decoder(Recovered)
 _loss_accepted = msgspec.json.Decoder(LossAccepted)
 _configured = msgspec.json.Decoder(ConfigurationChanged)
@@ -435,6 +445,7 @@ decode_cache_pinned = _cache_pinned.decode
 decode_cache_unpinned = _cache_unpinned.decode
 decode_files_noted = _files_noted.decode
 decode_gaps_looked = _gaps_looked.decode
+decode_upload_begun = _upload_begun.decode
 decode_recovered = _recovered.decode
 decode_loss_accepted = _loss_accepted.decode
 decode_configured = _configured.decode

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from journal import CommitAmbiguous, Journal, JournalClosed, JournalError
 from s3d.clock import Clock
+from s3d.commands.begun import NoteUploadBegun
 from s3d.commands.outcomes import ConfirmRecords, ParkRecord
 from s3d.events import Confirmation
 from s3d.replicator.decide import Park
@@ -35,6 +36,17 @@ async def persist(submit: Callable[[], Awaitable[_T]], clock: Clock) -> _T:
         except JournalError as error:
             _log.warning("an outcome could not be written, trying again: %s", error)
             await clock.sleep(RETRY_SECONDS)
+
+
+def noting_begun(journal: Journal, clock: Clock) -> Callable[[int, str, str], Awaitable[bool]]:
+    """Notes uploads that are begun anew; see `uploads.Begun`."""
+
+    async def note(sequence: int, upload: str, remote_id: str) -> bool:
+        command = NoteUploadBegun(sequence, upload, remote_id)
+        appended = await persist(lambda: journal.submit(command, essential=True), clock)
+        return bool(appended.answer)
+
+    return note
 
 
 class Outcomes:

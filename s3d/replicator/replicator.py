@@ -27,7 +27,7 @@ from s3d.replicator.gate import Gate
 from s3d.replicator.known import KnownEtags
 from s3d.replicator.lanes import Lanes
 from s3d.replicator.link import Link
-from s3d.replicator.outcomes import Outcomes
+from s3d.replicator.outcomes import Outcomes, noting_begun
 from s3d.replicator.pacing import PacedRemote
 from s3d.replicator.progress import Progress, Snapshot, are_getting_on, struggling
 from s3d.replicator.ready import ready_by
@@ -107,6 +107,7 @@ class Replicator:
             tokens=tokens_of(journal, settings.epochs, carried=settings.identity_token),
             region=settings.region,
             ways=settings.ways,
+            begun=noting_begun(journal, clock),
             buckets=settings.buckets,
         )
         self.conditions_in = self._transfer.guarding.form_of  # how they go out in a bucket, by what is known so far
@@ -136,8 +137,7 @@ class Replicator:
         self._deliveries: dict[int, Delivery] = {}
         self._elsewhere: dict[int, Done | Park] = {}  # of what is in the window: receipts told it, durably
         self._tasks: set[asyncio.Task[None]] = set()
-        self._rewind_is_due = False
-        self._freed = 0  # scans that are due because another remote has settled what an order group here waits for
+        self._rewind_is_due, self._freed = False, 0  # scans that are due since another remote has settled something
 
     # what the rest of the daemon may do
 

@@ -25,7 +25,7 @@ from s3d.replicator.requests import (
 )
 from s3d.replicator.settings import Ways
 from s3d.replicator.tokens import Tokens
-from s3d.replicator.uploads import Anew, Uploads
+from s3d.replicator.uploads import Anew, Begun, Uploads
 from s3d.values import BucketSet
 from s3d.view.questions import Questions
 
@@ -39,7 +39,8 @@ class Transfer:
     """Speaks to the remote for one record at a time; knows nothing of retries.
 
     `remote_etag(sequence, bucket, key)` is what the remote answered to an earlier record of that key, where that is
-    still known. `buckets` are those that are at this remote (None: all): it cannot copy from any other.
+    still known. `begun`: see uploads.py. `buckets` are those that are at this remote (None: all): it cannot copy from
+    any other.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Transfer:
         tokens: Tokens,
         region: str,
         ways: Ways,
+        begun: Begun,
         buckets: BucketSet | None = None,
     ) -> None:
         self._buckets = buckets
@@ -63,7 +65,7 @@ class Transfer:
         self._questions = questions
         self.guarding = Guarding(remote.call, questions, self._replaced_etag, tokens, ways)
         self._copies = ways.copies
-        self._uploads = uploads = Uploads(remote, bodies, questions, self._token, self._replaced_etag)
+        self._uploads = uploads = Uploads(remote, bodies, questions, self._token, self._replaced_etag, begun)
         self._senders: Mapping[str, Callable[[Job, bool], Awaitable[Confirmation]]] = {
             "PutObject": self._put_object,
             "CopyObject": self._copy_object,

@@ -1,10 +1,12 @@
 """Multipart uploads at the remote: begun, filled and ended record by record, so that a restart resumes by part.
 
 The remote may forget an upload (a lifecycle rule, a person). All its bytes are here until its Complete is confirmed, so
-Complete then begins another one and sends every part again (decision 10). Every method raises RemoteFailure.
+Complete then begins another one and sends every part again (decision 10). The id of that one is in the journal before
+anything is in it, so that whatever cuts it off, the next attempt gives it up. Every method raises RemoteFailure.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +22,9 @@ from s3d.view.rows import PartRow, UploadRow
 
 # The upload, or parts of it, are not there any more.
 _FORGOTTEN = frozenset({"NoSuchUpload", "InvalidPart"})
+Begun = Callable[[int, str, str], Awaitable[bool]]
+"""Notes, durably, under which id a Complete (its record) has begun our upload anew; False: it is settled by now."""
+_log = logging.getLogger(__name__)
 
 
 class Anew(msgspec.Struct):
@@ -40,7 +45,9 @@ class Uploads:
         questions: Questions,
         token: Callable[[Job], str],
         replaced_etag: Callable[[Job], str | None],
+        begun: Begun,
     ) -> None:
+        self._begun = begun
         self._call = remote.call
         self._bodies = bodies
         self._questions = questions
@@ -81,14 +88,14 @@ class Uploads:
             except RemoteFailure as failure:
                 if failure.code not in _FORGOTTEN:
                     raise
-                await self._give_up(upload)
+                await self._let_go(upload, upload.remote_id)
         return await self._complete_anew(job, upload, parts)
 
     async def abort(self, job: Job, repeated: bool) -> Confirmation:  # noqa: FBT001
         """Give it up there too; one that is gone already is given up."""
         upload = self._upload(job)
         if upload is not None and upload.remote_id:
-            await self._give_up(upload)
+            await self._give_up(upload, upload.remote_id)
         return Confirmation(job.sequence)
 
     @property
@@ -99,23 +106,36 @@ class Uploads:
     async def withdraw(self, job: Job) -> None:
         """Let go of the upload of a Complete that gave way."""
         upload = self._upload(job)
-        if upload is not None and upload.remote_id:
-            await self._give_up(upload)
+        if upload is None:
+            return
+        self._anew.pop(upload.upload, None)
+        for remote_id in (upload.remote_id, *self._questions.begun_anew(upload.upload)):
+            if remote_id:
+                await self._give_up(upload, remote_id)
 
-    async def _give_up(self, upload: UploadRow) -> None:
+    async def _give_up(self, upload: UploadRow, remote_id: str) -> None:
         try:
-            await self._call("AbortMultipartUpload", _target(upload, upload.remote_id))
+            await self._call("AbortMultipartUpload", _target(upload, remote_id))
         except RemoteFailure as failure:
             if failure.kind is not FailureKind.ABSENT:
                 raise
 
+    async def _let_go(self, upload: UploadRow, remote_id: str) -> None:
+        """Give up what nothing waits for: a remote that does not allow it keeps it open, and nothing is held up."""
+        try:
+            await self._give_up(upload, remote_id)
+        except RemoteFailure as failure:
+            if failure.kind is not FailureKind.PERMANENT:
+                raise
+            _log.warning("the upload %s of %s/%s stays open: %s", remote_id, upload.bucket, upload.key, failure)
+
     async def _complete_anew(self, job: Job, upload: UploadRow, parts: Sequence[PartRow]) -> Confirmation:
-        """Another upload with all parts. What of it is done is kept between attempts; after a restart it is begun
-        once more.
+        """Another upload with all parts. What of it is done is kept between attempts; after a restart it is given up,
+        and begun once more.
         """
         anew = self._anew.get(upload.upload)
         if anew is None:
-            anew = self._anew[upload.upload] = Anew(await self._begin(job, upload))
+            anew = self._anew[upload.upload] = Anew(await self._begin_anew(job, upload))
         try:
             for part in parts:
                 if part.number not in anew.etags:
@@ -129,6 +149,14 @@ class Uploads:
             raise
         del self._anew[upload.upload]
         return confirmation
+
+    async def _begin_anew(self, job: Job, upload: UploadRow) -> str:
+        for remote_id in self._questions.begun_anew(upload.upload):
+            await self._let_go(upload, remote_id)
+        remote_id = await self._begin(job, upload)
+        if not await self._begun(job.sequence, upload.upload, remote_id):
+            await self._let_go(upload, remote_id)
+        return remote_id
 
     def _upload(self, job: Job) -> UploadRow | None:
         return self._questions.upload(job.mutation.upload)

@@ -51,11 +51,10 @@ from s3d.events import (
 )
 from s3d.values import GONE, BlobBytes, Replication, TakenFile, split_stream, split_upload_stream, stream_of
 from s3d.view.beside import SETS_TAGS, Beside
-from s3d.view.checkpoints import CHECKPOINTING
 from s3d.view.listed import forget_listed_bucket, forget_listed_key
 from s3d.view.local_projection import settle_local
 from s3d.view.looked import fold_look
-from s3d.view.losses import LOSING
+from s3d.view.outcomes import ELSEWHERE
 from s3d.view.pins import forget_tag, has_pin, pin_prefix, settle_tag, unpin_prefix
 from s3d.view.sent import count_sent
 from s3d.view.superseding import settle_superseded
@@ -492,9 +491,8 @@ _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], Backlog | None]] = {
     PAUSED: _paused,
     UNPAUSED: _unpaused,
     FILES_NOTED: _files_noted,
-    **LOSING,
     GAPS_LOOKED: fold_look,
     CACHE_PINNED: pin_prefix,
     CACHE_UNPINNED: unpin_prefix,
-    **CHECKPOINTING,
+    **ELSEWHERE,
 }

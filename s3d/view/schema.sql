@@ -99,6 +99,14 @@ CREATE TABLE part (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX part_by_sequence ON part (sequence);
 
+-- Uploads that were begun at the remote in the place of ones that it had forgotten, as long as there is the row of ours.
+--   remote_id  the remote's id of it
+CREATE TABLE begun_anew (
+  upload    TEXT NOT NULL,
+  remote_id TEXT NOT NULL,
+  PRIMARY KEY (upload, remote_id)
+) STRICT, WITHOUT ROWID;
+
 -- Tags that were changed here: they lie over what the remote says of an object until it has confirmed them.
 CREATE TABLE changed_tags (
   bucket   TEXT    NOT NULL,

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from s3d.view.begun import BegunUploads
 from s3d.view.damage import Asked
 
 _LATEST = "max(initiated_ms, coalesce((SELECT max(modified_ms) FROM part WHERE part.upload = upload.upload), 0))"
@@ -19,7 +20,7 @@ class OpenUpload(msgspec.Struct, frozen=True):
     latest_ms: int
 
 
-class UnfinishedUploads:
+class UnfinishedUploads(BegunUploads):
     """A part of `Questions`."""
 
     _ask: Asked

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import apsw
 
-SCHEMA_VERSION = 16
+SCHEMA_VERSION = 17
 # What makes a view of one version one of the next. Columns come last in schema.sql, as they do here.
 _STEPS: Mapping[int, str] = {
     4: """
@@ -121,6 +121,13 @@ _STEPS: Mapping[int, str] = {
       records  INTEGER NOT NULL,
       at_ms    INTEGER NOT NULL
     ) STRICT;
+    """,
+    16: """
+    CREATE TABLE begun_anew (
+      upload    TEXT NOT NULL,
+      remote_id TEXT NOT NULL,
+      PRIMARY KEY (upload, remote_id)
+    ) STRICT, WITHOUT ROWID;
     """,
 }
 

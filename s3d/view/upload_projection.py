@@ -31,6 +31,7 @@ _FORGET_OLD = (
     "DELETE FROM upload WHERE closed_by > 0 AND closed_by < ? AND state = 1"
     " AND NOT EXISTS (SELECT 1 FROM pending WHERE pending.sequence = closed_by)"
 )
+_FORGET_BEGUN = "DELETE FROM begun_anew WHERE NOT EXISTS (SELECT 1 FROM upload WHERE upload.upload = begun_anew.upload)"
 
 
 def create_upload(connection: apsw.Connection, record: Record, bucket: str, key: str, mutation: Mutation) -> None:
@@ -75,6 +76,7 @@ def complete_upload(connection: apsw.Connection, record: Record, mutation: Mutat
     }
     connection.execute(_CLOSE, (int(UploadState.COMPLETED), _encode(result), record.sequence, mutation.upload))
     connection.execute(_FORGET_OLD, (record.sequence - COMPLETED_KEPT_RECORDS,))
+    connection.execute(_FORGET_BEGUN)
 
 
 def abort_upload(connection: apsw.Connection, record: Record, _bucket: str, _key: str, mutation: Mutation) -> None:

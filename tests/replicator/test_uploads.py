@@ -1,6 +1,7 @@
 """Multipart uploads: parts side by side, resumed by part, and sent again where the remote forgot them."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,71 @@ async def test_an_upload_that_is_sent_again_resumes_by_part(site: Site, remote: 
     assert remote.content() == site.model
     assert remote.calls["CreateMultipartUpload"] == 2
     assert remote.uploads == {}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("at", ["UploadPart", "CompleteMultipartUpload"])
+async def test_a_restart_while_an_upload_is_sent_again_leaves_none(
+    tmp_path: Path, remote: FakeRemote, at: str, killed: bool
+) -> None:
+    """M5: the next run gives up what was begun in the place of a forgotten one; a stranger's of that key stays."""
+    site = Site(tmp_path, remote)
+    await site.open()
+    await site.create_bucket()
+    await an_upload(site)
+    await site.settled()
+    remote.uploads.clear()
+    stranger = (await remote.call("CreateMultipartUpload", {"Bucket": "b", "Key": "k"}))["UploadId"]
+    cut_off, original = set[str](), remote.call
+
+    async def unanswered(operation: str, parameters: Any, *rest: Any) -> Any:
+        """Whatever is begun in the place of the first one comes no further."""
+        if operation == at and parameters["UploadId"] != "remote-0":
+            cut_off.add(parameters["UploadId"])
+            raise lost()
+        return await original(operation, parameters, *rest)
+
+    remote.call = unanswered  # type: ignore[method-assign]
+    await site.complete("k", "u1")
+    for run in range(1, 4):
+        await asyncio.wait_for(until(lambda: len(cut_off) == run), 60)  # noqa: B023 - called at once
+        assert len(remote.uploads) == 2, "the stranger's, and ours"
+        await site.close(killed=killed)
+        await site.open()
+    remote.call = original  # type: ignore[method-assign]
+    await site.settled()
+    assert remote.content() == site.model
+    assert (site.pending(), list(remote.uploads)) == ([], [stranger])
+    assert remote.buckets["b"]["k"][-1].metadata["m"] == "1"
+    await site.close()
+
+
+async def test_one_that_may_not_be_given_up_holds_nobody_up(
+    tmp_path: Path, remote: FakeRemote, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Keys that may write and not abort: the object arrives, and what stays open is named."""
+    site = Site(tmp_path, remote)
+    await site.open()
+    await site.create_bucket()
+    await an_upload(site)
+    await site.settled()
+    remote.uploads.clear()
+    remote.faults.append(Fault(lost, "UploadPart"))
+    await site.complete("k", "u1")
+    await asyncio.wait_for(until(lambda: bool(remote.uploads)), 60)
+    await site.close(killed=True)
+    remote.faults[:] = [Fault(denied, "AbortMultipartUpload")]
+    await site.open()
+    await site.settled()
+    assert remote.content() == site.model
+    assert (site.pending(), len(remote.uploads)) == ([], 1)
+    assert "stays open" in caplog.text
+    await site.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        await asyncio.sleep(0.001)
 
 
 async def test_an_upload_that_is_forgotten_once_more_is_begun_once_more(site: Site, remote: FakeRemote) -> None:

@@ -30,6 +30,7 @@ MADE_SINCE = {
     13: "DROP TABLE checkpoint;",
     14: "DROP TABLE looked;",
     15: "DROP TABLE loss;",
+    16: "DROP TABLE begun_anew;",
 }
 
 
