@@ -60,7 +60,11 @@ class Versions:
         """ListObjectVersions: a listing of the objects."""
         given = call.input
         if not await self.are_none(call.bucket):
-            raise S3Error("NotImplemented", details={"ResourceType": "versions"})
+            raise S3Error(
+                "NotImplemented",
+                "The versions of this bucket are kept at the remote, and are not known here.",
+                details={"ResourceType": "versions"},
+            )
         marker, version = given.get("KeyMarker", ""), given.get("VersionIdMarker", "")
         if version and not marker:
             raise S3Error(

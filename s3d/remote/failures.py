@@ -99,6 +99,7 @@ THROTTLE_CODES = frozenset({
     "TooManyRequestsException",
 })  # fmt: skip
 ABSENT_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "NoSuchUpload", "NoSuchVersion", "NotFound"})
+_TOO_LARGE = frozenset({413, 414, 431})  # a body, a target, the headers
 _HEAD_CODES = {"400": "BadRequest", "403": "AccessDenied", "404": "NotFound", "405": "MethodNotAllowed"}
 
 
@@ -106,13 +107,13 @@ def classify(code: str, status: int, *, sent: bool = True) -> FailureKind:
     """What a failure means: `code` is S3's own, `status` is 0 when no answer came, `sent` whether anything went out.
 
     An answer without S3's error document (`code` is then the status in digits) is not S3's verdict but that of a proxy
-    or a captive portal: transient, apart from the size limit of a proxy, which will not change by asking again.
+    or a captive portal: transient, apart from the size limits of a proxy, which will not change by asking again.
     """
     if status == 0:
         return FailureKind.AMBIGUOUS if sent else FailureKind.UNREACHABLE
     if code in THROTTLE_CODES or status == 429:
         return FailureKind.THROTTLED
-    if code in PERMANENT_CODES or status == 413:
+    if code in PERMANENT_CODES or status in _TOO_LARGE:
         return FailureKind.PERMANENT
     if code == "PreconditionFailed" or status in {304, 412}:
         return FailureKind.CONDITION

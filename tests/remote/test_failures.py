@@ -22,6 +22,8 @@ from s3d.remote.failures import (
         ("InvalidObjectState", 403, FailureKind.PERMANENT),
         ("BucketNotEmpty", 409, FailureKind.PERMANENT),
         ("413", 413, FailureKind.PERMANENT),
+        ("414", 414, FailureKind.PERMANENT),
+        ("431", 431, FailureKind.PERMANENT),
         # credentials, clock, region, keys: mended without touching the record
         ("ExpiredToken", 400, FailureKind.TRANSIENT),
         ("InvalidAccessKeyId", 403, FailureKind.TRANSIENT),
