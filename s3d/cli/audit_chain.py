@@ -177,6 +177,9 @@ async def _fetch(remote: str | None, config: str | None, bucket: str, prefix: st
         click.echo(
             f"Somebody has deleted {many}, which the bucket has kept, and which {count}: {found.hidden[0]}", err=True
         )
+    if found.covered:
+        many, have = count_text(len(found.covered), "anchor"), "has" if len(found.covered) == 1 else "have"
+        click.echo(f"{many} {have} something else in front, which does not count: {found.covered[0]}", err=True)
     if found.strangers:
         many, are = count_text(len(found.strangers), "object"), "is" if len(found.strangers) == 1 else "are"
         click.echo(f"{many} there {are} no anchor: {found.strangers[0]}", err=True)

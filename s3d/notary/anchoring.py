@@ -3,7 +3,8 @@
 Whoever has the site's disk and key can make its whole past anew; what was laid elsewhere before contradicts him. An
 anchor is created, never replaced (`If-None-Match: *`), and locked where the bucket has Object Lock. After a lost answer
 the same request finds what it has put there itself, and that is well. Another checkpoint under its name is not: then
-the journal is not the one that was anchored, which is said, and nothing more is anchored.
+the journal is not the one that was anchored, which is said, and nothing more is anchored. It is looked for before,
+too: there are services that take the condition and do not keep it.
 """
 
 import asyncio
@@ -158,7 +159,7 @@ class Anchoring:
         statement = _statement(row)
         key = key_of(self._prefix, statement)
         until = await self._locked_until()
-        if not self._conditional and await self._lies_there(key, row.payload):
+        if await self._lies_there_before(key, row.payload):
             return Anchor(row.sequence, statement.number, key)
         parameters = parameters_of(self._bucket, key, conditional=self._conditional, locked_until=until)
         if until and self._lock is not None:
@@ -173,6 +174,15 @@ class Anchoring:
                 return await self._place(row)
             raise
         return Anchor(row.sequence, statement.number, key, str(output.get("VersionId", "")), until)
+
+    async def _lies_there_before(self, key: str, payload: bytes) -> bool:
+        """The same, before it is put there. Who may not list the bucket is not told that a key is absent (403)."""
+        try:
+            return await self._lies_there(key, payload)
+        except RemoteFailure as failure:
+            if failure.status != 403 or not self._conditional:
+                raise
+            return False
 
     async def _lies_there(self, key: str, payload: bytes) -> bool:
         """Whether this very checkpoint is there; False: nothing is. Raises AnchorContradicted, RemoteFailure."""

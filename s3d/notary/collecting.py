@@ -1,7 +1,7 @@
 """Fetch a site's anchors from where they lie: for an auditor, with his own keys to the bucket.
 
-Every version is fetched, not only the one that a GET shows: whoever may write to the bucket can hide an anchor behind a
-delete marker, or behind another object of the same name, and where the bucket keeps versions it is still there.
+Of every name the oldest version is what counts, not the one that a GET shows: an anchor is created and never replaced,
+so whoever comes later with a delete marker, or with another object of the same name, hides it and takes nothing away.
 """
 
 import asyncio
@@ -32,11 +32,13 @@ class ReadableRemote(Protocol):
 
 class Collected(NamedTuple):
     """What lies there, in the order in which it was signed. `hidden` are the names of anchors that somebody has deleted
-    and that are there all the same, `strangers` those of objects that are no anchors.
+    and that are there all the same, `covered` those of anchors over which something else was put, `strangers` those of
+    objects that are no anchors.
     """
 
     anchors: Sequence[AuditCheckpoint]
     hidden: Sequence[str]
+    covered: Sequence[str]
     strangers: Sequence[str]
 
 
@@ -66,8 +68,17 @@ async def collect(remote: ReadableRemote, bucket: str, prefix: str, site: str) -
             return None
 
     found = await asyncio.gather(*(fetch(one) for one in versions))
-    strangers = sorted({one.key for one, anchor in zip(versions, found, strict=True) if anchor is None})
-    return Collected([one for one in found if one is not None], hidden, strangers)
+    anchors: dict[str, AuditCheckpoint] = {}
+    covered: dict[str, None] = {}
+    strangers: dict[str, None] = {}
+    for version, anchor in zip(versions, found, strict=True):
+        if version.key in anchors and anchor != anchors[version.key]:
+            covered[version.key] = None
+        elif anchor is None:
+            strangers[version.key] = None
+        else:
+            anchors.setdefault(version.key, anchor)
+    return Collected([*anchors.values()], hidden, [*covered], [*strangers])
 
 
 async def read_small(remote: ReadableRemote, bucket: str, key: str) -> bytes:
@@ -89,7 +100,7 @@ async def _read(remote: ReadableRemote, parameters: Mapping[str, str]) -> bytes:
 
 
 async def _versions(remote: ReadableRemote, bucket: str, prefix: str) -> tuple[list[_Version], list[str]]:
-    """All of them, and the names that a delete marker hides."""
+    """All of them, by name and oldest first, and the names that a delete marker hides."""
     found: list[_Version] = []
     hidden: list[str] = []
     place: dict[str, str] = {}
@@ -100,9 +111,12 @@ async def _versions(remote: ReadableRemote, bucket: str, prefix: str) -> tuple[l
             if failure.code not in _NO_VERSIONS and failure.status != 501:
                 raise
             return await _objects(remote, bucket, prefix), []
-        found += [_Version(one["Key"], one.get("VersionId", "")) for one in output.get("Versions") or ()]
+        found += [
+            _Version(one["Key"], one.get("VersionId", "")) for one in output.get("Versions") or ()
+        ]  # newest first
         hidden += [one["Key"] for one in output.get("DeleteMarkers") or () if one.get("IsLatest")]
         if not output.get("IsTruncated"):
+            found.reverse()
             return sorted(found, key=lambda one: one.key), hidden
         place = {"KeyMarker": output["NextKeyMarker"]}
         if output.get("NextVersionIdMarker"):

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -193,11 +194,27 @@ def test_no_request_fails_while_the_configuration_changes(pair: Pair) -> None:
     wait_until(lambda: pair.edge.ask("/status")["pending"]["count"] == 0)
 
 
-def reload(daemon: LiveDaemon) -> Any:
+def test_operators_are_let_in_and_out(pair: Pair) -> None:
+    """From the reload on who has no token changes nothing; who takes the last operator out lets everybody in again."""
+    token = "a-token-of-alice"
+    pair.write(f'[[operator]]\nname = "alice"\ntoken_hash = "{sha256(token.encode()).hexdigest()}"\n')
+    assert "[[operator]]" in reload(pair.edge)["changed"]
+    for wrong in ("", "another"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            reload(pair.edge, wrong)
+    code, _, err = s3d(pair.edge, "pause", "--reason", "without a token")
+    assert (code, "this needs an operator's token" in err) == (1, True)
+    pair.write()
+    assert "[[operator]]" in reload(pair.edge, token)["changed"]
+    record = pair.edge.ask(f"/records/{pair.edge.ask('/status')['head']}")
+    assert record["details"]["caller"] == "operator:alice"
+    assert reload(pair.edge)["changed"] == []
+
+
+def reload(daemon: LiveDaemon, token: str = "") -> Any:
     """As `s3d reload` does it."""
-    request = urllib.request.Request(
-        f"{daemon.admin}/configuration/reload", b"{}", {"Content-Type": "application/json"}
-    )
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    request = urllib.request.Request(f"{daemon.admin}/configuration/reload", b"{}", headers)
     with urllib.request.urlopen(request, timeout=30) as response:
         return json.loads(response.read())
 

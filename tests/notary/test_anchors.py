@@ -32,11 +32,17 @@ class AnchorBucket(FakeRemote):
 
     locks = False
     keeps_versions = True
+    may_list = True
 
     async def open(self, operation: str, parameters: Mapping[str, Any]) -> RemoteStream:
         versions = self._bucket(dict(parameters)).get(parameters["Key"])
         if not versions:
-            raise failed(FailureKind.ABSENT, "NoSuchKey", 404)
+            kind = (
+                (FailureKind.ABSENT, "NoSuchKey", 404)
+                if self.may_list
+                else (FailureKind.PERMANENT, "AccessDenied", 403)
+            )
+            raise failed(*kind)
         return Reading(versions[int(parameters.get("VersionId", 0)) - 1].data)
 
     def _GetObjectLockConfiguration(self, parameters: dict[str, Any], content: Content | None) -> Any:
@@ -57,7 +63,9 @@ class AnchorBucket(FakeRemote):
         if len(found) > 2:
             more = {"IsTruncated": True, "NextKeyMarker": page[-1][0], "NextVersionIdMarker": str(page[-1][1])}
         covered = [{"Key": key, "IsLatest": True} for key in sorted(self.covered) if not start[0]]
-        return {"Versions": [{"Key": k, "VersionId": str(v)} for k, v in page], "DeleteMarkers": covered, **more}
+        newest_first = {(key, number): str(len(bucket[key]) + 1 - number) for key, number in page}
+        versions = [{"Key": key, "VersionId": newest_first[key, number]} for key, number in page]
+        return {"Versions": versions, "DeleteMarkers": covered, **more}
 
     def _ListObjectsV2(self, parameters: dict[str, Any], content: Content | None) -> Any:
         keys = sorted(key for key in self._bucket(parameters) if key.startswith(parameters["Prefix"]))
@@ -233,17 +241,41 @@ async def test_an_auditor_fetches_those_of_one_site(
     await made.go_on_quietly()
     remote.put_there("s3d-audit/another/000001-000000001.json", b"{}")
     found = await collect(remote, "anchors", "s3d-audit/", "instance")
-    assert found == (wanted, [], [])
+    assert found == (wanted, [], [], [])
     assert [statement_of(one).number for one in found.anchors] == [1, 2, 3]
 
 
 async def test_what_somebody_hid_or_put_in_front_is_found(site: SignedSite, remote: AnchorBucket) -> None:
-    """An anchor behind a delete marker, and one behind another object of its name: both are there, and are told."""
+    """Of each name what was there first counts: behind a delete marker, behind nonsense, and behind a checkpoint that
+    the key of the site has signed, too, but for another past.
+    """
     made = anchoring(site, remote)
     wanted = await signed_three(site)
     await made.go_on_quietly()
-    remote.covered.add(f"{PREFIX}000000002.json")
-    remote.buckets["anchors"][f"{PREFIX}000000003.json"].append(Stored(b"nonsense", {}, "etag"))
+    names = [f"{PREFIX}{number:09d}.json" for number in (1, 2, 3)]
+    remote.put_there(f"{PREFIX}000000004.json", b"{}")
+    remote.covered.add(names[0])
+    remote.buckets["anchors"][names[1]].append(Stored(b"nonsense", {}, "etag"))
+    remote.buckets["anchors"][names[2]] += [Stored(encode(one), {}, "etag") for one in (wanted[2], wanted[0])]
     found = await collect(remote, "anchors", "s3d-audit/", "instance")
     assert [*found.anchors] == wanted
-    assert (found.hidden, found.strangers) == ([f"{PREFIX}000000002.json"], [f"{PREFIX}000000003.json"])
+    assert (found.hidden, found.covered, found.strangers) == (names[:1], names[1:], [f"{PREFIX}000000004.json"])
+
+
+async def test_a_service_that_does_not_keep_the_condition_is_looked_at(site: SignedSite, remote: AnchorBucket) -> None:
+    """There are such; another checkpoint under the name is found there as well, and is not put over."""
+    made = anchoring(site, remote)
+    wanted = await signed_three(site)
+    remote.put_there(f"{PREFIX}000000001.json", encode(wanted[1]))
+    with pytest.raises(AnchorContradicted):
+        await made.go_on()
+    assert remote.calls["PutObject"] == 0
+
+
+async def test_who_may_not_list_is_not_told_that_a_key_is_absent(site: SignedSite, remote: AnchorBucket) -> None:
+    """Then it is put there on the condition that nothing is."""
+    remote.may_list = False
+    made = anchoring(site, remote)
+    await signed_three(site)
+    await made.go_on_quietly()
+    assert (len(remote.keys), made.report().error) == (3, "")

@@ -1,17 +1,30 @@
 """A site from its first write to the auditor's desk: signed, refused, exported, verified, with the real commands."""
 
 import json
-import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from live import PROGRAM, LiveDaemon
+from click.testing import CliRunner
+from live import LiveDaemon
 
 from s3d.cli.exits import FAILED, OK
+from s3d.cli.main import cli
 
 
-def s3d(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+class Ran(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def s3d(*arguments: str) -> Ran:
+    """As it is typed, in this process."""
+    found = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert found.exception is None, found.exception
+    return Ran(found.return_value or OK, found.stdout, found.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +48,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> LiveDaemon:
     return daemon
 
 
-def verified(export: Path, key: Path) -> "subprocess.CompletedProcess[str]":
+def verified(export: Path, key: Path) -> Ran:
     return s3d("audit", "verify", str(export), "--public-key", str(key), "--json")
 
 
