@@ -16,6 +16,7 @@ from s3d.errors import S3Error, slow_down
 
 KEY_BYTES_MAX = 1024
 METADATA_BYTES_MAX = 2048
+REDIRECT_BYTES_MAX = 2048  # "POST Object" in the S3 API reference says how long it may be
 MANY_WAITING_MAX = 100
 _TAG_SIGNS = frozenset("_.:/=+-@")
 TAGS_MAX, TAG_KEY_MAX, TAG_VALUE_MAX = 10, 128, 256
@@ -133,6 +134,17 @@ def check_acl(acl: str) -> None:
     """Raise InvalidArgument for a canned ACL that S3 does not know."""
     if acl not in _CANNED_ACLS:
         raise S3Error("InvalidArgument", details={"ArgumentName": "x-amz-acl", "ArgumentValue": acl})
+
+
+def check_redirect(location: str) -> None:
+    """Raise InvalidRedirectLocation for a website redirect that S3 would not take: it would be parked there."""
+    is_one = location.startswith(("/", "http://", "https://")) and len(location.encode()) <= REDIRECT_BYTES_MAX
+    if location and not is_one:
+        raise S3Error(
+            "InvalidRedirectLocation",
+            "The website redirect location must have a prefix of 'http://' or 'https://' or '/', and at most "
+            f"{REDIRECT_BYTES_MAX} bytes.",
+        )
 
 
 def check_key(key: str, bytes_max: int = KEY_BYTES_MAX) -> None:

@@ -175,6 +175,8 @@ def kept_input(given: Mapping[str, Any]) -> dict[str, Any]:
         limits.check_metadata(kept["Metadata"])
     if "Tagging" in kept:
         limits.check_tagging(kept["Tagging"])
+    if "WebsiteRedirectLocation" in kept:
+        limits.check_redirect(kept["WebsiteRedirectLocation"])
     if "ACL" in kept:
         limits.check_acl(kept["ACL"])
     if "StorageClass" in kept and kept["StorageClass"] not in _STORAGE_CLASSES:

@@ -111,6 +111,10 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
     ),
     "InvalidPrefix": (400, "The prefix is not valid."),
     "InvalidRange": (416, "The requested range is not satisfiable"),
+    "InvalidRedirectLocation": (
+        400,
+        "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+    ),
     "InvalidRegion": (
         403,
         "You've attempted to create a Multi-Region Access Point in a Region that you haven't opted in to.",

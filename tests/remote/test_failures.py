@@ -21,6 +21,8 @@ from s3d.remote.failures import (
         ("NotImplemented", 501, FailureKind.PERMANENT),
         ("InvalidObjectState", 403, FailureKind.PERMANENT),
         ("BucketNotEmpty", 409, FailureKind.PERMANENT),
+        ("InvalidRedirectLocation", 400, FailureKind.PERMANENT),
+        ("RequestHeaderSectionTooLarge", 400, FailureKind.PERMANENT),
         ("413", 413, FailureKind.PERMANENT),
         ("414", 414, FailureKind.PERMANENT),
         ("431", 431, FailureKind.PERMANENT),
