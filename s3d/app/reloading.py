@@ -7,7 +7,8 @@ on the event loop, without waiting in between. A request that has begun is handl
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 import structlog
 
@@ -18,6 +19,8 @@ from s3d.clock import Clock
 from s3d.commands.configuring import ChangeConfiguration
 from s3d.config.difference import Difference, difference
 from s3d.config.load import exposes_secrets
+from s3d.config.remotes import RemoteSettings, remotes_by_name
+from s3d.config.settings import Settings
 from s3d.config.source import Loaded
 from s3d.errors import ConfigurationError, S3dError
 from s3d.events import ConfigurationChanged
@@ -30,14 +33,15 @@ from s3d.telemetry.report import format_sequence, iso_time
 
 WATCH_SECONDS = 2.0
 _log = structlog.get_logger("s3d.configuration")
-_CLIENT = frozenset({
-    "remote.access_key",
-    "remote.bucket_owner",
-    "remote.connect_timeout_seconds",
-    "remote.profile",
-    "remote.read_timeout_seconds",
-    "remote.secret_key",
-})  # fmt: skip
+_OF_CLIENTS = (
+    "access_key",
+    "bucket_owner",
+    "connect_timeout_seconds",
+    "profile",
+    "read_timeout_seconds",
+    "secret_key",
+)
+Client = ProcessRemote | AiobotocoreRemote
 
 
 class Reloading:
@@ -115,20 +119,20 @@ class Reloading:
     async def _put_in_force(self, who: tuple[str, str], digest: str, found: Difference) -> Reloaded:
         settings = found.in_force
         after = InForce(settings, await asyncio.to_thread(Rules, settings.rules))
-        client = await self._client(found)
+        clients = await self._clients(settings)
         seq = ""
         try:
             if found.changed:
                 seq = await self._record(who, digest, found, after)
         except BaseException:
-            if client is not None:
-                await client.close()
+            await _close(clients.values())
             raise
         self._settings = settings
         self._adopt(after)
         self._rooms.go_by(after, frozenset(found.changed))
-        if client is not None and self._rooms.replication is not None:
-            self._rooms.replication.sender.replace(client)
+        if self._rooms.replication is not None:
+            for name, client in clients.items():
+                self._rooms.replication.of[name].sender.replace(client)
         if "[[webhook]]" in found.changed:
             await self._rooms.webhooks.replace(settings.webhooks)
         self.start()
@@ -148,14 +152,21 @@ class Reloading:
         appended = await journal.submit(command, essential=True)
         return format_sequence(journal.identity.epoch, appended.records[0].sequence)
 
-    async def _client(self, found: Difference) -> ProcessRemote | AiobotocoreRemote | None:
-        """One for the remote, started, where its settings changed or where keys come from what may have changed."""
-        replication, remote = self._rooms.replication, found.in_force.remote
-        if replication is None or not (_CLIENT & set(found.changed) or remote.access_key is None):
-            return None
-        client = replication.sender.client(remote)
-        await client.start()
-        return client
+    async def _clients(self, after: Settings) -> dict[str, Client]:
+        """One for each remote whose settings changed, or whose keys come from what may have changed; all started."""
+        replication, clients = self._rooms.replication, dict[str, Client]()
+        if replication is None:
+            return clients
+        before = remotes_by_name(self._settings.remote, self._settings.other_remotes)
+        try:
+            for name, remote in remotes_by_name(after.remote, after.other_remotes).items():
+                if remote.access_key is None or _values(remote) != _values(before[name]):
+                    clients[name] = replication.of[name].sender.client(remote)
+                    await clients[name].start()
+        except BaseException:
+            await _close(clients.values())
+            raise
+        return clients
 
     def _told(self, digest: str, found: Difference, seq: str) -> Reloaded:
         return Reloaded(self._source.path or "", digest, found.changed, found.waiting, seq)
@@ -214,6 +225,15 @@ class Reloading:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _values(remote: RemoteSettings) -> list[Any]:
+    return [getattr(remote, name) for name in _OF_CLIENTS]
+
+
+async def _close(clients: Iterable[Client]) -> None:
+    for client in clients:
+        await client.close()
 
 
 def warn_of_exposed_secrets(path: str) -> None:

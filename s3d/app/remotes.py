@@ -16,7 +16,7 @@ from s3d.blobs.checks import BlobChecks
 from s3d.blobs.pool import BlobPool
 from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock
-from s3d.config.remotes import RemoteSettings, known_remotes
+from s3d.config.remotes import RemoteSettings, known_remotes, remotes_by_name
 from s3d.config.settings import Settings
 from s3d.events import Confirmation
 from s3d.operations.bundling import Parking, SeveralPlaces
@@ -39,7 +39,7 @@ class Replications:
     def __init__(
         self, of: Mapping[str, Replication], buckets: BucketMap, questions: Questions, clock: Clock, metrics: Metrics
     ) -> None:
-        self._of = of
+        self.of = of
         self._all = tuple(of.values())
         self._buckets = buckets
         self._questions = questions
@@ -74,7 +74,7 @@ class Replications:
     def uploads(self, rows: Iterable[UploadStanding]) -> tuple[UploadReport, ...]:
         """How far multipart uploads are, each at its own remote, in the order of the rows."""
         asked = [(self._buckets.remote_of(row.bucket), row) for row in rows]
-        told = {name: iter(one.uploads([row for at, row in asked if at == name])) for name, one in self._of.items()}
+        told = {name: iter(one.uploads([row for at, row in asked if at == name])) for name, one in self.of.items()}
         return tuple(next(told[at]) for at, _ in asked)
 
     @property
@@ -92,10 +92,10 @@ class Replications:
         for one in self._all:
             one.resume()
 
-    def replace_plan(self, settings: RemoteSettings, windows: Sequence[Window]) -> None:
-        """Other rates and budgets hold at `[remote]` from now on, other windows at all of them."""
-        for name, one in self._of.items():
-            one.replace_plan(one.settings if name else settings, windows)
+    def replace_plan(self, settings: Mapping[str, RemoteSettings], windows: Sequence[Window]) -> None:
+        """See `Replication.replace_plan`."""
+        for one in self._all:
+            one.replace_plan(settings, windows)
 
     def replace_rules(self, rules: Rules) -> None:
         """Other rules say what goes first, and what need not be sent."""
@@ -114,7 +114,7 @@ class Replications:
     def resumed(self, sequences: Sequence[int]) -> None:
         """Parked records may try again; at the others what waited for them in an order group may go on."""
         rows = [row for sequence in sequences if (row := self._questions.pending(sequence)) is not None]
-        for name, one in self._of.items():
+        for name, one in self.of.items():
             one.resumed([row.sequence for row in rows if self._buckets.remote_of(row.bucket) == name])
 
 
@@ -207,7 +207,7 @@ def build_replication(
             name=name if settings.other_remotes else None,
         )
 
-    remotes = {"": settings.remote} | {other.name: other for other in settings.other_remotes}
+    remotes = remotes_by_name(settings.remote, settings.other_remotes)
     if not settings.other_remotes:
         return one("", settled, buckets)
     among = buckets if buckets is not None else BucketMap(())

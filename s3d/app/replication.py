@@ -75,6 +75,7 @@ class Replication:
         name: str | None = None,
     ) -> None:
         self._clock = clock
+        self._name = name or ""
         self._buckets = buckets.of(name or "") if buckets is not None else None
         self._journal = journal
         self.settings = settings
@@ -94,6 +95,7 @@ class Replication:
         self.upstream = Upstream(self._remote, link)
         self.unmapped = Upstream(measured, link)  # buckets by the remote's own names
         self.first = self
+        self.of: Mapping[str, Replication] = {self._name: self}
         self.several: SeveralRemotes | None = None
         self._telling: set[asyncio.Future[Appended]] = set()
         self._replicator = Replicator(
@@ -181,9 +183,9 @@ class Replication:
         outcomes: dict[int, Done | Park] = {one.sequence: Done(one) for one in confirmations}
         self._replicator.learned(outcomes | {one.sequence: Park(one.code, one.message) for one in parkings})
 
-    def replace_plan(self, settings: RemoteSettings, windows: Sequence[Window]) -> None:
-        """Other rates, windows and budgets hold from now on."""
-        self._replicator.replace_plan(plan_of(settings, windows))
+    def replace_plan(self, settings: Mapping[str, RemoteSettings], windows: Sequence[Window]) -> None:
+        """Other rates, windows and budgets hold from now on; `settings` are those of all remotes, by name."""
+        self._replicator.replace_plan(plan_of(settings[self._name], windows))
 
     def replace_rules(self, rules: Rules) -> None:
         """Other rules say what goes first, and what need not be sent."""

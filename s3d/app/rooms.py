@@ -14,6 +14,7 @@ from s3d.app.remotes import Replications
 from s3d.app.replication import Replication
 from s3d.app.room import pending_cap
 from s3d.commands.configuring import Policies, asked_under
+from s3d.config.remotes import remotes_by_name
 from s3d.config.settings import Settings
 from s3d.gaps.audit import GapAudit
 from s3d.http.webhooks import Webhooks
@@ -67,8 +68,9 @@ class Rooms:
             self._resize(after)
         if sections & {"gaps", "[[rule]]"} and self.audit is not None:
             self._look_otherwise(self.audit, after)
-        if sections & {"remote", "[[window]]"} and self.replication is not None:
-            self.replication.replace_plan(after.settings.remote, after.settings.windows)
+        if sections & {"remote", "other_remote", "[[window]]"} and self.replication is not None:
+            remotes = remotes_by_name(after.settings.remote, after.settings.other_remotes)
+            self.replication.replace_plan(remotes, after.settings.windows)
         if sections & {"auth", "[[client_key]]"}:
             self.door.verify_by(after.settings)
         if "journal" in sections:

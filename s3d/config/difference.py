@@ -4,14 +4,16 @@
 named, so that nobody believes in a setting that is not in force.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from s3d.config.catalogue import Setting, catalogue, sections
-from s3d.config.lists import LISTS
+from s3d.config.catalogue import Setting, catalogue, list_settings, sections
+from s3d.config.lists import LISTS, TableList
 from s3d.config.load import check
+from s3d.config.remotes import OtherRemote
 from s3d.config.settings import Settings
 from s3d.errors import ConfigurationError
 
@@ -51,6 +53,9 @@ RELOADED = frozenset({
 })  # fmt: skip
 
 
+PARTLY = "other_remote"  # its tables change setting by setting, as `[remote]` does; those of other lists as a whole
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Names of what differs: `changed` can be put in force at once, `waiting` needs a restart. `in_force` are the
@@ -63,8 +68,12 @@ class Difference:
 
 
 def is_reloaded(name: str) -> bool:
-    """Whether a running daemon can change this setting, by its path, or this list of tables (`[[rule]]`)."""
-    return name in RELOADED
+    """Whether a running daemon can change this setting, by its path, or this list of tables (`[[rule]]`).
+
+    What it can change of `[remote]` it can of every `[[other_remote]]`.
+    """
+    table, _, setting = name.partition(".")
+    return name in RELOADED or (table == PARTLY and f"remote.{setting}" in RELOADED)
 
 
 def difference(before: Settings, after: Settings) -> Difference:
@@ -75,7 +84,7 @@ def difference(before: Settings, after: Settings) -> Difference:
     settings = catalogue().values()
     found = [
         *(one.path for one in settings if _value(one, before) != _value(one, after)),
-        *(_listed(kind.name) for kind in LISTS if _tables(kind.field, before) != _tables(kind.field, after)),
+        *(name for kind in LISTS for name in _differing(kind, before, after)),
     ]
     changed = tuple(name for name in found if is_reloaded(name))
     waiting = tuple(name for name in found if not is_reloaded(name))
@@ -94,6 +103,7 @@ def difference(before: Settings, after: Settings) -> Difference:
 def _held_back(before: Settings, after: Settings, waiting: tuple[str, ...]) -> Settings:
     """The new settings, with those that need a restart as they were."""
     kept: dict[str, Any] = {kind.field: _tables(kind.field, before) for kind in LISTS if _listed(kind.name) in waiting}
+    kept["other_remotes"] = tuple(_of_same_name(one, after) for one in before.other_remotes)
     for section in sections():
         names = [one.name for one in catalogue().values() if one.section == section and one.path in waiting]
         old = getattr(before, section)
@@ -106,6 +116,28 @@ def _held_back(before: Settings, after: Settings, waiting: tuple[str, ...]) -> S
 
 def _value(setting: Setting, settings: Settings) -> Any:
     return getattr(getattr(settings, setting.section) if setting.section else settings, setting.name)
+
+
+def _differing(kind: TableList, before: Settings, after: Settings) -> Iterator[str]:
+    """The list by its name; of remotes that stay, the settings."""
+    if kind.name != PARTLY:
+        if _tables(kind.field, before) != _tables(kind.field, after):
+            yield _listed(kind.name)
+        return
+    old, new = ({one.name: one for one in settings.other_remotes} for settings in (before, after))
+    if tuple(old) != tuple(new):
+        yield _listed(kind.name)
+    for setting in list_settings()[kind.name]:
+        values = ((getattr(old[name], setting.name), getattr(new[name], setting.name)) for name in old if name in new)
+        if any(was != becomes for was, becomes in values):
+            yield setting.path
+
+
+def _of_same_name(before: OtherRemote, after: Settings) -> OtherRemote:
+    """With what of it can change."""
+    given = next((one for one in after.other_remotes if one.name == before.name), before)
+    names = [setting.name for setting in list_settings()[PARTLY] if is_reloaded(setting.path)]
+    return msgspec.structs.replace(before, **{name: getattr(given, name) for name in names})
 
 
 def _tables(field: str, settings: Settings) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import NODEFAULT
 
 from s3d.config.catalogue import Setting, catalogue, list_settings, sections
-from s3d.config.difference import is_reloaded
+from s3d.config.difference import PARTLY, is_reloaded
 from s3d.config.lists import LISTS
 
 _HEADER = "| Setting | Default | Environment | Flag | Changed by | Meaning |\n|---|---|---|---|---|---|"
@@ -23,7 +23,7 @@ def tables() -> str:
     for name, struct in sections().items():
         parts.append(f"### `[{name}]`\n\n{getdoc(struct)}\n\n{_table(name)}")
     parts.extend(
-        f"### `[[{kind.name}]]`\n\n{getdoc(kind.struct)}\n\n{_rows(list_settings()[kind.name], f'[[{kind.name}]]')}"
+        f"### `[[{kind.name}]]`\n\n{getdoc(kind.struct)}\n\n{_rows(list_settings()[kind.name], _changed(kind.name))}"
         for kind in LISTS
     )
     return "\n\n".join(parts) + "\n"
@@ -52,6 +52,11 @@ def toml_value(value: Any) -> str:
 
 def _table(section: str) -> str:
     return _rows(setting for setting in catalogue().values() if setting.section == section)
+
+
+def _changed(name: str) -> str:
+    """The list that changes as a whole; empty: each setting by itself."""
+    return f"[[{name}]]" if name != PARTLY else ""
 
 
 def _rows(settings: Iterable[Setting], table: str = "") -> str:

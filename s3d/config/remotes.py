@@ -169,6 +169,11 @@ def check_other_remotes(remotes: Sequence[OtherRemote]) -> None:
     check_key_pair("", new)
 
 
+def remotes_by_name(remote: RemoteSettings, others: Sequence[OtherRemote]) -> dict[str, RemoteSettings]:
+    """All of them, `[remote]` under the empty name."""
+    return {"": remote, **{other.name: other for other in others}}
+
+
 def known_remotes(remote: RemoteSettings, others: Sequence[OtherRemote]) -> tuple[KnownRemote, ...]:
     """What may be told of them to somebody who has other keys; empty: there is none."""
     if remote.endpoint is None:

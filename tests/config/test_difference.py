@@ -8,6 +8,7 @@ import pytest
 from s3d.auth.keys import SecretKey
 from s3d.config.catalogue import catalogue, list_settings
 from s3d.config.difference import RELOADED, difference, is_reloaded
+from s3d.config.remotes import OtherRemote
 from s3d.config.settings import AuthSettings, CapacitySettings, LogSettings, RemoteSettings, Settings
 from s3d.config.source import Source
 from s3d.errors import ConfigurationError
@@ -60,6 +61,30 @@ def test_a_change_of_any_setting_is_noticed(name):
     with patch("s3d.config.difference.check"):  # a value that is none: the loader is what refuses those
         found = difference(BEFORE, after)
     assert (found.changed if is_reloaded(name) else found.waiting) == (name,)
+
+
+def other(name, **values):
+    return OtherRemote(name=name, endpoint=f"https://{name}", **values)
+
+
+def test_of_another_remote_changes_what_changes_of_the_first():
+    """Keys, patience and pace; the rest waits, and so does one that comes or goes, with those beside it going on."""
+    before = changed(BEFORE, other_remotes=(other("city"), other("port", access_key="A", secret_key=SecretKey("s"))))
+    after = changed(
+        BEFORE, other_remotes=(other("city", lanes_max=3), other("port", access_key="B", secret_key=SecretKey("t")))
+    )
+    found = difference(before, after)
+    assert found.changed == ("other_remote.access_key", "other_remote.secret_key")
+    assert found.waiting == ("other_remote.lanes_max",)
+    city, port = found.in_force.other_remotes
+    assert (city.lanes_max, port.access_key, port.secret_key.reveal()) == (32, "B", "t")
+    assert difference(found.in_force, before).changed == found.changed
+    fewer = difference(before, changed(BEFORE, other_remotes=(other("port"), other("new"))))
+    assert fewer.waiting == ("[[other_remote]]",)
+    assert [(one.name, one.access_key) for one in fewer.in_force.other_remotes] == [("city", None), ("port", None)]
+    for setting in list_settings()["other_remote"]:
+        if setting.name != "name":
+            assert is_reloaded(setting.path) == is_reloaded(f"remote.{setting.name}"), setting.path
 
 
 def test_what_cannot_stand_beside_what_waits_is_refused():
