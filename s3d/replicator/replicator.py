@@ -7,12 +7,12 @@ was cut off by a stop or a crash is still pending, and is looked for at the remo
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
-from journal import CommitAmbiguous, Journal, JournalClosed, JournalError
-from s3d.clock import Clock
+from journal import Journal, JournalError
+from s3d.clock import Clock, sleep_unless
 from s3d.events import Confirmation
 from s3d.policy.urgency import PRIORITIES, Priority
 from s3d.remote.failures import RemoteFailure
@@ -21,6 +21,7 @@ from s3d.replicator.attempted import Attempted
 from s3d.replicator.bodies import Bodies
 from s3d.replicator.coalescing import Coalescing
 from s3d.replicator.conflicting import Conflicts
+from s3d.replicator.courtesy import Courtesy
 from s3d.replicator.decide import Done, Park
 from s3d.replicator.delivery import Delivery, GaveWay, Held, LaidAside
 from s3d.replicator.gate import Gate
@@ -34,6 +35,7 @@ from s3d.replicator.ready import ready_by
 from s3d.replicator.schedule import Plan
 from s3d.replicator.settings import ReplicationObserver, ReplicatorSettings, Ways
 from s3d.replicator.shares import Shares
+from s3d.replicator.tasks import Tasks
 from s3d.replicator.timetable import Timetable
 from s3d.replicator.tokens import tokens_of
 from s3d.replicator.transfer import Transfer
@@ -86,10 +88,11 @@ class Replicator:
         self._random = random
         self._settings = settings
         self._observer = observer
-        self._crashed = crashed
+        self._tasks = Tasks(crashed)
         self._settled = settled
         self._executor = ThreadPoolExecutor(2, "replicator")
         self._priorities = priorities
+        self._courtesy = Courtesy(clock)
         self._lanes = Lanes(ready=ready_by(priorities is not None))
         self._shares = Shares()
         most, unreadable, own = settings.window_records_max, self._on_unreadable, settings.buckets
@@ -129,31 +132,29 @@ class Replicator:
         self._outcomes = Outcomes(
             journal, clock, self._on_confirmed, self._on_parked, lambda: not self._gate.in_use, settings.remote
         )
-        self._gate = Gate(clock, random, settings.lanes_max, settings.backoff_seconds_max, self._wake.set, self._spawn)
+        self._gate = Gate(
+            clock, random, settings.lanes_max, settings.backoff_seconds_max, self._wake.set, self._tasks.spawn
+        )
         self._unpaused = asyncio.Event()
         if questions.paused() is None:
             self._unpaused.set()
         self._attempting = 0
         self._deliveries: dict[int, Delivery] = {}
         self._elsewhere: dict[int, Done | Park] = {}  # of what is in the window: receipts told it, durably
-        self._tasks: set[asyncio.Task[None]] = set()
         self._rewind_is_due, self._freed = False, 0  # scans that are due since another remote has settled something
 
     # what the rest of the daemon may do
 
     def start(self) -> None:
         """Begin."""
-        self._spawn(self._load_and_launch(), "replicator")
-        self._spawn(self._watch_journal(), "replicator-watch")
-        self._spawn(self._outcomes.write_for_ever(), "replicator-outcomes")
-        self._spawn(self._timetable.follow(), "replicator-timetable")
+        self._tasks.spawn(self._load_and_launch(), "replicator")
+        self._tasks.spawn(self._watch_journal(), "replicator-watch")
+        self._tasks.spawn(self._outcomes.write_for_ever(), "replicator-outcomes")
+        self._tasks.spawn(self._timetable.follow(), "replicator-timetable")
 
     async def stop(self) -> None:
         """End, cutting off what is under way; outcomes that are known are written first."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.end()
         try:
             await self._outcomes.write_once()
         except JournalError as error:
@@ -224,7 +225,7 @@ class Replicator:
         """Records that another remote gets are settled, durably: what stands behind them in an order group may go."""
         if self._window.waits_for(sequences):
             self._freed += 1
-            self._spawn(self._rewind_later(GROUP_SECONDS), "replicator-group")
+            self._tasks.spawn(self._rewind_later(GROUP_SECONDS), "replicator-group")
 
     @property
     def is_at_an_end(self) -> bool:
@@ -321,21 +322,24 @@ class Replicator:
                 continue
             self._launch()
             if not more:
-                await self._wake.wait()
+                await sleep_unless(self._clock, self._courtesy.seconds_left, self._wake)
 
     async def _watch_journal(self) -> None:
         while True:
             await self._journal.wait(self._journal.head.sequence + 1)
+            self._courtesy.committed(self._journal.head.sequence)
             self._wake.set()
 
     def _launch(self) -> None:
         while self._unpaused.is_set() and self._gate.is_open and not self._paced.is_crowded:
+            if self._window.is_full and not self._courtesy.lets_begin():
+                return
             sequence = self._take()
             if sequence is None:
                 return
             self._gate.keep(sequence)
             self._begin_share(sequence)
-            self._spawn(self._deliver(sequence), f"replicate-{sequence}")
+            self._tasks.spawn(self._deliver(sequence), f"replicate-{sequence}")
 
     def _take(self) -> int | None:
         if self._priorities is None:
@@ -411,7 +415,7 @@ class Replicator:
         self._window.block(sequence)
         if not self._rewind_is_due:
             self._rewind_is_due = True
-            self._spawn(self._rewind_later(self._settings.backoff_seconds_max), "replicator-rewind")
+            self._tasks.spawn(self._rewind_later(self._settings.backoff_seconds_max), "replicator-rewind")
         self._wake.set()
 
     async def _rewind_later(self, seconds: float) -> None:
@@ -480,21 +484,3 @@ class Replicator:
         if self._settled is not None:
             self._settled((sequence,))
         self._wake.set()
-
-    # tasks
-
-    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if isinstance(error, (JournalClosed, CommitAmbiguous)):
-            _log.warning("%s ended with the journal: %s", task.get_name(), error)
-            return  # whoever opened the journal is told by the journal itself
-        _log.error("%s ended by a bug", task.get_name(), exc_info=error)
-        if self._crashed is not None:
-            self._crashed(error)
