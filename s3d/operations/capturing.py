@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -123,14 +123,17 @@ class Capturing:
 
 
 def parse_copy_source(text: str) -> tuple[str, str]:
-    """Bucket and key of an x-amz-copy-source, with or without a leading slash. Raises S3Error as S3 does."""
+    """Bucket and key of an x-amz-copy-source, with or without a leading slash. Raises S3Error as S3 does.
+
+    A bare `+` is a blank, as at S3: s5cmd and Java's URLEncoder write it so, and all write `%2B` for a plus.
+    """
     path, question, query = text.partition("?")
     if question and not query.startswith("versionId="):
         raise _invalid_source("Unsupported copy source parameter.", text)
     if question and query != "versionId=null":
         raise S3Error("NotImplemented", "A header you provided implies functionality that is not implemented")
     try:
-        bucket, slash, key = unquote(path, errors="strict").removeprefix("/").partition("/")
+        bucket, slash, key = unquote_plus(path, errors="strict").removeprefix("/").partition("/")
     except UnicodeDecodeError:
         bucket, slash, key = "", "", ""
     if not (bucket and slash and key):
