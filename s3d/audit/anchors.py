@@ -92,7 +92,20 @@ class Anchors:
                     f"records; here are {last:,}: the journal was rolled back{how}"
                 )
                 self._find("rolled-back", says, anchor.sequence)
+        if ended is not None and self._is_passed_over(ended):
+            says = (
+                f"checkpoint {ended.number} is not anchored, and those before and after it are: whoever signed it did "
+                "not lay it there (or the site gave it up, offline for months: ask for a newer export)"
+            )
+            self._find("unanchored", says, ended.sequence)
         return tuple(younger)
+
+    def _is_passed_over(self, ended: Statement) -> bool:
+        """Checkpoints are anchored in their order, so that one in between is, or nobody has meant it to be."""
+        if _place(ended) in self._by_place:
+            return False
+        numbers = [number for epoch, number in self._by_place if epoch == ended.epoch]
+        return any(one < ended.number for one in numbers) and any(one > ended.number for one in numbers)
 
 
 def _place(statement: Statement) -> tuple[int, int]:

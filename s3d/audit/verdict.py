@@ -27,8 +27,8 @@ there. `reordered`: a record stands elsewhere. `truncated`: the end is not there
 key's. `foreign`: a checkpoint is of another site, or of another key. `lost`: only the place of a record is kept,
 because damage took it, or somebody says so. `recomputed`: the chain is whole, and is not the one that was signed.
 `contradicted`: nor the one that was anchored. `rolled-back`: more was anchored, earlier, than there is. `unanchored`:
-there are no anchors where they were looked for. `gap`: records that neither an older export nor the next one has.
-`dropped-early`: the site has dropped records before their time.
+there are no anchors where they were looked for, or none of the last checkpoint and some of later ones. `gap`: records
+that neither an older export nor the next one has. `dropped-early`: the site has dropped records before their time.
 """
 SOFT: frozenset[Kind] = frozenset({"gap", "dropped-early"})
 """Something is not there, and what is there is as it was signed."""

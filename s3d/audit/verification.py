@@ -166,6 +166,8 @@ class _Check:
             self._find("damaged", f"{name} is no checkpoint", sequence)
             return None
         self._checkpoints += 1
+        if found.number < 1 or found.epoch < 1:
+            self._find("damaged", f"{name} has a number or an epoch that no site gives", sequence)
         if not self._is_ours(found, checkpoint, name, sequence):
             return found
         head = self._hashes.get(found.sequence)

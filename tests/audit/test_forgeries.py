@@ -13,9 +13,13 @@ from typing import Any, NamedTuple
 import pytest
 from click.testing import CliRunner
 from forging import changed, checkpoints_of, forge, later, rolled_back
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from signed_site import KEY, OTHER_KEY, SignedSite
 
 from journal.record import genesis
+from s3d.audit.verification import verify as hold
+from s3d.bundle.signing import has_signed
 from s3d.cli.audit_chain import verify
 from s3d.cli.exits import FAILED, OK, PARKED, PENDING
 from s3d.events import AuditCheckpoint, encode
@@ -226,6 +230,25 @@ def test_a_forgery_is_named(desk: Desk, name: str) -> None:
     assert case.says in found.output
     kinds = {line.split()[0] for line in found.output.partition("FOUND")[2].splitlines()[1:] if line.strip()}
     assert (case.kind in kinds) if case.kind else not kinds, found.output
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(
+    to=st.integers(1, 10),
+    more=st.integers(0, 6),
+    epoch=st.integers(0, 3),
+    number=st.integers(-1, 5),
+    at=st.integers(0, 12),
+)
+def test_no_other_past_is_believed_whatever_the_key_signs(desk, to: int, more: int, epoch: int, number: int, at: int):
+    """Wherever the journal was rolled back to, however it went on, and whatever its last checkpoint says of itself: it
+    is what was anchored, or it is refused.
+    """
+    closing = {"epoch": epoch, "number": number, "sequence": min(at, to + more)}
+    lines = forge(desk.honest, rolled_back(to, more), KEY, {"epoch": epoch}, closing)
+    found = hold(lines, has_signed, (KEY.public,), checkpoints_of(desk.honest))
+    is_honest = lines in (desk.honest, desk.older)
+    assert (found.verdict in {"verified", "older"}) == is_honest, found
 
 
 # exports that follow each other
