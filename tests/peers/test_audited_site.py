@@ -7,6 +7,7 @@ exports are made, files are sealed, and the oldest of them dropped. In the third
 import json
 import shutil
 import urllib.request
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,17 +51,19 @@ class Site(NamedTuple):
     remote: Remote
 
     def verify(self, *names: str, options: tuple[str, ...] = ()) -> Any:
-        """What the auditor is told, with his own keys to the bucket."""
+        """What the auditor is told, who has a copy of the anchors."""
+        return self._verify(names, "--anchors", str(self.directory / "anchors"), *options)
+
+    def verify_there(self, name: str) -> Any:
+        """The same, when the anchors are read where they are, with the auditor's own keys to the bucket."""
+        remote = f"http://{self.remote.host}:{self.remote.port}"
+        return self._verify([name], "--anchors", f"s3://{ANCHORS}/s3d-audit", "--remote", remote)
+
+    def _verify(self, names: Sequence[str], *options: str) -> Any:
         exports = [str(self.directory / f"{name}.jsonl") for name in names]
-        anchors = [
-            "--anchors",
-            f"s3://{ANCHORS}/s3d-audit",
-            "--remote",
-            f"http://{self.remote.host}:{self.remote.port}",
-        ]
         key = ["--public-key", str(self.directory / "site.key")]
         environ = {"AWS_ACCESS_KEY_ID": self.remote.access_key, "AWS_SECRET_ACCESS_KEY": self.remote.secret_key}
-        arguments = ["audit", "verify", *exports, *key, *anchors, *options]
+        arguments = ["audit", "verify", *exports, *key, *options]
         return CliRunner(env=environ).invoke(cli, arguments, standalone_mode=False)
 
 
@@ -69,7 +72,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, moto: Remote) -> Site:
     directory = tmp_path_factory.mktemp("audited")
     there = moto.client()
     there.create_bucket(Bucket=ANCHORS, ObjectLockEnabledForBucket=True)
-    there.close()
     config = CONFIG.format(
         host=moto.host, port=moto.port, key=moto.access_key, secret=moto.secret_key, retained="{retained}"
     )
@@ -79,6 +81,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, moto: Remote) -> Site:
     shutil.copytree(daemon.directory, copy.directory)
     _second_life(daemon.start(), directory, config.format(retained=1))
     _third_life(copy.start(), directory)
+    _copy_anchors(there, directory / "anchors")
+    there.close()
     return Site(directory, moto)
 
 
@@ -116,6 +120,12 @@ def _third_life(copy: LiveDaemon, directory: Path) -> None:
     finally:
         copy.stop()
     _typed("audit", "export", "--data-dir", str(copy.directory), "--output", str(directory / "copy.jsonl"))
+
+
+def _copy_anchors(there: Any, directory: Path) -> None:
+    directory.mkdir()
+    for one in there.list_objects_v2(Bucket=ANCHORS)["Contents"]:
+        there.download_file(ANCHORS, one["Key"], str(directory / one["Key"].rpartition("/")[2]))
 
 
 def _write(daemon: LiveDaemon, count: int, bucket: str = "") -> None:
@@ -186,7 +196,7 @@ def test_anchors_are_locked_where_they_lie(site: Site) -> None:
     there.delete_object(Bucket=ANCHORS, Key=versions[0]["Key"])
     there.put_object(Bucket=ANCHORS, Key=versions[1]["Key"], Body=b"{}", ContentMD5="mZFLkyvTelC5g8XnyQrpOw==")
     there.close()
-    found = site.verify("newer")
+    found = site.verify_there("newer")
     assert found.return_value == OK, found.output
     assert "Somebody has deleted 1 anchor, which the bucket has kept" in found.output
     assert "1 anchor has something else in front, which does not count" in found.output
@@ -194,7 +204,7 @@ def test_anchors_are_locked_where_they_lie(site: Site) -> None:
 
 def test_a_site_that_was_rolled_back_is_found(site: Site) -> None:
     """Its signatures are good, the key was on its disk; what it had anchored before says otherwise."""
-    found = site.verify("copy")
+    found = site.verify_there("copy")
     assert found.return_value == FAILED, found.output
     assert "the journal was rolled back" in found.output
     assert first_and_last(site.directory / "copy.jsonl")[0] == 1
