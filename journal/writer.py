@@ -28,7 +28,9 @@ from journal.record import Decision, Entry, Head, Record, link
 from journal.verify import ADVICE
 
 BATCH_BYTES_MAX = 8 * 1024 * 1024
-CATCH_UP_RECORDS = 1000
+PAGE_RECORDS = 1000
+CATCH_UP_RECORDS = 10_000  # in one step, and no more bytes of them than these
+CATCH_UP_BYTES = 8 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
@@ -51,6 +53,9 @@ class State(Protocol):
 
     def fold(self, record: Record) -> None:
         """Apply a record, visible to the next `decide` of this batch and to nobody else yet."""
+
+    def fold_all(self, records: Sequence[Record]) -> None:
+        """Apply many records, on which nobody decides in between: the same as `fold` of one after another."""
 
     def publish(self) -> None:
         """The batch is durable: make what was folded visible to every reader. All or nothing; DiskFull: try later."""
@@ -176,14 +181,23 @@ class Committer:
         if self._state.position < self._backend.origin().sequence:
             self._restore()
         while self._state.position < self.head.sequence:
-            records = self._backend.read(self._state.position, CATCH_UP_RECORDS)
-            if not records or records[0].sequence != self._state.position + 1:
-                missing = self._state.position + 1
-                raise JournalDamaged(f"record {missing} cannot be read", sequence=missing, hint=ADVICE)
+            records = self._read_step(self._state.position)
             self._state.begin()
-            for record in records:
-                self._state.fold(record)
+            self._state.fold_all(records)
             self._state.publish()
+
+    def _read_step(self, after: int) -> list[Record]:
+        """As many records as are folded in one go. Raises JournalDamaged."""
+        found: list[Record] = []
+        size_bytes = 0
+        while len(found) < CATCH_UP_RECORDS and size_bytes < CATCH_UP_BYTES and after < self.head.sequence:
+            page = self._backend.read(after, PAGE_RECORDS)
+            if not page or page[0].sequence != after + 1:
+                raise JournalDamaged(f"record {after + 1} cannot be read", sequence=after + 1, hint=ADVICE)
+            found += page
+            size_bytes += sum(len(record.payload) for record in page)
+            after = page[-1].sequence
+        return found
 
     def _restore(self) -> None:
         base = self._backend.base()
@@ -334,7 +348,7 @@ class Committer:
         dropped = self._backend.origin().sequence
         if after < dropped:
             raise StreamChanged(f"records {after + 1} to {dropped} are gone: nobody can tell whether a stream changed")
-        while records := self._backend.read(after, CATCH_UP_RECORDS):
+        while records := self._backend.read(after, PAGE_RECORDS):
             _refuse_changed(records, streams)
             after = records[-1].sequence
         _refuse_changed([record for record in batch.records if record.sequence > after], streams)

@@ -117,7 +117,7 @@ def test_every_aim_is_about_a_row_that_a_run_can_have(findings):
         if aim.row.startswith(("list-", "drain-")):
             name = aim.row.split("-")[0]
         assert f'"{name}' in sources, aim.row
-    assert set(plan.SECTIONS) >= {"put", "list", "drain", "sustained", "stores", "start"}
+    assert set(plan.SECTIONS) >= {"put", "list", "drain", "sustained", "stores", "start", "fold"}
 
 
 def test_the_page_has_every_table_and_leaves_no_place_empty(document, tmp_path):
@@ -176,6 +176,7 @@ def test_a_quick_run_measures_every_section_and_leaves_nothing_behind(tmp_path):
     rows = {row["row"]: {server["server"]: server for server in row["servers"]} for row in run["rows"]}
     expected = {"put", "put1", "get", "cold", "put-large", "get-large", "drain-sink", "drain-s3d", "paced", "confirmed"}
     expected |= {"put-2000", "get-2000", "list-2000", "start-clean-2000", "start-killed-2000"}
+    expected |= {"fold-new", "fold-over", "fold-late"}
     assert set(rows) == expected
     assert all("s3d" in servers for servers in rows.values())
     assert rows["put"]["bare aiohttp handler"]["subject_by_this"]["median"] > 0

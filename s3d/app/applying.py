@@ -7,6 +7,7 @@ Both lie in a directory of this bundle's. A kill at any time is safe: what is kn
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from random import Random
@@ -249,13 +250,13 @@ def _fill(view: View, identity: Identity, reader: BundleReader, last: int) -> No
         return
     view.discard()
     view.bind(identity.instance, identity.epoch)
-    view.begin()
-    for number, record in enumerate(unpacked(reader.records(), last), start=1):
-        view.fold(record)
-        if number % FOLD_RECORDS == 0 and record.sequence < last:
-            view.publish()
-            view.begin()
-    view.publish()
+    records = unpacked(reader.records(), last)
+    while piece := list(itertools.islice(records, FOLD_RECORDS)):
+        if piece[-1].sequence == last:
+            piece += records  # what else is told at the end: a view that is there is whole
+        view.begin()
+        view.fold_all(piece)
+        view.publish()
 
 
 def _check_owner(disk: Disk, directory: str, bundle: str) -> None:

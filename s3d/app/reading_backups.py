@@ -76,8 +76,7 @@ def fold_of(inspection: Inspection, journal_dir: str, scratch: str, keep: Callab
     records = inspection.records(view.position)
     while piece := tuple(islice(records, FOLD_AT_ONCE)):
         view.begin()
-        for record in piece:
-            view.fold(record)
+        view.fold_all(piece)
         view.publish()
         keep()
     return view

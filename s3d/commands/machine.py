@@ -2,6 +2,7 @@
 
 import logging
 import typing
+from collections.abc import Sequence
 from typing import Protocol
 
 from journal import BaseInfo, Decision, Identity, JournalError, Record, StateDamaged
@@ -95,6 +96,10 @@ class StateMachine:
         if record.kind not in _LEAVE_BUCKETS_ALONE:
             self._knowledge.forget_buckets()
         self._view.fold(record)
+
+    def fold_all(self, records: Sequence[Record]) -> None:
+        self._knowledge.forget_buckets()
+        self._view.fold_all(records)
 
     def publish(self) -> None:
         self._view.publish()

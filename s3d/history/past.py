@@ -144,11 +144,17 @@ def _fold_step(one: Fold, records: Sequence[Record], place: Place, source: PastS
     if not concerned:
         return
     one.view.begin()
+    waiting: list[Record] = []
     for record in concerned:
-        one.view.fold(record)
-        if record.kind in _SHARING and _shares(record, one.view, place, source):
+        waiting.append(record)
+        if record.kind not in _SHARING:
+            continue
+        one.view.fold_all(waiting)
+        waiting = []
+        if _shares(record, one.view, place, source):
             said = encode(Shared(buckets=(place.bucket,)))
             one.view.fold(msgspec.structs.replace(record, kind=SHARED, payload=said))
+    one.view.fold_all(waiting)
     one.view.publish()
 
 

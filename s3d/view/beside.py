@@ -4,6 +4,8 @@ Mostly there is nothing: then nothing is looked for there, which saves statement
 4 KiB in `scripts/bench`).
 """
 
+from collections.abc import Sequence
+
 import apsw
 
 from journal import Record
@@ -35,7 +37,17 @@ class Beside:
     def clear(self, bucket: str, key: str) -> None:
         """Delete what lies beside this object."""
         if self._deletes is None:
-            found = self._connection.execute(_ARE_THERE).fetchone() or (1,) * len(_TABLES)
-            self._deletes = tuple(delete for delete, there in zip(_DELETES, found, strict=True) if there)
+            self._deletes = self._needed()
         for delete in self._deletes:
             self._connection.execute(delete, (bucket, key))
+
+    def clear_all(self, objects: Sequence[tuple[str, str]]) -> None:
+        """Delete what lies beside these objects: buckets and keys."""
+        if self._deletes is None:
+            self._deletes = self._needed()
+        for delete in self._deletes:
+            self._connection.executemany(delete, objects)
+
+    def _needed(self) -> tuple[str, ...]:
+        found = self._connection.execute(_ARE_THERE).fetchone() or (1,) * len(_TABLES)
+        return tuple(delete for delete, there in zip(_DELETES, found, strict=True) if there)

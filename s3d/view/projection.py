@@ -33,10 +33,8 @@ from s3d.events import (
     SHARED,
     SUPERSEDED,
     UNPAUSED,
-    Confirmation,
     Mutation,
     decode_carried,
-    decode_confirmed,
     decode_conflicted,
     decode_discarded,
     decode_files_noted,
@@ -50,21 +48,18 @@ from s3d.events import (
     decode_superseded,
 )
 from s3d.values import GONE, BlobBytes, Replication, TakenFile, split_stream, split_upload_stream, stream_of
-from s3d.view.beside import SETS_TAGS, Beside
+from s3d.view.beside import Beside
+from s3d.view.confirming import CLOSING, fold_confirmed
 from s3d.view.listed import forget_listed_bucket, forget_listed_key
 from s3d.view.local_projection import settle_local
 from s3d.view.looked import fold_look
 from s3d.view.outcomes import ELSEWHERE
 from s3d.view.pins import forget_tag, has_pin, pin_prefix, settle_tag, unpin_prefix
-from s3d.view.sent import count_sent
-from s3d.view.superseding import settle_superseded
 from s3d.view.upload_projection import (
     abort_all,
     abort_upload,
     complete_upload,
     confirm_closing,
-    confirm_part,
-    confirm_upload,
     create_upload,
     drop_rows,
     drop_uses,
@@ -120,7 +115,7 @@ def fold(connection: apsw.Connection, record: Record, beside: Beside) -> Backlog
     if not mutation.stays_local:
         change = _wait_for_remote(connection, record, bucket, key, mutation)
     if mutation.taken is not None:
-        _remember(connection, mutation.taken, mutation.etag)
+        remember(connection, mutation.taken, mutation.etag)
     if record.kind in _REPLACING:
         beside.clear(bucket, key)
     apply = _MUTATIONS.get(record.kind)
@@ -222,79 +217,6 @@ def _delete_bucket(connection: apsw.Connection, record: Record, bucket: str, key
     forget_listed_bucket(connection, bucket)
 
 
-def _confirmed(connection: apsw.Connection, record: Record) -> Backlog:
-    sent_bytes, confirmed = 0, decode_confirmed(record.payload)
-    gone = _UNCHANGED
-    for confirmation in confirmed.confirmations:
-        settled, settled_sent_bytes = _confirm(connection, confirmation, record.written_at)
-        gone = gone.plus(settled)
-        sent_bytes += settled_sent_bytes
-        drop_rows(connection, confirmation.sequence)
-        connection.execute("DELETE FROM carried WHERE sequence = ?", (confirmation.sequence,))
-    if sent_bytes:
-        count_sent(connection, confirmed.remote, record.written_at, sent_bytes)
-    return gone
-
-
-def _confirm(connection: apsw.Connection, confirmation: Confirmation, at_ms: int) -> tuple[Backlog, int]:
-    """What is not pending any more, and the bytes of body that went to the remote for it."""
-    row = connection.execute(
-        "DELETE FROM pending WHERE sequence = ? RETURNING kind, bucket, key, size, supersedes", (confirmation.sequence,)
-    ).fetchone()
-    if row is None:
-        return _UNCHANGED, 0  # confirmed before: "upload again" has the effect of "upload once"
-    kind, bucket, key, size_bytes, supersedes = typing.cast("tuple[str, str, str, int, int]", row)
-    gone = Backlog(1, size_bytes)
-    _confirm_kind(connection, confirmation, kind, bucket, key, at_ms)
-    if supersedes:
-        gone = gone.plus(settle_superseded(connection, confirmation.sequence))
-    return gone, size_bytes if kind in _SENDING or confirmation.uploaded else 0
-
-
-def _confirm_kind(
-    connection: apsw.Connection, confirmation: Confirmation, kind: str, bucket: str, key: str, at_ms: int
-) -> None:
-    sequence = confirmation.sequence
-    if kind in _CLOSING:
-        confirm_closing(connection, sequence)
-    if kind in SETS_TAGS:
-        connection.execute("DELETE FROM changed_tags WHERE sequence = ?", (sequence,))
-        return
-    if kind == "UploadPart":
-        confirm_part(connection, sequence, confirmation.etag)
-        return
-    if kind == "CreateMultipartUpload":
-        confirm_upload(connection, sequence, confirmation.upload_id)
-        return
-    if not key:
-        _confirm_bucket(connection, kind, bucket, confirmation, at_ms)
-        return
-    connection.execute(
-        "UPDATE object SET replication = 1, remote_etag = ?, remote_version = ?, confirmed_ms = ?"
-        " WHERE bucket = ? AND key = ? AND sequence = ?",
-        (confirmation.etag, confirmation.version_id, at_ms, bucket, key, sequence),
-    )
-    if connection.changes() == 0:  # superseded meanwhile, so nothing will read it again
-        drop_uses(connection, sequence)
-
-
-def _confirm_bucket(
-    connection: apsw.Connection, kind: str, bucket: str, confirmation: Confirmation, at_ms: int
-) -> None:
-    """A bucket that had been there before has keys that we have not seen: its absence answers end (decision 25)."""
-    if kind == "CreateBucket":
-        connection.execute(
-            "UPDATE bucket SET replication = 1, sole = sole AND ? WHERE name = ? AND incarnation = ?",
-            (not confirmation.existed, bucket, confirmation.sequence),
-        )
-    elif kind == "DeleteBucket":
-        connection.execute(
-            "DELETE FROM bucket WHERE name = ? AND sequence = ? AND NOT present", (bucket, confirmation.sequence)
-        )
-        if connection.changes():  # what the remote was asked before may say that the bucket is there
-            connection.execute("INSERT OR REPLACE INTO remote_bucket VALUES (?, 0, 0, ?)", (bucket, at_ms))
-
-
 def _parked(connection: apsw.Connection, record: Record) -> None:
     parked = decode_parked(record.payload)
     connection.execute(
@@ -330,7 +252,7 @@ def _conflicted(connection: apsw.Connection, record: Record) -> Backlog | None:
         elif not kept_bytes:
             drop_uses(connection, sequence)
             drop_rows(connection, sequence)
-        if kind in _CLOSING:
+        if kind in CLOSING:
             confirm_closing(connection, sequence)
     _forget_old_conflicts(connection)
     return Backlog(1, int(str(size))) if conflicted.decided in GIVE_WAY else None
@@ -432,13 +354,14 @@ def _unpaused(connection: apsw.Connection, _record: Record) -> None:
 def _files_noted(connection: apsw.Connection, record: Record) -> None:
     noted = decode_files_noted(record.payload)
     for file, etag in noted.same:
-        _remember(connection, file, etag)
+        remember(connection, file, etag)
     connection.executemany(
         "DELETE FROM taken_file WHERE folder = ? AND path = ?", [(file.folder, file.path) for file in noted.gone]
     )
 
 
-def _remember(connection: apsw.Connection, file: TakenFile, etag: str) -> None:
+def remember(connection: apsw.Connection, file: TakenFile, etag: str) -> None:
+    """A file of a drop folder was taken with this content."""
     connection.execute(
         "INSERT OR REPLACE INTO taken_file VALUES (?, ?, ?, ?, ?, ?)",
         (file.folder, file.path, file.inode, file.size, file.modified_ns, etag),
@@ -461,8 +384,6 @@ def _set_replication(connection: apsw.Connection, sequence: int, replication: Re
         )
 
 
-_SENDING = frozenset({"PutObject", "UploadPart"})  # a copy is made at the remote, unless that cannot be
-_CLOSING = frozenset({"CompleteMultipartUpload", "AbortMultipartUpload", "DeleteBucket"})
 _REPLACING = frozenset({"PutObject", "CopyObject", "DeleteObject", "CompleteMultipartUpload"})
 _MUTATIONS: Mapping[str, Callable[[apsw.Connection, Record, str, str, Mutation], None]] = {
     "PutObject": _put_object,
@@ -478,7 +399,7 @@ _MUTATIONS: Mapping[str, Callable[[apsw.Connection, Record, str, str, Mutation],
     "DeleteBucket": _delete_bucket,
 }
 _OUTCOMES: Mapping[str, Callable[[apsw.Connection, Record], Backlog | None]] = {  # what ceases to be pending
-    CONFIRMED: _confirmed,
+    CONFIRMED: fold_confirmed,
     RELOCATED: _relocated,
     CARRIED: _carried,
     PARKED: _parked,

@@ -8,9 +8,13 @@ _SENT = "INSERT INTO sent VALUES (?1, ?2) ON CONFLICT DO UPDATE SET bytes = byte
 _SENT_TO = "INSERT INTO sent_to VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET bytes = bytes + ?3"
 
 
-def count_sent(connection: apsw.Connection, remote: str, at_ms: int, size_bytes: int) -> None:
+def month_of(at_ms: int) -> str:
+    """As these tables name it."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m")
+
+
+def count_sent(connection: apsw.Connection, remote: str, month: str, size_bytes: int) -> None:
     """A remote, by its name (empty: `[remote]`), has confirmed so many bytes of bodies."""
-    month = datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m")
     if remote:
         connection.execute(_SENT_TO, (remote, month, size_bytes))
     else:

@@ -7,7 +7,7 @@ and folded again, beginning with the base, a snapshot that the journal names (sn
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 
 import apsw
@@ -20,6 +20,7 @@ from s3d.view.backlog import Tally
 from s3d.view.beside import Beside
 from s3d.view.damage import ViewDamaged
 from s3d.view.facts import Fact, learn
+from s3d.view.gathered import fold_all
 from s3d.view.losses import LOSS_KINDS, Losses
 from s3d.view.projection import fold
 from s3d.view.questions import Questions
@@ -136,6 +137,17 @@ class View:
         self._beside.folded(record)
         self._folded = record.sequence
         if record.kind in LOSS_KINDS:
+            self._losses_changed = True
+
+    def fold_all(self, records: Sequence[Record]) -> None:
+        """Apply many records, of which nothing is asked in between: the same as one by one, and quicker."""
+        try:
+            fold_all(self._connection, records, self._beside, self._tally.add)
+        except apsw.FullError as error:
+            raise DiskFull("no space for the view") from error
+        if records:
+            self._folded = records[-1].sequence
+        if not LOSS_KINDS.isdisjoint(record.kind for record in records):
             self._losses_changed = True
 
     def learn(self, fact: Fact) -> None:

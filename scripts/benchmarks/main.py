@@ -143,6 +143,7 @@ def _small(plan: Plan) -> Plan:
         backlog_objects=2_000,
         backlog_rounds=1,
         large_rounds=1,
+        folded=2_000,
         paced=300.0,
         paced_seconds=1.0,
         search=False,

@@ -14,7 +14,7 @@ from benchmarks.signing import BODY_BYTES, BUCKET
 
 Say = Callable[[str], None]
 
-SECTIONS = ("put", "put1", "get", "cold", "list", "large", "drain", "sustained", "stores", "start")
+SECTIONS = ("put", "put1", "get", "cold", "list", "large", "drain", "sustained", "stores", "start", "fold")
 ON_REQUEST = ("backlog",)  # takes as long as all the others
 
 
@@ -34,6 +34,7 @@ class Plan:
     backlog_objects: int = 100_000
     backlog_rounds: int = 2
     large_rounds: int = 6
+    folded: int = 200_000  # records of each journal that is folded anew
     paced: float = 1500.0
     paced_seconds: float = 4.0
     search: bool = True

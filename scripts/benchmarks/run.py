@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import backlog, large, sending, small, starting, stores
+from benchmarks import backlog, folding, large, sending, small, starting, stores
 from benchmarks.aims import outcomes
 from benchmarks.document import document
 from benchmarks.findings import SUBJECT, Findings
@@ -57,6 +57,8 @@ class _Run:
             self._section("backlog", lambda: backlog.measure(bench))
         if "sustained" in rows:
             self._section("sustained", lambda: sending.measure_sustained(bench))
+        if "fold" in rows:
+            self._section("fold", lambda: folding.measure(bench))
         if rows & {"stores", "list", "start"}:
             self._section("stores", lambda: self._stores(peers))
 

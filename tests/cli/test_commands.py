@@ -31,6 +31,10 @@ class Nothing:
     def fold(self, record):
         self.position = record.sequence
 
+    def fold_all(self, records):
+        for record in records:
+            self.fold(record)
+
 
 @pytest.fixture
 async def data_dir(tmp_path):

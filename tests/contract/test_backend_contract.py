@@ -1,7 +1,7 @@
 """One suite for every backend: what `Backend` promises, whatever is underneath."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -43,6 +43,10 @@ class Nothing:
 
     def fold(self, record: Record) -> None:
         self._reached = record.sequence
+
+    def fold_all(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.fold(record)
 
     def publish(self) -> None:
         self.position = self._reached

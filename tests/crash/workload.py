@@ -114,6 +114,10 @@ class Keys:
         self._staged[record.stream] = record.payload
         self._reached = record.sequence
 
+    def fold_all(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.fold(record)
+
     def publish(self) -> None:
         self.values.update(self._staged)
         self._staged, self.position = {}, self._reached

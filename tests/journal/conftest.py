@@ -1,6 +1,6 @@
 """What the journal's tests share: a state that can be told to fail, and an open journal."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -39,6 +39,10 @@ class Keys:
         self._called("fold")
         self._staged[record.stream] = record.payload
         self._reached = record.sequence
+
+    def fold_all(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.fold(record)
 
     def publish(self) -> None:
         self._called("publish")

@@ -14,6 +14,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Sequence
 
 from journal import Decision, Entry, Journal, JournalError, Record, SqliteBackend
 
@@ -39,6 +40,10 @@ class Nothing:
 
     def fold(self, record: Record) -> None:
         self.position = record.sequence
+
+    def fold_all(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.fold(record)
 
     def publish(self) -> None:
         pass
