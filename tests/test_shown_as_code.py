@@ -34,6 +34,7 @@ TABLE = re.compile(r"^\[\[?([a-z_]+)\]\]?$")
 GIVEN = re.compile(r"^([a-z_]+) = \S")
 MESSAGE = re.compile(r"^(?:…|[a-z]+|The) (?!.*--)[\w ,;:'….()-]+$")
 OUT_OF_GIT = {"uv.lock"}
+OF_CLIENTS = {"generate_presigned_post"}
 OTHER_PROGRAMS = {
     "aws",
     "openssl",
@@ -128,7 +129,11 @@ def mistake_in(one: str) -> str:
     if found := GIVEN.match(one):
         return "" if found[1] in _settings() else "no such setting"
     if WORD.match(one):
-        return "" if one in words() or one.startswith(("test_", "process_")) else "nothing is called so"
+        return (
+            ""
+            if one in OF_CLIENTS or one in words() or one.startswith(("test_", "process_"))
+            else "nothing is called so"
+        )
     if MESSAGE.match(one) and one.split(maxsplit=1)[0] not in OTHER_PROGRAMS and len(one.split()) > 2:
         return _of_message(one)
     return ""

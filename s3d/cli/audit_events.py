@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
+import click
 import msgspec
 
 from s3d.audit.listing import AuditEvent
@@ -18,6 +19,9 @@ _CLAIMED = _HEADS.index("CLAIMED")
 def show_events(events: Iterable[AuditEvent]) -> None:
     """For a person; who said to be doing it has a column where anybody did."""
     rows = [_row(event) for event in events]
+    if not rows:
+        click.echo("Nothing of this kind is in the journal.")
+        return
     shown = [at for at in range(len(_HEADS)) if at != _CLAIMED or any(row[at] for row in rows)]
     show_table([_HEADS[at] for at in shown], [[row[at] for at in shown] for row in rows])
 

@@ -41,12 +41,12 @@ def status(client: AdminClient, as_json: bool) -> int:  # noqa: FBT001 - click's
     return FAILED if any(folder.trouble or folder.failed for folder in found) else OK
 
 
-def drop_text(folder: "DropReport") -> tuple[str, str]:
-    """One line about a folder, and its colour."""
+def drop_text(folder: "DropReport", see: str = ", see `s3d drop status`") -> tuple[str, str]:
+    """One line about a folder, and its colour; `see` is where more is said of what cannot be taken."""
     taken = f"{count_text(folder.taken, 'file')} taken ({size_text(folder.taken_bytes)})"
     oldest = f", the oldest for {age_text(folder.oldest_seconds)}" if folder.waiting else ""
     waiting = f"{folder.waiting:,} waiting{oldest}"
-    failed = f"; {folder.failed:,} cannot be taken, see `s3d drop status`" if folder.failed else ""
+    failed = f"; {folder.failed:,} cannot be taken{see}" if folder.failed else ""
     trouble = f"; it waits: {folder.trouble}" if folder.trouble else ""
     colour = "red" if folder.failed or folder.trouble else "yellow" if folder.waiting else "green"
     return f"{folder.name}: {taken}, {waiting}{failed}{trouble}", colour
@@ -54,7 +54,7 @@ def drop_text(folder: "DropReport") -> tuple[str, str]:
 
 def _facts(folder: "DropReport") -> list[tuple[str, str, str]]:
     seen = "" if folder.watched else "; changes are only seen when it is looked through"
-    text, colour = drop_text(folder)
+    text, colour = drop_text(folder, see="")
     where = f"{folder.directory} to {folder.bucket}/{folder.prefix}; {_AFTER.get(folder.after, folder.after)}{seen}"
     return [(folder.name, where, ""), ("", text.partition(": ")[2], colour)]
 

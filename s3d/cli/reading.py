@@ -105,7 +105,7 @@ def show_counted(found: dict[str, Any]) -> None:
     show_facts(
         [
             ("journal", f"{found['instance']}, epoch {found['epoch']}", ""),
-            ("records", f"{found['first']} to {found['head']}, of {found['oldest']} to {found['newest']}", ""),
+            ("records", _told_records(found), ""),
             ("files", count_text(len(found["files"]), "file"), ""),
         ]
     )
@@ -113,12 +113,25 @@ def show_counted(found: dict[str, Any]) -> None:
         (kind, f"{one['records']:,}", size_text(one["payload_bytes"]), size_text(one["body_bytes"]))
         for kind, one in found["kinds"].items()
     ]
-    show_table(("KIND", "RECORDS", "PAYLOADS", "BODIES"), rows)
+    if rows:
+        click.echo()
+        show_table(("KIND", "RECORDS", "PAYLOADS", "BODIES"), rows)
+    click.echo()
     files = [
-        (one["name"], one["state"], f"{one['first']} to {one['last']}", size_text(one["size_bytes"]))
+        (one["name"], one["state"], _range(one["first"], one["last"]), size_text(one["size_bytes"]))
         for one in found["files"]
     ]
     show_table(("FILE", "STATE", "RECORDS", "SIZE"), files)
+
+
+def _told_records(found: dict[str, Any]) -> str:
+    if found["oldest"] is None:
+        return "none"
+    return f"{_range(found['first'], found['head'])}, of {found['oldest']} to {found['newest']}"
+
+
+def _range(first: int, last: int) -> str:
+    return f"{first} to {last}" if first <= last else "none"
 
 
 def _behind(head: int, events: Iterable[AuditEvent]) -> Iterable[AuditEvent]:

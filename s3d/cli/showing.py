@@ -27,7 +27,9 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Rows under headings."""
     rows = [[printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        _rich_table(columns, rows)
+        from s3d.cli.tables import show_on_terminal
+
+        show_on_terminal(columns, rows)
         return
     widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
     for row in [columns, *rows]:
@@ -72,19 +74,6 @@ def age_text(seconds: float) -> str:
 def count_text(count: int, noun: str, plural: str = "") -> str:
     """1 record, 2 records."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
-
-
-def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in {"SIZE", "AGE"} else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*[Text(cell, style="red" if cell.startswith("parked") else "") for cell in row])
-    Console().print(table)
 
 
 def paused_text(paused: "PauseReport") -> str:

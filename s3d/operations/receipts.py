@@ -70,7 +70,9 @@ class Receipts:
                 hint="a dropped file had nothing pending; see journal.retain_days and its neighbours",
             )
         if found[0].kind in OUTCOMES:
-            raise S3dError(f"record {named} is a {found[0].kind}: it tells of others", hint=f"see /records/{named}")
+            raise S3dError(
+                f"record {named} is a {found[0].kind}: it tells of others", hint=f"`s3d journal show {named}` shows it"
+            )
         return found[0], decode_mutation(found[0].payload)
 
     async def receipt(self, record: Record, mutation: Mutation, known: Known) -> Receipt:

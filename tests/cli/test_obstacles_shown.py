@@ -7,6 +7,7 @@ from admin_edge import open_edge, s3d
 from aiohttp import ClientSession
 
 from journal import Entry
+from s3d.auth.operators import NOBODY_IN_PARTICULAR
 from s3d.events import Mutation, encode
 from s3d.telemetry.flow import UploadReport
 from s3d.telemetry.report import iso_time
@@ -51,7 +52,7 @@ async def test_a_wait_for_a_copy_whose_source_is_parked_ends_at_once(daemon):
 
     daemon.holding = holding_a_moment_ago
     await daemon.park(await daemon.write("d/other"))
-    await daemon.resume((source,))
+    await daemon.resume((source,), NOBODY_IN_PARTICULAR)
     assert (await waiting(daemon, seq=f"1-{copy.sequence}"))["state"] == "pending"
 
 
