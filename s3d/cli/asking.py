@@ -4,6 +4,7 @@ aiohttp would take longer to import than most of these questions take to answer.
 asks: the operator's token, where there is one, and the login under which it was typed.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -13,7 +14,8 @@ from urllib.parse import urlencode
 
 from s3d.errors import S3dError
 
-ANSWER_SECONDS_MAX = 10.0
+ANSWER_SECONDS_MAX = 10.0  # to a question, which is asked twice
+CHANGE_SECONDS_MAX = 60.0  # what changes something, or is long, is asked for once
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 PIECE_BYTES = 1024 * 1024
 Answer = TypeVar("Answer")
@@ -41,7 +43,7 @@ class AdminClient:
     def download(self, path: str, write: Callable[[bytes], object], query: Mapping[str, str] | None = None) -> int:
         """Hand the pieces of an answer to `write`, however long it is; how many bytes it was."""
         parameters = urlencode(query or {}, errors="surrogateescape")
-        connection = self._connection(0.0)
+        connection = self._connection(CHANGE_SECONDS_MAX)
         try:
             connection.request("GET", f"{path}?{parameters}" if query else path)
             response = connection.getresponse()
@@ -71,13 +73,21 @@ class AdminClient:
             raise self._stranger() from None
 
     def _exchange(self, method: str, target: str, body: str | None, patience_seconds: float) -> tuple[int, bytes]:
-        connection = self._connection(patience_seconds)
+        try:
+            if method != "GET":
+                return self._exchange_once(method, target, body, CHANGE_SECONDS_MAX + patience_seconds)
+            with contextlib.suppress(TimeoutError):  # a machine that stood still finds the time over when it goes on
+                return self._exchange_once(method, target, body, ANSWER_SECONDS_MAX + patience_seconds)
+            return self._exchange_once(method, target, body, ANSWER_SECONDS_MAX + patience_seconds)
+        except (http.client.HTTPException, OSError) as error:
+            raise self._failed(error) from None
+
+    def _exchange_once(self, method: str, target: str, body: str | None, seconds: float) -> tuple[int, bytes]:
+        connection = self._connection(seconds)
         try:
             connection.request(method, target, body, self._headers() if body is not None else {})
             response = connection.getresponse()
             return response.status, response.read(ANSWER_BYTES_MAX)
-        except (http.client.HTTPException, OSError) as error:
-            raise self._failed(error) from None
         finally:
             connection.close()
 
@@ -86,9 +96,8 @@ class AdminClient:
 
         return {"Content-Type": "application/json", **identification(os.environ)}
 
-    def _connection(self, patience_seconds: float) -> http.client.HTTPConnection:
-        address = self._address
-        return http.client.HTTPConnection(address.host, address.port, timeout=ANSWER_SECONDS_MAX + patience_seconds)
+    def _connection(self, seconds: float) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self._address.host, self._address.port, timeout=seconds)
 
     def _failed(self, error: Exception) -> S3dError:
         """What went wrong with the connection, for a person."""

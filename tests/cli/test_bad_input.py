@@ -121,6 +121,26 @@ async def test_a_daemon_that_is_silent_is_given_up(monkeypatch):
             await asyncio.to_thread(client.get, "/status", Status)
 
 
+async def test_a_question_that_got_no_answer_in_time_is_asked_once_more_and_a_change_is_not(monkeypatch):
+    """A machine that stood still finds the time over when it goes on, although the daemon is there."""
+    asked = []
+
+    def exchange(client, method, target, body, seconds):
+        asked.append((method, seconds))
+        if len(asked) == 1:
+            raise TimeoutError
+        return 200, b"{}"
+
+    monkeypatch.setattr(asking.AdminClient, "_exchange_once", exchange)
+    client = asking.AdminClient("http://127.0.0.1:1")
+    assert client.get("/readyz", dict) == {}
+    assert asked == [("GET", asking.ANSWER_SECONDS_MAX)] * 2
+    asked.clear()
+    with pytest.raises(S3dError, match="does not answer"):
+        client.post("/replication/pause", {}, dict)
+    assert asked == [("POST", asking.CHANGE_SECONDS_MAX)]
+
+
 async def test_debugging_shows_the_traceback_as_well():
     """For whoever asks for it."""
     ran = await s3d("status", "--admin", NOBODY, S3D_DEBUG="1")
