@@ -43,6 +43,10 @@ def _show(found: "GapsReport") -> None:
         return
     mended = f", {found.last.mended} sent again" if found.last.mended else ""
     click.echo(f"Last looked at {count_text(found.last.keys, 'key')} until {found.last.ended}{mended}.")
+    if not found.last.keys:
+        click.echo(
+            "Looked at are buckets that nobody else writes to, and those that a rule with `gaps` names.", err=True
+        )
 
 
 def _row(gap: "GapReport") -> list[str]:
