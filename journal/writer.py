@@ -29,8 +29,8 @@ from journal.verify import ADVICE
 
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 PAGE_RECORDS = 1000
-CATCH_UP_RECORDS = 10_000  # in one step, and no more bytes of them than these
-CATCH_UP_BYTES = 8 * 1024 * 1024
+CATCH_UP_RECORDS = 30_000  # in one step, and no more bytes of them than these
+CATCH_UP_BYTES = 16 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from random import Random
 
 from journal import Entry, Record, SqliteBackend
 from journal.record import Head, link
@@ -73,9 +74,10 @@ def fold(directory: str) -> dict[str, float]:
 def _entries(mix: str, count: int) -> Iterator[Entry]:
     yield Entry(BUCKET, "CreateBucket", encode(Mutation()))
     yield _confirmed([1])
+    chance = Random(count)
     sequence, last, waiting = 2, dict[str, int](), list[int]()
     for number in range(count):
-        key = key_of(number * 7919 % KEYS if mix == "fold-over" else number)
+        key = key_of(chance.randrange(KEYS) if mix == "fold-over" else number)
         sequence += 1
         yield _put(number, key, last.get(key, 0))
         last[key] = sequence

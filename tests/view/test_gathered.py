@@ -238,3 +238,22 @@ def test_what_is_gathered_of_a_payload_is_what_a_mutation_says():
     for name in written.__struct_fields__:
         given_, default = getattr(mutation, name), getattr(written, name)
         assert (given_ or None) == (bytes(default) or None if isinstance(default, msgspec.Raw) else default or None)
+
+
+@pytest.mark.parametrize("order", ["ABab", "ABba", "AaBb", "AaBB", "ABSb", "ABSbSa", "ACa", "AaCa", "ABCab"])
+def test_decision_9_blobs_and_what_is_carried_go_with_their_last_reason(views, order):
+    """One key written twice, confirmed, superseded and carried, in sets that end at every place."""
+    records: list[Record] = []
+    for letter in order:
+        kind, payload = {
+            "A": lambda: ("PutObject", Mutation(size=1, extents=(BlobBytes("a" * 32, 0, 1),))),
+            "B": lambda: ("PutObject", Mutation(size=1, extents=(BlobBytes("b" * 32, 0, 1),), replaces=1)),
+            "S": lambda: (events.SUPERSEDED, events.Superseded(sequences=(1,), by=2)),
+            "C": lambda: (events.CARRIED, events.Carried(records=(records[0],))),
+            "a": lambda: (events.CONFIRMED, Confirmed(confirmations=(Confirmation(1),))),
+            "b": lambda: (events.CONFIRMED, Confirmed(confirmations=(Confirmation(order.index("B") + 1),))),
+        }[letter]()
+        stream = "left/a" if kind == "PutObject" else ""
+        records.append(Record(len(records) + 1, 1, stream, kind, encode(payload), b"", 0, b"h" * 32))
+    for cut in range(len(order)):
+        fold_both(views, records, (cut,))
