@@ -129,6 +129,7 @@ def export(form: str, output: str | None, **asked: Any) -> int:
 
 def _write_chain(file: BinaryIO, asked: dict[str, Any]) -> None:
     from s3d.audit.chain_file import chain_lines
+    from s3d.audit.checkpoint import statement_of
     from s3d.audit.trail import following
     from s3d.cli.trails import opened_trail
     from s3d.telemetry.notary import SignedReport
@@ -140,9 +141,10 @@ def _write_chain(file: BinaryIO, asked: dict[str, Any]) -> None:
     with opened_trail(client, asked["data_dir"]) as trail:
         if not of_daemon:
             last = _last_checkpoint(trail)
+        epoch = trail.epoch if last is None else statement_of(last).epoch  # a later one has begun behind what it covers
         with progress("writing records", in_bytes=False) as bar:
             records = following(trail.origin, _counted(trail, trail.origin.sequence, bar))
-            file.writelines(chain_lines(trail.instance, trail.epoch, trail.origin, records, last, trail.head))
+            file.writelines(chain_lines(trail.instance, epoch, trail.origin, records, last, trail.head))
     _tell(trail, last)
 
 

@@ -1,6 +1,7 @@
 """A site from its first write to the auditor's desk: signed, refused, exported, verified, with the real commands."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,3 +78,16 @@ def test_what_a_stop_signed_is_verified_from_the_disk(daemon: LiveDaemon) -> Non
     (line,) = (daemon.directory / "refused.jsonl").read_text().splitlines()
     assert (json.loads(line)["path"], json.loads(line)["code"]) == ("/photos/a/1", "AccessDenied")
     assert (daemon.directory / "audit-signing.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_epoch_that_has_begun_since_the_last_signature_changes_nothing(daemon: LiveDaemon, tmp_path: Path) -> None:
+    """A disk that was recovered, or restored, and on which no daemon has signed since: what was signed is verified."""
+    disk, end = shutil.copytree(daemon.directory, tmp_path / "disk"), tmp_path / "end.jsonl"
+    key = daemon.directory.parent / "site.key"
+
+    def s3d_here(*arguments: object) -> int:
+        return cli.main([*map(str, arguments)], prog_name="s3d", standalone_mode=False) or OK
+
+    assert s3d_here("journal", "restored", disk) == OK
+    assert s3d_here("audit", "export", "--data-dir", disk, "--output", end) == OK
+    assert s3d_here("audit", "verify", end, "--public-key", key) == OK
