@@ -28,6 +28,7 @@ from s3d.blobs.rows import RowBodies
 from s3d.clock import Clock, milliseconds
 from s3d.commands.machine import StateMachine
 from s3d.commands.outcomes import ResumeRecords
+from s3d.commands.superseding import SupersedeRecords
 from s3d.config.remotes import RemoteSettings
 from s3d.errors import DataDirectoryError
 from s3d.events import DEFAULT_REMOTE
@@ -37,6 +38,7 @@ from s3d.remote.client import AiobotocoreRemote
 from s3d.remote.mapped import MappedRemote
 from s3d.remote.seam import Remote
 from s3d.replay.fates import Fate, Outcomes, fates
+from s3d.replay.overtaking import overtaking
 from s3d.replay.selection import SelectedQuestions, Selection
 from s3d.replicator.link import Link
 from s3d.replicator.replicator import Replicator
@@ -163,11 +165,24 @@ async def replay(
     """Send what is pending to all of them side by side; which of them ended early, by name, and why.
 
     `retry`: what was refused before is tried again. `patience_seconds`: how long a remote may be out of reach, or take
-    nothing, before this ends, to be called again. `advance` is told of records that are done. Raises S3dError or
-    JournalError.
+    nothing, before this ends, to be called again. `advance` is told of records that are done. What cannot be sent
+    because damage took its bytes does not keep back a later write of its key. Raises S3dError or JournalError.
     """
     if retry:
         await branch.journal.submit(ResumeRecords(None, "replay"), essential=True)
+    while True:
+        errands = await _errands(branch, remotes, clock, patience_seconds)
+        unfinished = await until_all_done(errands, clock, patience_seconds, advance)
+        steps = [] if unfinished or not branch.questions.parked(1) else [*overtaking(branch.questions.selected())]
+        commands = [SupersedeRecords(sequences, by, even_parked=True) for sequences, by in steps]
+        taken = [(await branch.journal.submit(one, essential=True)).answer for one in commands]
+        if not any(taken):
+            return unfinished
+
+
+async def _errands(
+    branch: Branch, remotes: Sequence[tuple[Destination, Remote]], clock: Clock, patience_seconds: float
+) -> dict[str, Errand]:
     errands: dict[str, Errand] = {}
     for destination, remote in remotes:
         settled = telling_others(errands, destination.name)
@@ -176,7 +191,7 @@ async def replay(
         # the site may have sent any of them, and not have written it down
         await errand.replicator.taken_out(branch.source.head)
         errand.replicator.resume()  # whoever paused the site has nothing to do with who replays its disk
-    return await until_all_done(errands, clock, patience_seconds, advance)
+    return errands
 
 
 def _errand(
@@ -227,7 +242,10 @@ def fates_of(branch: Branch, selection: Selection) -> Iterator[Fate]:
     def are_here(extents: Extents) -> bool:
         return all(os.path.exists(blobs.path(one.blob)) for one in extents if isinstance(one, BlobBytes))
 
-    yield from fates(_records(journal, origin - 1, head), outcomes, branch.questions, selection, are_here)
+    base = journal.base()
+    known_through = base.position if base is not None else 0
+    records = _records(journal, origin - 1, head)
+    yield from fates(records, outcomes, branch.questions, selection, are_here, known_through)
 
 
 def _records(journal: Journal, after: int, last: int) -> Iterator[Record]:
@@ -247,7 +265,7 @@ def _prepare(journal_dir: str, state: str, disk: Disk) -> Source:
                     f"{state} is the state of a replay of other records", hint="choose another directory with --state"
                 )
             return known
-        inspection.verify()
+        inspection.verify(bodies=False)  # one that is damaged is refused when its turn comes, alone
         base = inspection.base()
         older = [file.name for file in inspection.files()[:-1]] + ([base.name] if base is not None else [])
     make_branch(journal_dir, f"{state}/journal", older)

@@ -53,8 +53,8 @@ class _Mapping(click.ParamType["MappedBucket"]):
 @click.command(
     short_help="Send what a data directory holds to the remote, without its daemon.",
     epilog="Exit codes: 0 the remote has all that was asked for, 3 it could not be reached, or took nothing, for long "
-    "enough, 4 some was refused, 1 failed or --verify found a difference, 2 mistyped. It can be called again, and goes "
-    "on.",
+    "enough, 4 some was refused, or is lost, 1 failed or --verify found a difference, 2 mistyped. It can be called "
+    "again, and goes on.",
 )
 @click.argument("data_dir", metavar="DATA_DIR")
 @remotes
@@ -224,9 +224,10 @@ async def _replay(
         told.show(differences, report_file)
     if differences:
         return FAILED
-    if unfinished or (told.counts["left"] and not (dry_run or told.counts["refused"])):
+    not_there = told.counts["refused"] + told.counts["lost"]
+    if unfinished or (told.counts["left"] and not (dry_run or not_there)):
         return PENDING
-    return PARKED if told.counts["refused"] else OK
+    return PARKED if not_there else OK
 
 
 async def _verify(branch: "Branch", remote: Any, selection: "Selection", clock: Any) -> list["Difference"]:

@@ -17,7 +17,7 @@ from s3d.policy.bucket_map import KnownRemote
 from s3d.replay.fates import MEANING, Fate
 
 SHOWN_MAX = 40
-_TOLD = frozenset({"refused", "left"})
+_TOLD = frozenset({"refused", "lost", "left"})
 
 
 class Told:

@@ -12,18 +12,20 @@ NAMED_MAX = 256  # in one record: each is an event of its own for those who list
 class SupersedeRecords(msgspec.Struct, frozen=True):
     """Send one record in the place of earlier ones of its key. The answer is which: those that still wait.
 
-    Whoever submits it knows that none of them was ever attempted, and that nothing depends on them.
+    Whoever submits it knows that nothing depends on them, and that none of them was ever attempted, or, `even_parked`,
+    that those which wait for a person can never be sent.
     """
 
     sequences: tuple[int, ...]
     by: int
+    even_parked: bool = False
 
     def decide(self, state: Knowledge, now_ms: int) -> Decision:
         last = state.questions.pending(self.by)
         if last is None or last.parked or last.superseded_by:
             return Decision(answer=())
         rows = [state.questions.pending(sequence) for sequence in self.sequences if sequence < self.by]
-        if any(row is not None and row.parked for row in rows):
+        if not self.even_parked and any(row is not None and row.parked for row in rows):
             return Decision(answer=())  # receipts have told of it meanwhile: what is behind it has to wait
         taken = tuple(
             row.sequence

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from journal import Record
+from journal.record import LOST
 from s3d.events import (
     GIVE_WAY,
     OUTCOMES,
@@ -28,6 +29,7 @@ Outcome = Literal[
     "gave-way",
     "stays-local",
     "refused",
+    "lost",
     "not-selected",
     "left",
 ]
@@ -39,6 +41,7 @@ MEANING: Mapping[Outcome, str] = {
     "gave-way": "not sent over somebody else's write, as its rule says",
     "stays-local": "of a bucket that is never sent",
     "refused": "the remote or the local disk says that it cannot be",
+    "lost": "damage took the record: `s3d recover` has said which, and what can still be read of it",
     "not-selected": "left out by --from, --to, --prefix or --only",
     "left": "not sent yet",
 }
@@ -112,9 +115,19 @@ def fates(
     questions: SelectedQuestions,
     selection: Selection,
     are_here: Callable[[Extents], bool],
+    known_through: int,
 ) -> Iterator[Fate]:
-    """Of every mutation among the records, in order. `are_here` says of what is left whether its bytes are."""
+    """Of every mutation among the records, in order, and of records that damage took and that may have been some.
+
+    `are_here` says of what is left whether its bytes are. Up to `known_through` it is known of lost ones, too, whether
+    anything of them was pending.
+    """
     for record in records:
+        if record.kind == LOST:
+            lost = _of_lost(record, outcomes, questions.pending(record.sequence), selection)
+            if lost.bucket or lost.outcome != "lost" or record.sequence > known_through:
+                yield lost
+            continue
         if record.kind in OUTCOMES:
             continue
         mutation = decode_mutation(record.payload)
@@ -138,6 +151,24 @@ def fates(
             yield msgspec.structs.replace(fate, outcome=outcome, code=code, message=message or _message_of(row))
         else:
             yield fate
+
+
+def _of_lost(record: Record, outcomes: Outcomes, row: PendingRow | None, selection: Selection) -> Fate:
+    """Of what only the place is there: as far as the view knows, or later records say."""
+    ended, confirmed = outcomes.of(record.sequence), outcomes.confirmed.get(record.sequence)
+    fate = Fate(record.sequence, record.kind, "", "", 0, record.written_at, ended)
+    if confirmed is not None:
+        said, name = confirmed
+        answer = {"etag": said.etag, "version_id": said.version_id, "remote": name}
+        return msgspec.structs.replace(fate, outcome="confirmed", **answer)
+    if row is None:
+        unknown = "nothing is known of it any more"
+        return fate if ended != "left" else msgspec.structs.replace(fate, outcome="lost", message=unknown)
+    outcome = _outcome_of(row, selection)
+    named = {"operation": row.kind, "bucket": row.bucket, "key": row.key, "size_bytes": row.size}
+    if outcome in {"left", "refused"}:
+        return msgspec.structs.replace(fate, outcome="lost", acknowledged_ms=row.at_ms, **named)
+    return msgspec.structs.replace(fate, outcome=outcome, acknowledged_ms=row.at_ms, message=_message_of(row), **named)
 
 
 def _outcome_of(row: PendingRow, selection: Selection) -> Outcome:

@@ -112,7 +112,9 @@ def test_everything_arrives_and_nothing_on_the_disk_changes(
 def test_what_cannot_be_read_is_refused_and_the_rest_arrives(
     disk: Path, typed: Any, open_daemon: LiveDaemon, tmp_path: Path
 ) -> None:
-    """A blob is missing, another is damaged: their records say so, and stand in nobody's way."""
+    """A blob is missing, another is damaged, and so are two small bodies: their records say so, and stand in nobody's
+    way. What was written over one of them goes in its place.
+    """
     copied = tmp_path / "copied"
     shutil.copytree(disk, copied)
     blobs = sorted(path for path in (copied / "blobs").rglob("*") if path.is_file())
@@ -120,9 +122,13 @@ def test_what_cannot_be_read_is_refused_and_the_rest_arrives(
     damaged = bytearray(blobs[1].read_bytes())
     damaged[1000] ^= 1
     blobs[1].write_bytes(damaged)
+    with apsw.Connection(str(copied / "journal" / "journal-000001.db")) as connection:
+        spoil = "UPDATE record SET body = x'00' WHERE stream = ? AND sequence < 13"
+        connection.execute(spoil, ("dead/k/1",))
+        connection.execute(spoil, ("dead/k/3",))
     code, records, _ = typed(copied, "--map", "dead=replayed", "--map", "dead-too=replayed-too", "--report", "r.json")
     assert code == 4
-    assert records["refused"] == 2
+    assert (records["refused"], records["superseded"]) == (3, 1)
     told = [one for one in json.loads((tmp_path / "r.json").read_text())["records"] if one["outcome"] == "refused"]
     assert {one["code"] for one in told} == {"LocalBodyUnreadable"}
     client = open_daemon.client()
