@@ -82,5 +82,5 @@ def _readable(payload: bytes) -> object:
     """The payload as JSON; null where it is something else, or could not be written out as JSON again."""
     try:
         return msgspec.json.decode(payload)  # strict: no NaN, no lone surrogates
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a flipped bit in what is lost, too
         return None

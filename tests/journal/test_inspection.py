@@ -183,14 +183,24 @@ def test_an_export_verifies_without_this_program(directory: str) -> None:
     """JSON payloads are readable; others, and JSON that could not be written out again, are null beside their bytes."""
     backend = SqliteBackend(directory, ballast_bytes=0)
     head = backend.open()
-    payloads = [b'{"key": "\xc3\xa9"}', b"\xff\xfe", b"NaN", b'"\\ud800"', b"[" * 5000, b"[" * 100_000, b"1e999", b""]
+    payloads = [
+        b'{"key": "\xc3\xa9"}',
+        b'{"key": "\xe9"}',
+        b"\xff\xfe",
+        b"NaN",
+        b'"\\ud800"',
+        b"[" * 5000,
+        b"[" * 100_000,
+        b"1e999",
+        b"",
+    ]
     for number, payload in enumerate(payloads, 1):
         head = append(backend, head, number, payload or b" ")
     lines = list(export_lines(backend.identity, backend.read(0, 100)))
     backend.close()
     text = "\n".join(lines).encode("utf-8").decode("utf-8")
     assert verify_lines(text.split("\n")) == len(payloads)
-    assert [json.loads(line)["payload"] for line in lines[1:]][:6] == [{"key": "é"}, None, None, None, None, None]
+    assert [json.loads(line)["payload"] for line in lines[1:]][:7] == [{"key": "é"}, *[None] * 6]
     assert "é" in lines[1]
 
 
