@@ -84,4 +84,4 @@ def judge_export(screen: str, code: int, hit: Touched) -> list[str]:
     if code in {0, 3} and not found:
         return []
     wrong = [f"{kind} {place}" for kind, place in found if kind != "lost" or place not in unproven]
-    return [f"an honest export is refused: {screen}"] if wrong or code != 1 or not found else []
+    return [f"an honest export is refused ({', '.join(wrong)}): {screen}"] if wrong or code != 1 or not found else []

@@ -54,7 +54,9 @@ def main(rounds: int, seed: int | None, writers: int, writes: int, keep: bool, s
             done.append(drill(scratch, far, number, _shell, writers=writers, writes=writes))
             _tell(done[-1], show=show, as_json=as_json)
             if keep and done[-1].everything_wrong:
-                shutil.copytree(scratch, f"recovery-drill-{number}", symlinks=True)
+                kept = mkdtemp(prefix=f"s3d-recovery-drill-{number}-")
+                shutil.copytree(scratch, kept, symlinks=True, dirs_exist_ok=True)
+                console.print(f"kept in {kept}")
             shutil.rmtree(scratch)
             progress.update(task, completed=len(done))
     wrong = [one for one in done if one.everything_wrong]

@@ -1,13 +1,14 @@
 """What flipped bits have hit, told from the directory as it was before them and from SQLite's file format alone.
 
 A record of the journal is *whole* when every piece of its row stands somewhere, in the database or in its log, with no
-bit flipped in it, in the page number behind or before it, or in what the log says in front of the page. What else is in
-the page may be anything. Nothing of the product is used here, so that it cannot be wrong in the same way
-(https://sqlite.org/fileformat2.html).
+bit flipped in it, in the page number behind or before it, in its page's list of rows, or in what the log says in front
+of the page. What else is in the page may be anything. Nothing of the product is used here, so that it cannot be wrong
+in the same way (https://sqlite.org/fileformat2.html).
 """
 
 import hashlib
 import shutil
+import struct
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from .flipping import Flips, kind_of
 
 PAGE_BYTES = 4096
 LOG_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
+LEAF, LIST_AT = 0x0D, 8  # the kind of a page that has rows, and where its list of them is
 NUMBER_BYTES = 4  # of the page in which a row goes on
 LOCAL_MAX = PAGE_BYTES - 35
 LOCAL_MIN = (PAGE_BYTES - 12) * 32 // 255 - 23
@@ -89,12 +91,21 @@ class _Place:
     page: bytes
     hit: tuple[int, ...]
 
-    def has(self, piece: bytes) -> bool:
-        """Whether it stands here, and is whole, and so are the page numbers around it."""
-        at = self.page.find(piece)
-        if at < 0 or not self.hit:
-            return at >= 0
-        return not any(one < 0 or at - NUMBER_BYTES <= one < at + len(piece) + NUMBER_BYTES for one in self.hit)
+    def begins(self, cell: bytes) -> bool:
+        """Whether a row begins here as this, and it and the page's list of its rows are whole."""
+        (rows,) = struct.unpack_from(">H", self.page, 3)
+        listed = LIST_AT + 2 * rows
+        if self.page[0] != LEAF or listed > PAGE_BYTES or any(one < listed for one in self.hit):
+            return False
+        starts = struct.unpack_from(f">{rows}H", self.page, LIST_AT)
+        return any(self.page.startswith(cell, at) and self._is_whole(at, len(cell)) for at in starts)
+
+    def goes_on(self, piece: bytes) -> bool:
+        """Whether a row goes on here as this, and is whole."""
+        return self.page.startswith(piece, NUMBER_BYTES) and self._is_whole(NUMBER_BYTES, len(piece))
+
+    def _is_whole(self, at: int, size: int) -> bool:
+        return not any(one < 0 or at - NUMBER_BYTES <= one < at + size + NUMBER_BYTES for one in self.hit)
 
 
 def _places(path: Path, hit: frozenset[int], start: int, header: int) -> Iterator[_Place]:
@@ -105,11 +116,11 @@ def _places(path: Path, hit: frozenset[int], start: int, header: int) -> Iterato
 
 
 def _is_whole(row: tuple, places: Sequence[_Place]) -> bool:
-    pieces = _pieces(row)
-    assert any(pieces[0] in one.page for one in places), f"record {row[0]} is not where this looks for it"
-    hit = [one for one in places if one.hit]
-    suspects = [piece for piece in pieces if any(piece in one.page for one in hit)]
-    return all(any(one.has(piece) for one in places) for piece in suspects)
+    cell, *rest = _pieces(row)
+    assert any(cell in one.page for one in places), f"record {row[0]} is not where this looks for it"
+    if not any(piece in one.page for piece in (cell, *rest) for one in places if one.hit):
+        return True
+    return any(one.begins(cell) for one in places) and all(any(one.goes_on(piece) for one in places) for piece in rest)
 
 
 def _pieces(row: tuple) -> list[bytes]:
