@@ -16,6 +16,7 @@ from journal import DiskFull, Record
 from s3d.capacity.forecast import Flow
 from s3d.capacity.local import Staying
 from s3d.capacity.pending import Backlog
+from s3d.events import CONFIRMED
 from s3d.view.backlog import Tally
 from s3d.view.beside import Beside
 from s3d.view.damage import ViewDamaged
@@ -129,6 +130,9 @@ class View:
 
     def fold(self, record: Record) -> None:
         """Apply a record; visible on the writer's own connection only. Raises DiskFull."""
+        if record.kind == CONFIRMED:  # of many at once: a few statements for all, not a few for each
+            self.fold_all((record,))
+            return
         try:
             change = fold(self._connection, record, self._beside)
         except apsw.FullError as error:
