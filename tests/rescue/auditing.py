@@ -16,6 +16,7 @@ from .touched import Touched
 
 EXPORT, OTHERS, KEY = "w47.jsonl", ("w46.jsonl", "w48.jsonl"), "site7.key"  # as the page calls them
 REFUSED, PENDING = 1, 3  # exit codes
+ATTEMPTS, NOT_IN_TIME = 6, "does not answer"
 
 
 class Result(Protocol):
@@ -69,8 +70,11 @@ class Auditor:
         self._result.wrong += judge_export(ran.out, ran.code, hit)
 
     def _type(self, words: Sequence[str], shell: Shell, code: int) -> None:
-        ran = shell(words)
-        self._result.typed.append(ran)
+        for _ in range(ATTEMPTS):
+            ran = shell(words)
+            self._result.typed.append(ran)
+            if NOT_IN_TIME not in ran.err:  # a busy machine: a person would call it again
+                break
         if ran.code != code and not (ran.code == PENDING and "report" in words):  # the link is as fast as it is
             self._result.wrong.append(f"it should end with exit code {code}: {ran}")
 

@@ -79,6 +79,8 @@ def _rows(path: Path, scratch: Path) -> list[tuple]:
             shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
     connection = apsw.Connection(str(copy))
     try:
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'record'").fetchone():
+            return []  # it was killed while it began this file
         return list(connection.execute("SELECT * FROM record ORDER BY sequence"))
     finally:
         connection.close()
