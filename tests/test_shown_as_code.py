@@ -75,6 +75,13 @@ def program() -> str:
 
 
 @cache
+def typed() -> frozenset[str]:
+    """What the reader writes behind a prompt: files have the names that he gives them."""
+    blocks = [block for name in NAMES for block in FENCED.findall(text_of(name))]
+    return frozenset(word for block in blocks for line in re.findall(r"\$ (.*)", block) for word in line.split())
+
+
+@cache
 def words() -> frozenset[str]:
     """Every name of the program and of S3, in its service model."""
     loader = Loader()
@@ -119,7 +126,7 @@ def mistake_in(one: str) -> str:
     if MODULE.match(one):
         return "" if one in OUT_OF_GIT or is_file(one) else "no such file"
     if DATA_FILE.match(one):
-        return "" if one in program() else "the program writes no such file"
+        return "" if one in program() or one in typed() else "nobody writes such a file"
     if found := ENDPOINT.match(one):
         return _of_route(found[1])
     if found := HEADER.match(one):
