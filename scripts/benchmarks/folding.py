@@ -27,7 +27,7 @@ def measure(bench: Bench) -> None:
     """The rows `fold-…`. Raises ServerFailed."""
     plan = bench.plan
     for mix, title in MIXES.items():
-        bench.findings.row(mix, title, " records/s")
+        bench.findings.row(mix, title, "/s")
         bench.say(f"writing a journal of {plan.folded:,} records ({mix})")
         _refold(bench, None, "make", bench.room("folding") / mix, mix, plan.folded)
     for number in bench.rounds("folding", min(ROUNDS, plan.rounds), 0.06):
