@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 
 from journal import CommitAmbiguous, JournalClosed
 
@@ -16,6 +16,10 @@ class Tasks:
         self._crashed = crashed
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def __iter__(self) -> Iterator[asyncio.Task[None]]:
+        """Those that run now."""
+        return iter(tuple(self._tasks))
+
     def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         """Begin one."""
         task = asyncio.create_task(work, name=name)
@@ -24,7 +28,7 @@ class Tasks:
 
     async def end(self) -> None:
         """Cut off all of them."""
-        tasks = list(self._tasks)
+        tasks = tuple(self)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -58,7 +58,7 @@ class SplitSite(Site):
         for _ in range(20_000):
             assert self.crashes == []
             both = (self.replicator, self.to_city)
-            if all(one._window.is_done and not one._deliveries and len(one._tasks) <= 4 for one in both):
+            if all(one._window.is_done and not one._deliveries and len([*one._tasks]) <= 4 for one in both):
                 return
             await asyncio.sleep(0.001)
         raise AssertionError(f"not settled: {self.replicator.snapshot()} {self.to_city.snapshot()}")

@@ -15,7 +15,7 @@ from s3d.remote.failures import FailureKind, RemoteFailure
 from s3d.replicator import delivery, window
 from s3d.replicator.decide import Done, Park, RetryAt
 from s3d.replicator.lanes import Claims
-from s3d.view import projection
+from s3d.view import confirming
 from s3d.view.questions import Questions
 
 from .mutants_of_keeping import OF_KEEPING
@@ -110,7 +110,7 @@ def nobody_probes() -> AbstractContextManager[Any]:
 
 def what_was_superseded_is_never_settled() -> AbstractContextManager[Any]:
     """The later write has arrived, and those in whose place it was sent wait for ever."""
-    return patch.object(projection, "settle_superseded", lambda *_: Backlog())
+    return patch.object(confirming, "settle_superseded", lambda *_: Backlog())
 
 
 async def _for_ever(*_: Any) -> None:
