@@ -71,10 +71,11 @@ async def test_a_writer_that_hangs_is_not_called_alive(manager: Manager) -> None
     async with jumping_clock() as clock:
         pulse = Pulse(ask, lambda: mending[0], clock, service)
         going = asyncio.ensure_future(pulse.run_for_ever())
-        await clock.sleep(60)
-        heard = manager.heard()
+        heard = list[str]()
+        while len(heard) <= 5:  # for as long as it takes: the clock jumps over beats where the machine is busy
+            await clock.sleep(60)
+            heard += manager.heard()
         assert heard[:2] == ["READY=1", "WATCHDOG=1"]
-        assert len(heard) > 5
         hanging.set()
         await clock.sleep(10)  # the question after this one
         manager.heard()

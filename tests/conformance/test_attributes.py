@@ -75,7 +75,7 @@ def test_what_is_refused(client, place):
     assert refusal(ask, Bucket=place, Key="k", ObjectAttributes=["Owner"]) == (400, "InvalidArgument")
     assert refusal(ask, Bucket=place, Key="none", ObjectAttributes=["ETag"]) == (404, "NoSuchKey")
     assert refusal(ask, Bucket="no-such-bucket-x", Key="k", ObjectAttributes=["ETag"]) == (404, "NoSuchBucket")
-    assert refusal(ask, Bucket=place, Key="k", ObjectAttributes=["ETag"], VersionId="x")[1] == "NotImplemented"
+    assert refusal(ask, Bucket=place, Key="k", ObjectAttributes=["ETag"], VersionId="x")[1] == "InvalidArgument"
 
 
 def test_names_in_one_header_or_in_several(open_daemon, open_bucket):

@@ -58,7 +58,8 @@ FAILPOINTS: tuple[Failpoint | WriteTo, ...] = (
         "P6", "after COMMIT, before the mark and the answer", "journal.sqlite.SqliteBackend._write_mark", BEFORE, 25
     ),
     Failpoint("P7", "the view is behind a commit", "s3d.view.view.View.publish", BEFORE, 25),
-    Failpoint("P8", "the view is rebuilt", "s3d.view.view.View.fold", BEFORE, 12, True, "view.db"),
+    Failpoint("P8", "the view is rebuilt", "s3d.view.gathered._Gathered.put", BEFORE, 12, True, "view.db"),
+    Failpoint("P8", "the rebuilt view is written", "s3d.view.gathered._Gathered._let_go", BEFORE, 1, True, "view.db"),
     Failpoint("P9", "before a record is sent", "s3d.replicator.transfer.Transfer.send", BEFORE, 6),
     Failpoint("P10", "sent, and not confirmed here", "s3d.replicator.outcomes.Outcomes.confirm", BEFORE, 6),
     Failpoint("P11", "between the parts of an upload", "s3d.replicator.uploads.Uploads.part", AFTER, 2),

@@ -31,7 +31,7 @@ def flip(directory: Path, random: Random) -> Flips:
 def kind_of(path: Path) -> str:
     """What a file of a data directory is, in a word; empty: nothing that is tried here."""
     name = path.name
-    if path.parent.name == "journal" and ".db" in name and not name.endswith("-shm"):
+    if path.parent.name == "journal" and ".db" in name and not name.endswith(("-shm", "-journal")):
         if name.startswith("base-"):
             return "base"
         return "sealed" if ".sealed." in name else "log" if name.endswith("-wal") else "journal"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from s3d.view import needs, projection, upload_projection
+from s3d.view import confirming, gathered, needs, projection, upload_projection
 from s3d.view.questions import Questions
 
 
@@ -56,5 +56,8 @@ MUTANTS = (
         ),
     ),
     Mutant("a moved body is forgotten", ((Questions, "relocated", lambda self, sequence: None),)),
-    Mutant("confirmed records hold on to rows", ((projection, "drop_rows", lambda connection, sequence: None),)),
+    Mutant(
+        "confirmed records hold on to rows",
+        tuple((one, "drop_rows", lambda connection, sequence: None) for one in (projection, confirming, gathered)),
+    ),
 )
