@@ -9,7 +9,7 @@ from s3d.clock import Clock
 
 CROWD_RECORDS = 4  # in one commit: so many waited for it together
 CROWDED_SECONDS = 0.1  # after such a commit
-RECORDS_PER_TURN = 8
+RECORDS_PER_TURN = 10
 BUNCH_TURNS = 16  # one record alone costs twice as much as one of many
 
 

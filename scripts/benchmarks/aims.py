@@ -94,9 +94,9 @@ def _aims(store: int) -> list[Aim]:
         Aim(
             f"first correct read after a stop, {store:,} pending", f"start-clean-{store}", _value, 5, "s", at_most=True
         ),
+        Aim(f"the same after SIGKILL, {store:,} pending", f"start-killed-{store}", _value, 5, "s", at_most=True),
         Aim("view folded anew, puts of new keys", "fold-new", _value, 100_000, "/s"),
         Aim("view folded anew, puts over 10,000 keys, confirmed soon", "fold-over", _value, 100_000, "/s"),
-        Aim(f"the same after SIGKILL, {store:,} pending", f"start-killed-{store}", _value, 5, "s", at_most=True),
     ]
 
 
