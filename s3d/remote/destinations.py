@@ -8,7 +8,7 @@ power cut leaves the old one or the new one.
 
 import msgspec
 
-from journal.disk import Disk
+from journal.disk import Disk, write_durably
 from s3d.errors import DataDirectoryError
 from s3d.policy.bucket_map import KnownRemote, MappedBucket
 
@@ -30,17 +30,7 @@ def keep_destinations(disk: Disk, directory: str, destinations: Destinations) ->
     path, content = f"{directory}/{NAME}", msgspec.json.encode(destinations)
     if disk.exists(path) and _read(disk, path, len(content) + 1) == content:
         return
-    new = f"{path}.new"
-    if disk.exists(new):
-        disk.unlink(new)
-    file = disk.create(new)
-    try:
-        file.pwrite(content, 0)
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(new, path)
-    disk.sync_directory(directory)
+    write_durably(disk, path, content)
 
 
 def kept_destinations(directory: str) -> Destinations:
