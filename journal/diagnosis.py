@@ -37,7 +37,7 @@ from journal.disk import RealDisk
 from journal.errors import JournalDamaged, JournalError, JournalForeign
 from journal.files import ACTIVE, file_name, sealed_name
 from journal.mark import MARK_NAME, Mark
-from journal.pages import read_images
+from journal.pages import is_whole, read_images
 from journal.readers import checked_body, rows
 from journal.record import Head, Lost, Record, follows, read_lost
 from journal.refinding import find_catalogue
@@ -328,12 +328,18 @@ class Copied:
             try:
                 head = read_head(connection, catalogue.origin)
                 found, bodies = self._check(connection, catalogue.origin, head, advance)
-                trouble = found or trouble or _against(known, connection, head)
+                trouble = found or trouble or _against(known, connection, head) or self._unseen(look, head)
                 look = msgspec.structs.replace(look, head=head, bodies=bodies)
             except (apsw.Error, JournalDamaged) as error:
                 trouble = f"it cannot be read: {getattr(error, 'message', error)}"
         look = msgspec.structs.replace(look, trouble=trouble)
         return self._with_saved(look, known) if trouble else look
+
+    def _unseen(self, look: FileLook, head: Head) -> str:
+        """The mark may be older than the log's end, or its newer half damaged: the log says itself that it goes on."""
+        if is_whole(mapped(f"{self._copy}-wal")) or max(self._carve(look).candidates, default=0) <= head.sequence:
+            return ""
+        return "its log is broken in the middle: records follow that SQLite does not see"
 
     def _known(self, catalogue: Catalogue) -> dict[int, bytes]:
         """Hashes of records in the active file that are beyond doubt."""

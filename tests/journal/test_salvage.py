@@ -214,6 +214,26 @@ def test_a_damaged_file_with_records_is_not_taken_for_half_a_rotation(whole: Pat
     assert diagnose(str(damaged)).head.sequence == RECORDS
 
 
+def test_a_log_that_goes_on_behind_a_damaged_frame_says_so_itself(tmp_path: Path) -> None:
+    """The mark may be as old as what SQLite still reads: its newer half is damaged as well, or the power went."""
+    damaged, anew = tmp_path / "damaged", tmp_path / "anew"
+    fill(str(damaged), RECORDS)
+    flip(str(damaged / WAL), (damaged / WAL).stat().st_size // 2)
+    connection = apsw.Connection(str(shutil.copytree(damaged, tmp_path / "read") / DATABASE_NAME))
+    ((seen, hash_),) = connection.execute("SELECT sequence, hash FROM record ORDER BY sequence DESC LIMIT 1")
+    connection.close()
+    assert 0 < seen < RECORDS
+    MarkFile.create(RealDisk(), str(damaged), Mark(1, Head(seen, hash_))).close()
+    found = diagnose(str(damaged))
+    assert (found.damaged, found.head.sequence) == (True, RECORDS)
+    anew.mkdir()
+    with opened(str(damaged)) as copied:
+        rebuild(copied, found, str(anew), RealDisk(), base=None, new_epoch=False)
+    assert opens(str(anew)) == RECORDS
+    with inspect(str(anew)) as inspection:
+        assert [one.kind for one in inspection.records()] == ["Put"] * RECORDS
+
+
 def test_other_programs_and_newer_versions_are_refused(whole: Path, tmp_path: Path) -> None:
     """They are told apart from damage: nothing of theirs is to be salvaged."""
     other = tmp_path / "other"

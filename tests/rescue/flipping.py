@@ -11,16 +11,13 @@ Flips = Mapping[Path, frozenset[int]]  # by path below the directory: which byte
 
 
 def flip(directory: Path, random: Random) -> Flips:
-    """Flip bits, one or many. Mostly in what the journal consists of; never in mark and log at once, see below."""
+    """Flip bits, one or many. Mostly in what the journal consists of."""
     targets: defaultdict[str, list[Path]] = defaultdict(list)
     for path in sorted(directory.rglob("*")):
         kind = kind_of(path)
         if kind and path.is_file() and path.stat().st_size:
             targets[kind].append(path)
-    # The mark says how far the log goes: that the end of a log is gone, and the mark of it, nobody notices yet. It is
-    # among what docs/reliability.md does not promise.
-    spared = random.choice(("mark", "log"))
-    kinds = sorted(set(targets) - {spared})
+    kinds = sorted(targets)
     flips: defaultdict[Path, set[int]] = defaultdict(set)
     for _ in range(random.choice(HOW_MANY)):
         path = random.choice(targets[random.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]])
